@@ -1,0 +1,138 @@
+"""The encoded set as a stream of batches: here arrays become tensors.
+
+The order of an epoch is a function of seed and epoch alone, so that any batch can be had without those before it.
+Rows are shuffled by blocks, then within buffers of many blocks: up to a million rows that is one uniform shuffle, and
+beyond it only one buffer's rows are near at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from masknet.encode import EncodedSet
+from masknet.encode.draws import keyed_uniform
+
+__all__ = ["Batch", "EpochOrder", "num_batches", "ordered_batches", "shuffled_batches"]
+
+BLOCK_ROWS = 4096
+BUFFER_BLOCKS = 256
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows as a network reads them, and what a loss needs beside."""
+
+    ids: Int[Tensor, "batch slots"]
+    values: Float[Tensor, "batch slots"]
+    dense: Float[Tensor, "batch dense"] | None
+    labels: Float[Tensor, " batch"]
+    weights: Float[Tensor, " batch"] | None
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same rows on another device."""
+        return Batch(
+            ids=self.ids.to(device, non_blocking=True),
+            values=self.values.to(device, non_blocking=True),
+            dense=None if self.dense is None else self.dense.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+            weights=None if self.weights is None else self.weights.to(device, non_blocking=True),
+        )
+
+
+class EpochOrder:
+    """The order of all rows in one epoch, made buffer by buffer.
+
+    >>> order = EpochOrder(10, seed=0, epoch=0)
+    >>> sorted(order[0:4].tolist() + order[4:10].tolist())
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    """
+
+    def __init__(self, rows: int, *, seed: int, epoch: int) -> None:
+        self._rows = rows
+        self._key = (seed, epoch)
+        blocks = np.random.default_rng([seed, epoch, 0]).permutation(-(-rows // BLOCK_ROWS))
+        # The last block of the table may be short: buffers are cut by the rows they really hold.
+        sizes = np.minimum(BLOCK_ROWS, rows - blocks * BLOCK_ROWS)
+        self._buffers = [blocks[i : i + BUFFER_BLOCKS] for i in range(0, len(blocks), BUFFER_BLOCKS)]
+        counts = [int(sizes[i : i + BUFFER_BLOCKS].sum()) for i in range(0, len(blocks), BUFFER_BLOCKS)]
+        self._starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        self._held: tuple[int, NDArray[np.int64]] | None = None
+
+    def _buffer(self, index: int) -> NDArray[np.int64]:
+        if self._held is None or self._held[0] != index:
+            spans = [
+                np.arange(block * BLOCK_ROWS, min((block + 1) * BLOCK_ROWS, self._rows))
+                for block in self._buffers[index]
+            ]
+            shuffled = np.random.default_rng([*self._key, 1, index]).permutation(np.concatenate(spans))
+            self._held = (index, shuffled)
+        return self._held[1]
+
+    def __getitem__(self, span: slice) -> NDArray[np.int64]:
+        """The rows at positions `span.start` to `span.stop` of the epoch."""
+        start, stop = span.start, min(span.stop, self._rows)
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        last = int(np.searchsorted(self._starts, stop, side="left"))
+        parts = [self._buffer(b)[max(0, start - self._starts[b]) : stop - self._starts[b]] for b in range(first, last)]
+        return np.concatenate(parts)
+
+
+def num_batches(rows: int, batch_size: int) -> int:
+    """Batches an epoch, the last one short."""
+    return -(-rows // batch_size)
+
+
+def shuffled_batches(
+    rows: EncodedSet, *, batch_size: int, seed: int, epoch: int, start: int = 0, unseen_rate: float = 0.0
+) -> Iterator[Batch]:
+    """The batches of one training epoch, from batch `start` on.
+
+    Args:
+        rows: the training rows.
+        batch_size: rows a batch.
+        seed, epoch: together they fix the order, and which values are shown as unseen.
+        start: skip so many batches, at no cost.
+        unseen_rate: the share of values shown as unseen in fields where nothing is rare.
+    """
+    order = EpochOrder(len(rows), seed=seed, epoch=epoch)
+    slots = np.flatnonzero(rows.untrained_unseen_ids >= 0)
+    for index in range(start, num_batches(len(rows), batch_size)):
+        picked = order[index * batch_size : (index + 1) * batch_size]
+        ids, values = rows.expand(rows.ids[picked], rows.values[picked])
+        if unseen_rate > 0 and len(slots):
+            hidden = keyed_uniform(seed, epoch, picked[:, None], slots[None, :]) < unseen_rate
+            ids[:, slots] = np.where(hidden, rows.untrained_unseen_ids[slots], ids[:, slots])
+        yield _batch(rows, picked, ids, values)
+
+
+def ordered_batches(rows: EncodedSet, *, batch_size: int) -> Iterator[Batch]:
+    """All rows in their order."""
+    for start in range(0, len(rows), batch_size):
+        span = slice(start, start + batch_size)
+        ids, values = rows.expand(np.array(rows.ids[span]), np.array(rows.values[span]))
+        yield _batch(rows, span, ids, values)
+
+
+def _batch(
+    rows: EncodedSet, picked: NDArray[np.int64] | slice, ids: NDArray[np.int32], values: NDArray[np.float32]
+) -> Batch:
+    labels = rows.labels[picked].astype(np.float32)
+    weights = None if rows.weights is None else torch.from_numpy(rows.weights[picked].astype(np.float32))
+    return Batch(
+        ids=torch.from_numpy(ids),
+        values=torch.from_numpy(values).expand(len(labels), -1),
+        dense=None,
+        labels=torch.from_numpy(labels),
+        weights=weights,
+    )

@@ -1,0 +1,27 @@
+"""`masknet check`: is the model whole, and does it still say what it said?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from masknet.cli.console import fail, print_json, states_errors
+
+
+@states_errors
+def command(
+    model: Annotated[str, typer.Argument(help="A trained model.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """See that a model is whole and still gives its golden probabilities."""
+    from masknet.artifact import check, load_artifact
+
+    result = check(load_artifact(model))
+    if json:
+        print_json({"ok": result.ok, "golden_rows": result.rows, "difference": result.difference})
+    elif result.ok:
+        Console(soft_wrap=True).print(f"{model}: every file is whole; {result.sentence}", markup=False, highlight=False)
+    if not result.ok:
+        fail(f"{model}: {result.sentence}")

@@ -1,0 +1,180 @@
+"""What the command line prints: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import FrameType, TracebackType
+from typing import Any, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from masknet.encode import Inspection
+from masknet.errors import MasknetError
+
+P = ParamSpec("P")
+
+_DRAW_SECONDS = 0.1
+_PLAIN_SECONDS = 10.0
+
+
+class ConsoleProgress:
+    """Draws a bar on a terminal; elsewhere prints a line now and then. Use it as a context."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} rows"),
+            TextColumn("{task.fields[detail]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._phase = ""
+        self._drawn = self._printed = time.monotonic()
+        self._stopping = False
+
+    def __enter__(self) -> ConsoleProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Print a line that stands out."""
+        self.console.print(f"warning: {text}", style="yellow", markup=False)
+
+    def track(self, phase: str, done: int, total: int | None, detail: str = "") -> None:
+        """Move the bar, at most ten times a second."""
+        now = time.monotonic()
+        if phase == self._phase and done != total and now - self._drawn < _DRAW_SECONDS:
+            return
+        self._drawn = now
+        if self.console.is_terminal:
+            if phase != self._phase or self._task is None:
+                if self._task is not None:
+                    self._bar.remove_task(self._task)
+                self._task = self._bar.add_task(phase, total=total or done, detail=detail)
+            self._bar.update(self._task, completed=done, total=total or done, detail=detail)
+        elif now - self._printed >= _PLAIN_SECONDS:
+            self._printed = now
+            self.note(f"{phase}: {done:,}{f' of {total:,}' if total else ''} rows {detail}".rstrip())
+        self._phase = phase
+
+    def stopping(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self._stopping
+
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        def once(number: int, frame: FrameType | None) -> None:
+            if self._stopping:
+                raise KeyboardInterrupt
+            self._stopping = True
+            self.note("stopping: the state is being written (Ctrl-C again gives it up)")
+
+        before = signal.signal(signal.SIGINT, once)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def holding_interrupts(self) -> AbstractContextManager[None]:
+        """Within it, the first Ctrl-C is kept for `stopping`, the second breaks in."""
+        return self._hold()
+
+
+def states_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """Make a user's error one sentence and exit code 1, and Ctrl-C exit code 130; a bug keeps its traceback."""
+
+    @functools.wraps(command)
+    def stated(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except MasknetError as error:
+            fail(str(error))
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nobody hears the rest
+            raise typer.Exit(1) from None
+        except OSError as error:
+            fail(_of_the_system(error))
+        except KeyboardInterrupt:
+            fail("stopped; nothing was written", code=130)
+
+    return stated
+
+
+def fail(sentence: str, *, code: int = 1) -> None:
+    """Print a sentence and leave."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {sentence}", style="red", markup=False)
+    raise typer.Exit(code)
+
+
+def _of_the_system(error: OSError) -> str:
+    where = f" '{error.filename}'" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"the disk is full{where}: make room, or write elsewhere (--out, --cache-dir); nothing half-written is kept"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"there is no permission to write or read{where}: change it, or name another place (--out, --cache-dir)"
+    return f"the system refused{where}: {error.strerror or error}"
+
+
+def print_json(result: object) -> None:
+    """Print one object on standard output."""
+    typer.echo(json.dumps(result, allow_nan=False, ensure_ascii=False))
+
+
+def inspection_table(inspection: Inspection, title: str) -> Table:
+    """What was decided about each column, for people."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for heading in ("column", "kind", "why"):
+        table.add_column(heading)
+    for heading in ("distinct", "missing"):
+        table.add_column(heading, justify="right")
+    for report in inspection.reports:
+        table.add_row(
+            report.column,
+            report.kind,
+            f"{report.why}{'  <- please look' if report.flagged else ''}",
+            ">10,000" if report.distinct is None else f"{report.distinct:,}",
+            f"{report.missing:,}",
+            style="yellow" if report.flagged else "",
+        )
+    return table
+
+
+def metrics_table(metrics: dict[str, dict[str, Any]]) -> Table:
+    """Metrics with their intervals, for people."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval")
+    for name, estimate in metrics.items():
+        if estimate["value"] is None:
+            table.add_row(name.replace("_", " "), "undefined", estimate["why"])
+            continue
+        low, high = estimate.get("low"), estimate.get("high")
+        interval = "" if low is None or high is None else f"{low:.5f} to {high:.5f}"
+        table.add_row(name.replace("_", " "), f"{estimate['value']:.5f}", interval)
+    return table

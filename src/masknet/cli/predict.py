@@ -1,0 +1,51 @@
+"""`masknet predict`: probabilities for rows, labelled or not."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from masknet.cli.console import ConsoleProgress, print_json, states_errors
+
+
+@states_errors
+def command(
+    model: Annotated[str, typer.Argument(help="A trained model.")],
+    data: Annotated[str, typer.Argument(help="Rows to score: a file, a glob or a folder of shards.")],
+    out: Annotated[str, typer.Option(help="Where to write: .parquet, .csv, .tsv, or .csv.gz.")],
+    append: Annotated[
+        list[str] | None,
+        typer.Option(help="An input column to write before the probability (repeatable, or comma-separated)."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
+    limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="Processor threads (default: all cores).", min=1)] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Score rows, labelled or not."""
+    import torch
+
+    from masknet.artifact import load_artifact
+    from masknet.predict import predict_file
+    from masknet.table import open_table
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    columns = [name.strip() for text in append or [] for name in text.split(",") if name.strip()]
+    with ConsoleProgress() as progress:
+        rows = predict_file(
+            load_artifact(model, device=device),
+            open_table(data),
+            out,
+            append=columns,
+            overwrite=overwrite,
+            limit=limit_rows,
+            progress=progress,
+        )
+    if json:
+        print_json({"rows": rows, "out": out})
+    else:
+        Console(soft_wrap=True).print(f"{rows:,} probabilities lie in {out}", markup=False, highlight=False)

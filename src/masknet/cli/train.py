@@ -1,0 +1,107 @@
+"""`masknet train`: its flags are the settings of `RunConfig`, made from them."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from masknet.cli.console import ConsoleProgress, fail, inspection_table, metrics_table, print_json, states_errors
+from masknet.config import RunConfig, parse_setting, read_run_file
+from masknet.errors import ConfigError
+
+
+def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, Any]:
+    """The type and the option of one setting; None means that it was not given."""
+    option = "--" + name.replace("_", "-")
+    kinds = [kind for kind in typing.get_args(annotation) if kind is not types.NoneType] or [annotation]
+    kind = next((k for k in (bool, int, float) if k in kinds), str)
+    if name in ("label", "categorical", "numeric", "ignore", "set"):
+        return list[str] | None, typer.Option(option, help=help_text, rich_help_panel=panel)
+    if kind is bool and name != "json":
+        option = f"{option}/--no-{option[2:]}"
+    return kind | None, typer.Option(option, help=help_text, rich_help_panel=panel)
+
+
+def _parameters() -> list[inspect.Parameter]:
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    data = Annotated[str | None, typer.Argument(help=RunConfig.model_fields["data"].description)]
+    config = Annotated[str | None, typer.Option("--config", help="A run file (YAML); flags win over it.")]
+    parameters = [
+        inspect.Parameter("data", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=data),
+        inspect.Parameter("config", keyword, default=None, annotation=config),
+    ]
+    for name, field in RunConfig.model_fields.items():
+        if name == "data":
+            continue
+        shown = "" if field.default in (None, (), {}, False) else f" [default: {field.default}]"
+        extra = typing.cast(dict[str, str], field.json_schema_extra)
+        kind, option = _flag(field.alias or name, field.annotation, f"{field.description}{shown}", extra["panel"])
+        parameters.append(
+            inspect.Parameter(field.alias or name, keyword, default=None, annotation=Annotated[kind, option])
+        )
+    return parameters
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in flags.items() if value not in (None, [])}
+    if "label" in given:
+        if len(given["label"]) > 1:
+            raise ConfigError(f"a run learns one label; got {' and '.join(given['label'])}: train one model a label")
+        given["label"] = given["label"][0]
+    if "set" in given:
+        pairs = [text.partition("=") for text in given["set"]]
+        wrong = next((key for key, equals, _ in pairs if not equals), None)
+        if wrong is not None:
+            raise ConfigError(f"a --set is KEY=VALUE; got '{wrong}'")
+        given["set"] = {key.strip(): parse_setting(value) for key, _, value in pairs}
+    return given
+
+
+@states_errors
+def command(data: str | None = None, *, config: str | None = None, **flags: Any) -> None:
+    """Train a model on a click log."""
+    from_file = {} if config is None else read_run_file(config)
+    given = _given(flags)
+    if any(name in given for name in ("valid", "valid_fraction", "valid_after")):
+        from_file = {k: v for k, v in from_file.items() if k not in ("valid", "valid_fraction", "valid_after")}
+    if "set" in given and isinstance(from_file.get("set"), dict):
+        given["set"] = from_file["set"] | given["set"]
+    run = RunConfig(**{**from_file, **given, **({} if data is None else {"data": data})})
+
+    from masknet.encode import Prepared
+    from masknet.train import Interrupted, train
+
+    out = Console(soft_wrap=True)
+    try:
+        with ConsoleProgress() as progress:
+
+            def show(prepared: Prepared) -> None:
+                title = f"{prepared.inspection.rows:,} rows; the columns are taken for"
+                progress.console.print(inspection_table(prepared.inspection, title))
+                progress.note(
+                    f"{len(prepared.train):,} rows to train on, {len(prepared.valid or ()):,} to validate on; "
+                    f"{prepared.encoder.space.num_ids:,} ids"
+                )
+
+            path, fitted = train(run, progress, on_prepared=show)
+    except Interrupted as stopped:
+        fail(f"{stopped}; the same command with --resume goes on from there", code=130)
+        return
+    if run.json_output:
+        result: dict[str, Any] = {"out": str(path)}
+        if fitted is not None:
+            manifest = fitted.manifest
+            result |= {"metrics": manifest.metrics, "rows": manifest.rows, "training": manifest.training}
+        print_json(result)
+    elif fitted is not None:
+        out.print(metrics_table(fitted.manifest.metrics))
+        out.print(f"the model, measured on {fitted.manifest.rows:,} validation rows, lies in {path}", markup=False)
+
+
+command.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
+command.__annotations__ = {p.name: p.annotation for p in _parameters()}

@@ -1,0 +1,216 @@
+"""The settings of a run, typed: one frozen object that the flags, the run file and the Python face all fill.
+
+A run file is flat YAML (JSON is YAML too): the flags' names with underscores, `data` for the positional argument, `set`
+a mapping of the network's constructor keywords. An unknown key is an error that names the nearest one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from masknet.errors import ConfigError, unknown
+
+__all__ = ["RunConfig", "parse_setting", "read_run_file"]
+
+DATA, MODEL, OUTPUT = "Data", "Model and training", "Output"
+
+
+def _names(value: object) -> object:
+    """Accept `a,b` and `[a, "b,c"]` alike: column names, repeated or comma-separated."""
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        return value
+    return tuple(name.strip() for item in items for name in item.split(",") if name.strip())
+
+
+def _path(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+PathText = Annotated[str, BeforeValidator(_path)]
+
+
+def _setting(panel: str, text: str, default: Any = None, **limits: Any) -> Any:
+    return Field(default=default, description=text, json_schema_extra={"panel": panel}, **limits)
+
+
+class RunConfig(BaseModel):
+    """Every setting of one training run, checked when built.
+
+    >>> RunConfig(data="clicks.parquet", label="click").model
+    'parallel-masknet'
+    >>> RunConfig(data="clicks.parquet", label="click", batch_sise=512)
+    Traceback (most recent call last):
+    masknet.errors.ConfigError: unknown option 'batch_sise'; did you mean 'batch_size'?
+
+    Raises:
+        ConfigError: a setting is unknown, out of range, or contradicts another.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    data: PathText | None = _setting(DATA, "The training table: a file, a glob or a folder of shards.")
+    label: str | None = _setting(DATA, "The column to predict: 0 or 1.")
+    valid: PathText | None = _setting(DATA, "A table to validate on, instead of a part of the training table.")
+    valid_fraction: float | None = _setting(
+        DATA, "Validate on a random part of this size, stratified by label (default: a tenth).", gt=0, lt=1
+    )
+    valid_after: str | None = _setting(DATA, "Validate on the rows whose --time is later than this.")
+    weight: str | None = _setting(DATA, "The column of sample weights.")
+    group: str | None = _setting(DATA, "The column of groups (a user, a session) for the grouped AUC.")
+    time: str | None = _setting(DATA, "The column of time; the last tenth by time then is the validation part.")
+    categorical: Names = _setting(DATA, "Columns that are categorical (repeatable, or comma-separated).", ())
+    numeric: Names = _setting(DATA, "Columns that are numeric (repeatable, or comma-separated).", ())
+    ignore: Names = _setting(DATA, "Columns that no model may see (repeatable, or comma-separated).", ())
+    min_count: int = _setting(DATA, "Values seen in fewer training rows than this share the unseen row.", 2, ge=1)
+    max_vocabulary: int | None = _setting(DATA, "Keep at most this many values of a field, the commonest.", ge=1)
+    numeric_encoding: Literal["linear"] = _setting(DATA, "How a numeric field enters: scaled, one slot.", "linear")
+    unseen_rate: float = _setting(
+        DATA, "The share of values shown as unseen in training, in fields where nothing is rare.", 0.001, ge=0, lt=1
+    )
+    limit_rows: int | None = _setting(DATA, "Read only the first so many rows of a table.", ge=1)
+    cache_dir: PathText | None = _setting(DATA, "Where encoded sets are kept (default: the user's cache).")
+    verify: bool = _setting(DATA, "Read data files whole to see whether they changed.", False)
+
+    model: str = _setting(MODEL, "The network.", "parallel-masknet")
+    set: dict[str, Any] = _setting(MODEL, "A keyword of the network's constructor, as KEY=VALUE (repeatable).", {})
+    epochs: int = _setting(MODEL, "Passes over the training rows, at most.", 50, ge=1)
+    batch_size: int = _setting(MODEL, "Rows a step.", 1024, ge=1)
+    learning_rate: float = _setting(MODEL, "Adam's step size at the start.", 1e-3, gt=0)
+    embedding_l2: float = _setting(MODEL, "L2 on the embedding tables: half this times their squared norm.", 0.0, ge=0)
+    network_l2: float = _setting(MODEL, "L2 on all other parameters.", 0.0, ge=0)
+    clip: float | None = _setting(MODEL, "Clip the gradient's norm to this (default: 10).", 10.0, gt=0)
+    monitor: str = _setting(MODEL, "The validation metric that picks the best weights.", "auc")
+    patience: int = _setting(MODEL, "Stop after this many evaluations in a row without a better one.", 2, ge=1)
+    schedule: Literal["plateau", "constant"] = _setting(
+        MODEL, "plateau: a tenth of the learning rate after each evaluation without a better one.", "plateau"
+    )
+    average_weights: float | None = _setting(
+        MODEL, "Evaluate and save an exponential moving average of the weights, with this decay.", gt=0, lt=1
+    )
+    embedding_updates: Literal["dense"] = _setting(MODEL, "dense: Adam moves every row at every step.", "dense")
+    refit: bool = _setting(MODEL, "Train once more on training and validation rows for the epochs found.", False)
+    seed: int = _setting(MODEL, "Fixes the initial weights, the order of rows and dropout.", 0, ge=0, lt=2**63)
+    precision: Literal["fp32"] | None = _setting(MODEL, "The arithmetic of the network.")
+    device: str = _setting(MODEL, "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.", "auto")
+    threads: int | None = _setting(MODEL, "Processor threads (default: all cores).", ge=1)
+    checkpoint_minutes: float = _setting(MODEL, "Write the state of the run every so many minutes.", 10.0, ge=0)
+
+    out: PathText | None = _setting(OUTPUT, "The folder of the trained model (default: the data's name + .masknet).")
+    overwrite: bool = _setting(OUTPUT, "Replace a model, or an unfinished run, that lies at --out.", False)
+    resume: bool = _setting(OUTPUT, "Go on with the unfinished run at --out.", False)
+    golden_rows: int = _setting(
+        OUTPUT, "Rows of your data kept in the model with their probabilities, for `masknet check`.", 8, ge=0
+    )
+    json_output: bool = Field(
+        default=False,
+        alias="json",
+        description="Print the result as one JSON object.",
+        json_schema_extra={"panel": OUTPUT},
+    )
+
+    def __init__(self, **settings: Any) -> None:
+        known = {field.alias or name for name, field in type(self).model_fields.items()}
+        for name in settings:
+            if name not in known:
+                raise ConfigError(unknown("option", name, known))
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise ConfigError(_sentence(error)) from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunConfig:
+        splits = [name for name in ("valid", "valid_fraction", "valid_after") if getattr(self, name) is not None]
+        if len(splits) > 1:
+            raise ValueError(f"the validation rows are said once; got {' and '.join(splits)}; keep one of them")
+        if self.valid_after is not None and self.time is None:
+            raise ValueError("valid_after needs time, the column that it is compared with; name it")
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """All settings as JSON-ready values, under the names of the run file."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def replace(self, **changes: Any) -> RunConfig:
+        """A checked copy with some settings changed."""
+        return RunConfig(**{**self.settings(), **changes})
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    if not first["loc"]:
+        return first["msg"].removeprefix("Value error, ")
+    name = ".".join(str(part) for part in first["loc"])
+    rule = first["msg"].removeprefix("Input should be ")
+    return f"the '{name}' setting must be {rule}; got {first['input']!r}"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people expect it: 1e-3 is a number, and a key given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """A mapping, refused where a key stands twice."""
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if key in seen:
+                raise ConfigError(
+                    f"a setting is given once; '{key}' stands twice (again in line {key_node.start_mark.line + 1})"
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)$"), list("-+0123456789.")
+)
+
+
+def parse_setting(text: str) -> Any:
+    """Read the VALUE of `--set KEY=VALUE`: a number, true, false, null, a list, or else a text.
+
+    >>> parse_setting("[400, 400]"), parse_setting("1e-3"), parse_setting("null"), parse_setting("max")
+    ([400, 400], 0.001, None, 'max')
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError:
+        raise ConfigError(
+            f"the value of a --set is a number, true, false, null, a list or a word; got '{text}'"
+        ) from None
+
+
+def read_run_file(path: str | Path) -> dict[str, Any]:
+    """The settings in a run file; relative paths in it are relative to the file.
+
+    Raises:
+        ConfigError: the file is not there, is not YAML, or is not a flat mapping of known settings.
+    """
+    file = Path(path)
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError:
+        raise ConfigError(f"no run file at '{path}'") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the run file '{path}' cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" (line {mark.line + 1})" if mark else ""
+        raise ConfigError(f"the run file '{path}' is not YAML{place}: {getattr(error, 'problem', error)}") from None
+    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
+        raise ConfigError(f"a run file is a mapping of settings to values; '{path}' is not")
+    settings = dict(content)
+    if isinstance(settings.get("valid_after"), int | float) or hasattr(settings.get("valid_after"), "isoformat"):
+        settings["valid_after"] = str(settings["valid_after"])
+    for name in ("data", "valid", "out", "cache_dir"):
+        if isinstance(settings.get(name), str):
+            settings[name] = str(file.parent.absolute() / settings[name])
+    return settings

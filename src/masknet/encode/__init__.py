@@ -1,0 +1,20 @@
+"""Raw values to ids, once: what a cell means, what each column is, and the encoded rows on disk."""
+
+from masknet.encode.encoder import Encoder, EncoderFit
+from masknet.encode.inspection import ColumnReport, Declared, Inspection, inspect_table
+from masknet.encode.store import EncodedSet, EncodingPlan, Prepared, default_cache, prepare, read_roles
+
+__all__ = [
+    "ColumnReport",
+    "Declared",
+    "EncodedSet",
+    "Encoder",
+    "EncoderFit",
+    "EncodingPlan",
+    "Inspection",
+    "Prepared",
+    "default_cache",
+    "inspect_table",
+    "prepare",
+    "read_roles",
+]

@@ -1,0 +1,52 @@
+"""Which rows validate: a random part, stratified by label, or the latest part."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from masknet.encode.draws import keyed_uniform
+from masknet.encode.values import times as read_times
+from masknet.errors import DataError
+
+__all__ = ["latest_rows", "random_rows"]
+
+_SPLIT_KEY = 20210215  # fixed: runs of several seeds are compared on one split
+
+
+def random_rows(labels: NDArray[np.uint8], fraction: float) -> NDArray[np.bool_]:
+    """Mark `fraction` of the rows of each class; the same rows in every run over the same table.
+
+    >>> random_rows(np.array([0, 0, 0, 0, 1, 1], dtype=np.uint8), 0.5).sum()
+    np.int64(3)
+    """
+    chosen = np.zeros(len(labels), dtype=np.bool_)
+    for label in (0, 1):
+        rows = np.flatnonzero(labels == label)
+        order = np.argsort(keyed_uniform(_SPLIT_KEY, rows), kind="stable")
+        chosen[rows[order[: round(fraction * len(rows))]]] = True
+    return _both_parts(chosen, "a random part")
+
+
+def latest_rows(times: NDArray[np.float64], *, after: str | None = None, share: float = 0.1) -> NDArray[np.bool_]:
+    """Mark the rows later than `after`, or the last `share` of them; rows of one time stay together.
+
+    Raises:
+        DataError: `after` is no time, or one of the two parts is empty.
+    """
+    if after is not None:
+        bound = float(read_times(pl.Series("valid_after", [after]), lambda _: "the settings")[0])
+        return _both_parts(times > bound, f"the part after {after}")
+    cut = np.sort(times)[min(int((1 - share) * len(times)), len(times) - 1)]
+    return _both_parts(times >= cut if cut > times.min() else times > cut, "the last tenth by time")
+
+
+def _both_parts(chosen: NDArray[np.bool_], what: str) -> NDArray[np.bool_]:
+    if chosen.all() or not chosen.any():
+        held = "all rows" if len(chosen) and chosen.all() else "no row"
+        raise DataError(
+            f"training and validation need rows each; {what} holds {held} of {len(chosen)}: pass --valid FILE, or "
+            f"another --valid-fraction or --valid-after"
+        )
+    return chosen

@@ -1,0 +1,198 @@
+"""The one rule for when two values are the same, and for what a cell means, whoever read the table.
+
+Null, NaN and the empty text are one thing: missing. A categorical value is text; a field of integers reads 7, 7.0,
+"7" and "7.0" alike, a field of booleans reads any case. Numbers are float64 with NaN where missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from masknet.errors import DataError
+from masknet.schema import ValueType
+
+Place = Callable[[int], str]
+"""Says where row `i` of a chunk stands: "row 17 of ads.csv"."""
+
+# An integer as it is written by every reader: 7, -7, and 7.0 where a missing value made pandas widen the column.
+CANONICAL_INTEGER = r"^(?:-?[1-9][0-9]*|0)(?:\.0)?$|^-0\.0$"
+ZERO_PADDED = r"^[-+]?0[0-9]"
+LARGEST_EXACT = 2.0**53
+_MISSING_NUMBERS = ("", "nan", "none")
+
+
+def is_nested(dtype: pl.DataType) -> bool:
+    """Whether a column of this type holds no plain value (a list, a struct, raw bytes, ...)."""
+    return dtype.is_nested() or dtype in (pl.Binary, pl.Object)
+
+
+def categorical_text(column: pl.Series, values: ValueType, place: Place) -> pl.Series:
+    """The canonical text of every cell, null where it is missing.
+
+    Raises:
+        DataError: the column holds lists or bytes, or an integer field holds an integral float above 2^53, whose
+            digits are lost.
+    """
+    dtype = column.dtype
+    if is_nested(dtype):
+        raise DataError(
+            f"a categorical column holds plain values; column '{column.name}' holds {dtype}: leave it out with --ignore"
+        )
+    if dtype == pl.String:
+        return _text_of_text(column, values)
+    if dtype.is_float():
+        return _text_of_floats(column, values, place)
+    if dtype.is_decimal():
+        return column.cast(pl.String).str.replace(r"\.0*$|(\.[0-9]*[1-9])0+$", "$1")
+    return column.cast(pl.String)  # integers; booleans as true and false; dates and times in ISO order
+
+
+def _text_of_text(column: pl.Series, values: ValueType) -> pl.Series:
+    frame = column.to_frame("v")
+    text = pl.col("v")
+    if values == "integer":
+        trimmed = pl.when(text == "-0.0").then(pl.lit("0")).otherwise(text.str.strip_suffix(".0"))
+        text = pl.when(text.str.contains(CANONICAL_INTEGER)).then(trimmed).otherwise(text)
+    elif values == "boolean":
+        text = text.str.to_lowercase()
+    return frame.select(pl.when(text != "").then(text).alias(column.name)).to_series()
+
+
+def _text_of_floats(column: pl.Series, values: ValueType, place: Place) -> pl.Series:
+    known = column.fill_nan(None)
+    if values != "integer":
+        return known.cast(pl.String)
+    frame = known.cast(pl.Float64).to_frame("v")
+    v = pl.col("v")
+    integral = v.is_finite() & (v == v.floor())
+    lost = frame.select((integral & (v.abs() > LARGEST_EXACT)).fill_null(value=False)).to_series()
+    if lost.any():
+        row = int(lost.arg_max() or 0)
+        raise DataError(
+            f"an integer above 2^53 loses its digits as a float; column '{column.name}' holds {known[row]!r} in "
+            f"{place(row)}: store the column as integers or texts"
+        )
+    text = pl.when(integral).then(v.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(v.cast(pl.String))
+    return frame.select(text.alias(column.name)).to_series()
+
+
+def numbers(column: pl.Series, place: Place) -> NDArray[np.float64]:
+    """The column as float64, NaN where it is missing; the texts `nan` and `None` are missing too.
+
+    Raises:
+        DataError: a cell is no number.
+    """
+    dtype = column.dtype
+    if dtype == pl.String:
+        text = column.str.strip_chars()
+        known = text.set(text.str.to_lowercase().is_in(_MISSING_NUMBERS), None)
+        parsed = known.cast(pl.Float64, strict=False)
+        wrong = parsed.is_null() & known.is_not_null()
+        if wrong.any():
+            row = int(wrong.arg_max() or 0)
+            raise DataError(
+                f"a numeric column holds numbers; column '{column.name}' holds '{_short(column[row])}' in "
+                f"{place(row)}: mend the value, or name the column in --categorical or --ignore"
+            )
+        column = parsed
+    elif not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
+        raise DataError(
+            f"a numeric column holds numbers; column '{column.name}' holds {dtype}: "
+            f"name it in --categorical or --ignore"
+        )
+    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64, copy=False)
+
+
+def labels(column: pl.Series, place: Place) -> NDArray[np.uint8]:
+    """The label as 0 and 1; booleans and the texts of 0, 1, true and false are read too.
+
+    Raises:
+        DataError: a label is missing or is not one of the two.
+    """
+    if column.dtype == pl.String:
+        text = column.str.strip_chars().str.to_lowercase()
+        known = text.replace_strict(
+            {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}, default=None, return_dtype=pl.UInt8
+        )
+    elif column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
+        number = column.cast(pl.Float64)
+        known = number.set(~number.is_in([0.0, 1.0]).fill_null(value=False), None).cast(pl.UInt8)
+    else:
+        raise DataError(f"a label is 0 or 1; column '{column.name}' holds {column.dtype}: name another label")
+    wrong = known.is_null()
+    if wrong.any():
+        row = int(wrong.arg_max() or 0)
+        cell = column[row]
+        if cell is None or cell == "" or cell != cell:
+            raise DataError(f"a label is 0 or 1; column '{column.name}' is missing in {place(row)}: drop such rows")
+        raise DataError(
+            f"a label is 0 or 1; column '{column.name}' holds '{_short(cell)}' in {place(row)}: "
+            f"name another label, or map its values first"
+        )
+    return known.to_numpy()
+
+
+def weights(column: pl.Series, place: Place) -> NDArray[np.float64]:
+    """The sample weights.
+
+    Raises:
+        DataError: a weight is missing, negative or infinite.
+    """
+    weight = numbers(column, place)
+    wrong = ~(np.isfinite(weight) & (weight >= 0))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"a sample weight is finite and at least 0; column '{column.name}' holds '{column[row]}' in {place(row)}"
+        )
+    return weight
+
+
+def times(column: pl.Series, place: Place) -> NDArray[np.float64]:
+    """Something that orders the rows by time: numbers as they are, dates and ISO texts as microseconds since 1970.
+
+    Raises:
+        DataError: a cell is missing, or is neither a number nor a date.
+    """
+    dtype = column.dtype
+    moment: pl.Series
+    if dtype == pl.String:
+        text = column.str.strip_chars()
+        moment = text.cast(pl.Float64, strict=False)
+        if moment.null_count():
+            plain = text.str.replace("T", " ", literal=True).str.strip_suffix("Z")
+            frame = plain.to_frame("v")
+            forms = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
+            dates = [pl.col("v").str.to_datetime(form, strict=False, time_unit="us") for form in forms]
+            moment = frame.select(pl.coalesce(dates)).to_series().to_physical()
+    elif dtype == pl.Datetime:
+        moment = column.dt.cast_time_unit("us").to_physical()
+    elif dtype == pl.Date:
+        moment = column.cast(pl.Datetime("us")).to_physical()
+    elif dtype.is_numeric():
+        moment = column
+    else:
+        raise DataError(f"a time is a number or a date; column '{column.name}' holds {dtype}: name another column")
+    seconds = moment.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64, copy=False)
+    wrong = np.isnan(seconds)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"a time is a number or an ISO date (2026-01-31, 2026-01-31 12:00:00); column '{column.name}' holds "
+            f"'{_short(column[row])}' in {place(row)}"
+        )
+    return seconds
+
+
+def groups(column: pl.Series) -> NDArray[np.uint64]:
+    """A number a group: equal where the cells are equal, all missing ones together."""
+    return categorical_text(column, "text", lambda row: "").hash(seed=0).to_numpy()
+
+
+def _short(cell: object, most: int = 40) -> str:
+    text = str(cell)
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -1,0 +1,68 @@
+"""The values of one categorical field and the ids they go by."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+__all__ = ["ValueCounter", "Vocabulary"]
+
+
+class ValueCounter:
+    """How often each value of a stream occurs; pending counts are merged when they outgrow what is known."""
+
+    def __init__(self) -> None:
+        self._known = pl.DataFrame(schema={"value": pl.String, "count": pl.Int64})
+        self._pending: list[pl.DataFrame] = []
+        self._num_pending = 0
+
+    def add(self, text: pl.Series) -> None:
+        """Count a chunk of canonical texts; nulls are passed over."""
+        counts = text.alias("value").drop_nulls().value_counts().cast({"count": pl.Int64})
+        self._pending.append(counts)
+        self._num_pending += len(counts)
+        if self._num_pending > max(100_000, len(self._known)):
+            self._merge()
+
+    def _merge(self) -> None:
+        parts = pl.concat([self._known, *self._pending])
+        self._known = parts.group_by("value").agg(pl.col("count").sum())
+        self._pending, self._num_pending = [], 0
+
+    def counts(self) -> pl.DataFrame:
+        """Columns `value` and `count`, the commonest first, ties by value."""
+        self._merge()
+        return self._known.sort(["count", "value"], descending=[True, False])
+
+
+class Vocabulary:
+    """A look-up from canonical text to id. Ids are given, not computed: growth may add some anywhere.
+
+    >>> vocabulary = Vocabulary(pl.Series(["b", "a"]), np.array([7, 9], dtype=np.int32))
+    >>> vocabulary.ids(pl.Series(["a", "zz", None]), missing=1, unseen=2)
+    array([9, 2, 1], dtype=int32)
+    """
+
+    def __init__(self, values: pl.Series, ids: NDArray[np.int32]) -> None:
+        self.values = values
+        self.id_array = ids
+
+    def __len__(self) -> int:
+        """How many values have an id."""
+        return len(self.values)
+
+    @cached_property
+    def _enum(self) -> pl.Enum:
+        return pl.Enum(self.values)
+
+    def ids(self, text: pl.Series, *, missing: int, unseen: int) -> NDArray[np.int32]:
+        """The id of each text; `unseen` where the vocabulary has none, `missing` where the text is null."""
+        # NOTE[perf]: an Enum keeps its hash table between chunks; a join would build one a chunk.
+        codes = text.cast(self._enum, strict=False).to_physical().cast(pl.Int64)
+        table = np.append(self.id_array, np.array([unseen, missing], dtype=np.int32))
+        fallback = np.where(text.is_null().to_numpy(), len(table) - 1, len(table) - 2)
+        known = codes.is_not_null().to_numpy()
+        return table[np.where(known, codes.fill_null(0).to_numpy(), fallback)]

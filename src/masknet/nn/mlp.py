@@ -1,0 +1,62 @@
+"""The plain feed-forward network, and how every dense layer here starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from masknet.nn.rules import require_count, require_share, require_widths
+
+
+def glorot_linear(d_in: int, d_out: int, *, bias: bool = True) -> nn.Linear:
+    """Build a linear layer with a Glorot normal kernel and a zero bias.
+
+    NOTE[paper]: the paper names no initialisation; the authors' lab uses this one in its other models.
+
+    >>> glorot_linear(3, 2).bias.tolist()
+    [0.0, 0.0]
+    """
+    layer = nn.Linear(d_in, d_out, bias=bias)
+    nn.init.xavier_normal_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class MLP(nn.Module):
+    """Apply `H_l = ReLU(W_l H_{l-1} + b_l)` layer after layer, eq. 16.
+
+    NOTE[paper]: bias and ReLU as eq. 16 prints them, no norm.
+
+    >>> import torch
+    >>> MLP(6, (8, 4))(torch.randn(2, 6)).shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(self, d_in: int, dims: Sequence[int], *, dropout: float = 0.0) -> None:
+        """Build one layer an entry of `dims`.
+
+        Args:
+            d_in: width of the input, at least 1.
+            dims: width of each layer, at least one of them, each at least 1.
+            dropout: share of entries dropped after each ReLU in training, in [0, 1).
+
+        Raises:
+            ValueError: where a number is out of its range.
+        """
+        super().__init__()
+        require_share("dropout", dropout)
+        require_count("d_in", d_in)
+        require_widths("dims", dims)
+        self.d_out = dims[-1]
+        self.layers = nn.ModuleList(glorot_linear(a, b) for a, b in pairwise((d_in, *dims)))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch out"]:
+        """Pass the rows through the layers."""
+        for layer in self.layers:
+            hidden = self.dropout(layer(hidden).relu())
+        return hidden

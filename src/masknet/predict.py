@@ -1,0 +1,295 @@
+"""Artifact and table to probabilities: as an array, as a file, or held against the labels."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from masknet import metrics
+from masknet.artifact import PROBABILITY, Artifact, probabilities
+from masknet.encode import read_roles
+from masknet.errors import ConfigError, DataError, unknown
+from masknet.metrics import Estimate
+from masknet.progress import Progress
+from masknet.schema import Schema
+from masknet.table import Source, Table, open_table
+
+__all__ = [
+    "Evaluation",
+    "evaluate_table",
+    "predict_file",
+    "predict_frame",
+    "probabilities",
+    "require_columns",
+]
+
+_Write = Callable[[pl.DataFrame], None]
+
+
+def require_columns(artifact: Artifact, table: Table) -> None:
+    """Refuse a table that lacks a column that the model reads.
+
+    Raises:
+        DataError: with the names of the columns that are missing.
+    """
+    names = artifact.encoder.schema.field_names
+    lacking = [f"'{name}'" for name in names if name not in table.columns]
+    if lacking:
+        shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
+        subject = f"column {shown} is" if len(lacking) == 1 else f"columns {shown} are"
+        it = "it" if table.name == "the frame" else "this file"
+        raise DataError(
+            f"{subject} missing from {table.name}; the model was trained with {len(names)} columns, of which {it} has "
+            f"{len(names) - len(lacking)}"
+        )
+
+
+def predict_frame(artifact: Artifact, source: Source) -> NDArray[np.float64]:
+    """The probability of each row of a path, a frame or a list of dicts, `[rows]`, in their order.
+
+    Raises:
+        DataError: a column is missing, or a cell cannot be what its column means.
+    """
+    table = open_table(source)
+    require_columns(artifact, table)
+    parts = [probabilities(artifact, chunk) for chunk in table.chunks(artifact.encoder.schema.field_names)]
+    return np.concatenate([np.empty(0), *parts])
+
+
+def predict_file(
+    artifact: Artifact,
+    table: Table,
+    out: str | Path,
+    *,
+    append: Sequence[str] = (),
+    overwrite: bool = False,
+    limit: int | None = None,
+    progress: Progress,
+) -> int:
+    """Write a row for each row of the table, in its order: the appended columns, then `probability`.
+
+    The file is written whole or not at all.
+
+    Args:
+        artifact: scores.
+        table: raw rows; no label is needed, other columns are not read.
+        out: ends in .parquet, .csv, .tsv, .csv.gz or .tsv.gz.
+        append: columns of the table to copy, as they are.
+        overwrite: replace a file that lies there.
+        limit: score only the first so many rows.
+        progress: told of the rows done.
+
+    Returns:
+        how many rows were written.
+
+    Raises:
+        ConfigError: `out` has another ending, or lies there already.
+        DataError: a column is missing, or a cell cannot be what its column means.
+        OSError: the disk is full, or the place not writable.
+    """
+    path = Path(out).absolute()
+    writer = _writer_for(path)
+    if path.is_dir() or (os.path.lexists(path) and not overwrite):
+        way_out = "name a file with --out" if path.is_dir() else "replace it with --overwrite, or name another"
+        raise ConfigError(f"'{out}' exists already: {way_out}")
+    append = tuple(dict.fromkeys(append))
+    for name in append:
+        if name == PROBABILITY:
+            raise ConfigError(f"the last column written is '{PROBABILITY}', so none of that name can be appended")
+        if name not in table.columns:
+            raise DataError(f"--append copies columns of {table.name}: {unknown('column', name, table.columns)}")
+    require_columns(artifact, table)
+
+    frames = _scored(artifact, table, append, limit, progress)
+    nothing = pl.DataFrame(schema=dict.fromkeys(append, pl.String) | {PROBABILITY: pl.Float64})
+    first = next(frames, nothing)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = 0
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
+        made = Path(temporary) / path.name
+        with writer(made, first) as write:
+            frame: pl.DataFrame | None = first
+            while frame is not None:
+                write(frame)
+                rows += len(frame)
+                frame = next(frames, None)
+        made.replace(path)
+    return rows
+
+
+def _scored(
+    artifact: Artifact, table: Table, append: tuple[str, ...], limit: int | None, progress: Progress
+) -> Iterator[pl.DataFrame]:
+    done, total = 0, _rows_to_read(table, limit)
+    for chunk in table.chunks((*artifact.encoder.schema.field_names, *append), limit=limit):
+        yield chunk.frame.select(append).with_columns(pl.Series(PROBABILITY, probabilities(artifact, chunk)))
+        done += len(chunk.frame)
+        progress.track("predict", done, total)
+
+
+def _rows_to_read(table: Table, limit: int | None) -> int:
+    rows = table.estimated_rows()
+    return rows if limit is None else min(rows, limit)
+
+
+# Writers: each takes the file to make and the first frame, and gives a function that writes a frame.
+
+
+@contextmanager
+def _write_parquet(file: Path, first: pl.DataFrame) -> Iterator[_Write]:
+    schema = {name: pl.String() if t == pl.Int128 else t for name, t in first.schema.items()}  # Arrow has no Int128
+    oldest = pl.CompatLevel.oldest()  # large strings, which every reader of Parquet knows
+
+    def write(frame: pl.DataFrame) -> None:
+        try:
+            same = frame.cast(cast("Any", schema))
+        except pl.exceptions.InvalidOperationError as error:
+            raise DataError(
+                f"a column of a Parquet file has one type; an appended one changes its type between the files read "
+                f"({str(error).splitlines()[0]}): write CSV, or leave it out of --append"
+            ) from error
+        writer.write_table(same.to_arrow(compat_level=oldest))
+
+    arrow = first.clear().cast(cast("Any", schema)).to_arrow(compat_level=oldest).schema
+    with file.open("wb") as raw, pq.ParquetWriter(raw, arrow) as writer:
+        yield write
+
+
+@contextmanager
+def _write_text(file: Path, first: pl.DataFrame, *, separator: str, compressed: bool) -> Iterator[_Write]:
+    for column in first:
+        if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+            raise DataError(
+                f"a text file holds plain values; column '{column.name}' holds {column.dtype}: write .parquet, or "
+                f"leave it out of --append"
+            )
+
+    def write(frame: pl.DataFrame, *, header: bool = False) -> None:
+        sink.write(frame.write_csv(separator=separator, include_header=header).encode())
+
+    with file.open("wb") as raw, _compressed(raw) if compressed else nullcontext(cast("IO[bytes]", raw)) as sink:
+        write(first.clear(), header=True)
+        yield write
+
+
+def _compressed(raw: Any) -> AbstractContextManager[IO[bytes]]:
+    # Without a name and a time, so that equal rows are equal files.
+    return cast("AbstractContextManager[IO[bytes]]", gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
+
+
+_WRITERS: dict[str, Callable[[Path, pl.DataFrame], AbstractContextManager[_Write]]] = {
+    ".parquet": _write_parquet,
+    ".csv": partial(_write_text, separator=",", compressed=False),
+    ".tsv": partial(_write_text, separator="\t", compressed=False),
+    ".csv.gz": partial(_write_text, separator=",", compressed=True),
+    ".tsv.gz": partial(_write_text, separator="\t", compressed=True),
+}
+
+
+def _writer_for(path: Path) -> Callable[[Path, pl.DataFrame], AbstractContextManager[_Write]]:
+    for suffix, writer in _WRITERS.items():
+        if path.name.lower().endswith(suffix):
+            return writer
+    raise ConfigError(f"probabilities are written to a file that ends in {', '.join(_WRITERS)}; got '{path.name}'")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good the probabilities of a table are.
+
+    Args:
+        rows: of the table.
+        metrics: by name.
+    """
+
+    rows: int
+    metrics: dict[str, Estimate]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `masknet evaluate --json` prints."""
+        return {"metrics": {name: estimate.to_json() for name, estimate in self.metrics.items()}, "rows": self.rows}
+
+
+def evaluate_table(
+    artifact: Artifact,
+    table: Table,
+    *,
+    baseline: Artifact | None = None,
+    group: str | None = None,
+    limit: int | None = None,
+    progress: Progress,
+) -> Evaluation:
+    """Score a labelled table and hold the probabilities against its labels; label and weight are those of training.
+
+    Args:
+        artifact: scores.
+        table: rows with the fields, the label, and the weight and group where the model was trained with them.
+        baseline: another model that scores the same rows; adds its AUC, `baseline_auc`, and `rela_imp` over it.
+        group: the column of groups for the grouped AUC, instead of that of training.
+        limit: read only the first so many rows.
+        progress: told of the rows done.
+
+    Raises:
+        DataError: a column is missing, or a cell cannot be what its column means.
+    """
+    schema = artifact.encoder.schema
+    if group is not None:
+        schema = schema.model_copy(update={"group": group})
+    scorers = [artifact] if baseline is None else [artifact, baseline]
+    for scorer in scorers:
+        require_columns(scorer, table)
+    _require_roles(schema, table)
+
+    fields = [name for scorer in scorers for name in scorer.encoder.schema.field_names]
+    roles: dict[str, list[NDArray[Any]]] = {"labels": [np.empty(0, dtype=np.uint8)]}
+    scores: list[list[NDArray[np.float64]]] = [[np.empty(0)] for _ in scorers]
+    done, total = 0, _rows_to_read(table, limit)
+    for chunk in table.chunks((*fields, *schema.role_names), limit=limit):
+        for name, array in read_roles(chunk, schema).items():
+            roles.setdefault(name, []).append(array)
+        for kept, scorer in zip(scores, scorers, strict=True):
+            kept.append(probabilities(scorer, chunk))
+        done += len(chunk.frame)
+        progress.track("evaluate", done, total)
+
+    columns = {name: np.concatenate(parts) for name, parts in roles.items()}
+    labels, weights = columns["labels"], columns.get("weights")
+    found = metrics.evaluate(labels, np.concatenate(scores[0]), weights, columns.get("groups"))
+    if baseline is not None:
+        base = metrics.auc(labels, np.concatenate(scores[1]), weights)
+        found |= {"rela_imp": _rela_imp(found["auc"], base), "baseline_auc": base}
+    return Evaluation(rows=len(labels), metrics=found)
+
+
+def _require_roles(schema: Schema, table: Table) -> None:
+    if schema.label is None:
+        raise DataError("an evaluation needs a label; this model was trained without naming one")
+    reasons = {
+        schema.label: "an evaluation compares probabilities with the labels",
+        schema.weight: "the model was trained with this column of weights, and its evaluation reads it",
+        schema.group: "the grouped AUC reads it",
+    }
+    for name, reason in reasons.items():
+        if name is not None and name not in table.columns:
+            raise DataError(f"column '{name}' is missing from {table.name}; {reason}: name a table that has it")
+
+
+def _rela_imp(auc: Estimate, base: Estimate) -> Estimate:
+    if auc.value is None:
+        return Estimate(None, why=auc.why)
+    if base.value is None:
+        return Estimate(None, why=base.why)
+    value = metrics.rela_imp(auc.value, base.value)
+    return Estimate(value, why="the baseline's AUC is 0.5" if value is None else None)

@@ -1,0 +1,84 @@
+"""What a model may know of the data: how many ids there are, and which slots belong to which field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["categorical", "numeric"]
+Pooling = Literal["sum", "mean"]
+
+
+@dataclass(frozen=True)
+class FieldSpace:
+    """One field as a model sees it: `slots` neighbouring `(id, value)` pairs of every row.
+
+    Args:
+        name: the column's name.
+        kind: what the field holds; a model may treat kinds differently, an embedding does not.
+        slots: how many `(id, value)` pairs the field owns in a row, at least 1.
+        pooling: how several slots become one embedding.
+        ordered: whether the order of the slots carries meaning.
+    """
+
+    name: str
+    kind: Kind = "categorical"
+    slots: int = 1
+    pooling: Pooling = "sum"
+    ordered: bool = False
+
+    def __post_init__(self) -> None:
+        if self.slots < 1:
+            raise ValueError(f"a field owns at least 1 slot; field '{self.name}' was given {self.slots}")
+
+
+@dataclass(frozen=True)
+class FeatureSpace:
+    """The one id space of all fields, and the fields in the order of their slots.
+
+    Id 0 is padding: its embedding is zero and stays zero. No code may assume that the ids of a field are contiguous.
+
+    >>> space = FeatureSpace(num_ids=10, fields=(FieldSpace("user"), FieldSpace("price", kind="numeric")))
+    >>> space.num_fields, space.num_slots, space.slot_fields
+    (2, 2, (0, 1))
+
+    Args:
+        num_ids: rows of an embedding table over this space, padding included (at least 1).
+        fields: the fields; their slots lie one after the other in this order.
+    """
+
+    num_ids: int
+    fields: tuple[FieldSpace, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.num_ids < 1:
+            raise ValueError(f"a feature space holds at least the padding id; num_ids is {self.num_ids}")
+        if not self.fields:
+            raise ValueError("a feature space needs at least one field; it was given none")
+        names = [f.name for f in self.fields]
+        if len(set(names)) != len(names):
+            raise ValueError(f"field names must differ; they are {names}")
+
+    @property
+    def num_fields(self) -> int:
+        """The paper's `f`."""
+        return len(self.fields)
+
+    @property
+    def num_slots(self) -> int:
+        """The width of `ids` and `values`."""
+        return sum(f.slots for f in self.fields)
+
+    @property
+    def slot_fields(self) -> tuple[int, ...]:
+        """For each slot, the index of the field that owns it."""
+        return tuple(i for i, f in enumerate(self.fields) for _ in range(f.slots))
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy, read back by `from_json`."""
+        return {"num_ids": self.num_ids, "fields": [vars(f).copy() for f in self.fields]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> FeatureSpace:
+        """The inverse of `to_json`."""
+        return cls(num_ids=data["num_ids"], fields=tuple(FieldSpace(**f) for f in data["fields"]))

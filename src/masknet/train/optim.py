@@ -1,0 +1,147 @@
+"""What a step does to the weights: Adam, the two penalties, clipping, the schedule, and the average of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Optimizer", "Plateau", "WeightAverage", "embedding_parameters"]
+
+PLATEAU_FACTOR = 0.1
+
+
+def embedding_parameters(network: nn.Module) -> set[str]:
+    """The names of the parameters that are rows of embedding tables; all others are the network's."""
+    return {
+        f"{path}.weight" if path else "weight"
+        for path, module in network.named_modules()
+        if isinstance(module, nn.Embedding)
+    }
+
+
+class Optimizer:
+    """Adam on `loss + 0.5 * embedding_l2 * ||tables||^2 + 0.5 * network_l2 * ||others||^2` (eq. 19), clipped by norm.
+
+    NOTE[paper]: eq. 19 prints the unsquared norm of all parameters under one lambda.
+
+    Args:
+        network: whose parameters are moved.
+        learning_rate: Adam's step size; it may be set anew between steps.
+        embedding_l2, network_l2: the two lambdas.
+        clip: the largest norm of the whole gradient, penalties included; None for no bound.
+    """
+
+    def __init__(
+        self, network: nn.Module, *, learning_rate: float, embedding_l2: float, network_l2: float, clip: float | None
+    ) -> None:
+        tables = embedding_parameters(network)
+        self._named = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        self._penalties = [
+            (l2, [p for name, p in self._named.items() if (name in tables) == of_tables])
+            for l2, of_tables in ((embedding_l2, True), (network_l2, False))
+            if l2 > 0
+        ]
+        self._clip = clip
+        self._adam = torch.optim.Adam(self._named.values(), lr=learning_rate, fused=True)
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's step size."""
+        return float(self._adam.param_groups[0]["lr"])
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self._adam.param_groups[0]["lr"] = rate
+
+    def step(self, loss: Tensor) -> None:
+        """Move the weights against the gradient of `loss` and the penalties."""
+        self._adam.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for l2, parameters in self._penalties:
+            for p in parameters:
+                if p.grad is not None:
+                    p.grad.add_(p.detach(), alpha=l2)
+        if self._clip is not None:
+            nn.utils.clip_grad_norm_(self._named.values(), self._clip)
+        self._adam.step()
+
+    def state(self) -> dict[str, Tensor]:
+        """All that Adam remembers, by parameter and quantity."""
+        return {f"{name}/{key}": value for name, p in self._named.items() for key, value in self._adam.state[p].items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state`."""
+        for path, value in state.items():
+            name, _, key = path.rpartition("/")
+            # A parameter's step count lives where Adam put it: with the fused kernel, on the parameter's device.
+            self._adam.state[self._named[name]][key] = value.to(self._named[name].device)
+
+
+class Plateau:
+    """Counts evaluations without a better one; with `drop`, each of them cuts the learning rate to a tenth."""
+
+    def __init__(self, better: Callable[[float, float], bool], *, patience: int, drop: bool) -> None:
+        self._better = better
+        self._patience = patience
+        self._drop = drop
+        self.best: float | None = None
+        self.since_best = 0
+
+    def update(self, value: float, optimizer: Optimizer) -> bool:
+        """Take in an evaluation and say whether it is the best so far."""
+        if self.best is None or self._better(value, self.best):
+            self.best, self.since_best = value, 0
+            return True
+        self.since_best += 1
+        if self._drop:
+            optimizer.learning_rate *= PLATEAU_FACTOR
+        return False
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience has run out."""
+        return self.since_best >= self._patience
+
+
+class WeightAverage:
+    """An exponential moving average of the weights, its decay warmed up as `min(decay, (1 + step) / (10 + step))`."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self._network = network
+        self._decay = decay
+        self._steps = 0
+        self.weights = {name: p.detach().clone() for name, p in network.named_parameters()}
+
+    def update(self) -> None:
+        """Take in the weights after a step."""
+        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        self._steps += 1
+        current = dict(self._network.named_parameters())
+        torch._foreach_lerp_(
+            list(self.weights.values()), [current[name].detach() for name in self.weights], 1.0 - decay
+        )
+
+    def restore(self, weights: dict[str, Tensor], steps: int) -> None:
+        """Go on from an average that was saved after `steps` steps."""
+        for name, weight in weights.items():
+            self.weights[name].copy_(weight)
+        self._steps = steps
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Put the average in the network's place for a while."""
+        own = {name: p.detach().clone() for name, p in self._network.named_parameters()}
+        _fill(self._network, self.weights)
+        try:
+            yield
+        finally:
+            _fill(self._network, own)
+
+
+def _fill(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, p in network.named_parameters():
+            p.copy_(weights[name])

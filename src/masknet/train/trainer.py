@@ -1,0 +1,265 @@
+"""The training loop: single-device in its logic, resumable at any batch with the same bits.
+
+Nothing random outlives a step: rows are ordered by (seed, epoch), dropout is seeded by (seed, step). So weights, Adam's
+memory and a few counters are the whole state.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from masknet import metrics
+from masknet.batches import Batch, num_batches, shuffled_batches
+from masknet.config import RunConfig
+from masknet.encode import EncodedSet
+from masknet.encode.draws import keyed_uniform
+from masknet.errors import ConfigError, MasknetError
+from masknet.progress import Progress
+from masknet.scoring import probabilities_of, score
+from masknet.train.checkpoint import Checkpoint, RunFolder
+from masknet.train.optim import Optimizer, Plateau, WeightAverage
+
+__all__ = ["Interrupted", "State", "Trainer"]
+
+
+class Interrupted(MasknetError):  # noqa: N818 - no error: the user's wish
+    """The user stopped the run; what was reached is in its checkpoint."""
+
+
+@dataclass
+class State:
+    """Where a run stands; with the tensors beside it in a checkpoint, all of it.
+
+    `epoch` and `batch` say what is done next; `history` holds a record an evaluation.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    done: bool = False
+    best: float | None = None
+    best_epoch: int | None = None
+    since_best: int = 0
+    learning_rate: float = 0.0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains one network on encoded rows.
+
+    Args:
+        network: on its device, with its initial weights.
+        train, valid: encoded rows; without `valid` every epoch of `rates` is trained and the last weights are kept.
+        config: the settings of the run.
+        monitor: the validation metric, a name in `metrics.MONITORS`.
+        rates: for a refit, the learning rate of each epoch; else None.
+        folder: where checkpoints go, or None to keep none.
+        identity: kept in each checkpoint, for the caller to tell whose it is.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        train: EncodedSet,
+        valid: EncodedSet | None,
+        config: RunConfig,
+        monitor: str,
+        progress: Progress,
+        rates: Sequence[float] | None = None,
+        folder: RunFolder | None = None,
+        identity: dict[str, Any] | None = None,
+    ) -> None:
+        self.network = network
+        self._train, self._valid = train, valid
+        self._config, self._monitor, self._progress = config, monitor, progress
+        self._rates, self._folder, self._identity = rates, folder, identity or {}
+        self._device = next(network.parameters()).device
+        self._optimizer = Optimizer(
+            network,
+            learning_rate=config.learning_rate,
+            embedding_l2=config.embedding_l2,
+            network_l2=config.network_l2,
+            clip=config.clip,
+        )
+        self._plateau = Plateau(
+            metrics.MONITORS[monitor].better, patience=config.patience, drop=config.schedule == "plateau"
+        )
+        self._average = None if config.average_weights is None else WeightAverage(network, decay=config.average_weights)
+        # Weights are used as shares of their mean: a weight of 2 everywhere is no weight at all.
+        self._weight_scale = 1.0 if train.weights is None else 1.0 / max(float(np.mean(train.weights)), 1e-300)
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
+        self._best: dict[str, Tensor] = {}
+        self.state = State(learning_rate=config.learning_rate)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs at most."""
+        return self._config.epochs if self._rates is None else len(self._rates)
+
+    def run(self) -> State:
+        """Train to the end and leave the kept weights in the network.
+
+        Raises:
+            ConfigError: the loss is no longer finite.
+            Interrupted: the progress asked to stop; the checkpoint has all.
+        """
+        state = self.state
+        self._started = self._saved = time.monotonic()
+        if self._folder is not None:
+            self._folder.reset_log(state.history)
+        devices = [self._device] if self._device.type == "cuda" else []
+        with self._progress.holding_interrupts(), torch.random.fork_rng(devices=devices):
+            while not state.done:
+                self._train_epoch()
+                self._end_epoch()
+        self.network.load_state_dict(self._best)
+        self.network.eval()
+        return state
+
+    def _train_epoch(self) -> None:
+        state, config = self.state, self._config
+        if self._rates is not None:
+            self._optimizer.learning_rate = self._rates[state.epoch]
+        rows, size = len(self._train), config.batch_size
+        batches = shuffled_batches(
+            self._train,
+            batch_size=size,
+            seed=config.seed,
+            epoch=state.epoch,
+            start=state.batch,
+            unseen_rate=config.unseen_rate,
+        )
+        self.network.train()
+        started, first = time.monotonic(), state.batch
+        for batch in batches:
+            self._step(batch.to(self._device))
+            state.batch += 1
+            state.step += 1
+            rate = (state.batch - first) * size / max(time.monotonic() - started, 1e-9)
+            self._progress.track(
+                f"epoch {state.epoch + 1}/{self.epochs}",
+                min(state.batch * size, rows),
+                rows,
+                f"{rate:,.0f} rows/s",
+            )
+            self._checkpoint_if_due()
+
+    def _step(self, batch: Batch) -> None:
+        # One generator state a step: what dropout draws does not depend on what was drawn before.
+        torch.manual_seed(int(keyed_uniform(self._config.seed, self.state.step)[0] * 2**53))
+        logits = self.network(batch.ids, batch.values, batch.dense)
+        losses = F.binary_cross_entropy_with_logits(logits, batch.labels, reduction="none")
+        if batch.weights is not None:
+            losses = losses * (batch.weights * self._weight_scale)
+        loss = losses.mean()
+        self._optimizer.step(loss)
+        if self._average is not None:
+            self._average.update()
+        self._loss_sum += loss.detach().double() * len(batch)
+
+    def _checkpoint_if_due(self) -> None:
+        if self._progress.stopping():
+            self._save()
+            raise Interrupted(f"stopped in epoch {self.state.epoch + 1}, after {self.state.step:,} steps")
+        due = self._saved + 60 * self._config.checkpoint_minutes
+        last_of_epoch = self.state.batch == num_batches(len(self._train), self._config.batch_size)
+        if time.monotonic() >= due and not last_of_epoch:  # the evaluation that follows writes one anyway
+            self._save()
+
+    def _end_epoch(self) -> None:
+        state = self.state
+        train_loss = float(self._loss_sum) / len(self._train)
+        if not np.isfinite(train_loss):
+            raise ConfigError(
+                f"training needs a finite loss; it became {train_loss} in epoch {state.epoch + 1}: lower "
+                f"--learning-rate (now {self._optimizer.learning_rate:g}) or set --clip"
+            )
+        record: dict[str, Any] = {
+            "epoch": state.epoch + 1,
+            "step": state.step,
+            "learning_rate": self._optimizer.learning_rate,
+            "train_log_loss": train_loss,
+        }
+        with_average = self._average.applied if self._average is not None else nullcontext
+        with with_average():
+            if self._valid is None:
+                kept = state.epoch + 1 == self.epochs
+            else:
+                record["valid"] = self._evaluate()
+                kept = self._plateau.update(record["valid"][self._monitor], self._optimizer)
+            if kept:
+                self._best = {name: t.detach().cpu().clone() for name, t in self.network.state_dict().items()}
+                state.best_epoch = state.epoch + 1
+        record["best"] = kept
+        state.seconds += time.monotonic() - self._started
+        self._started = time.monotonic()
+        record["seconds"] = round(state.seconds, 3)
+        state.history.append(record)
+        state.best, state.since_best = self._plateau.best, self._plateau.since_best
+        state.epoch, state.batch = state.epoch + 1, 0
+        state.done = state.epoch == self.epochs or (self._valid is not None and self._plateau.exhausted)
+        self._loss_sum.zero_()
+        self._save()
+        if self._folder is not None:
+            self._folder.append_log(record)
+        self._progress.note(_line(record, self._monitor))
+
+    def _evaluate(self) -> dict[str, float | None]:
+        valid = self._valid
+        assert valid is not None
+        logits = score(
+            self.network,
+            valid,
+            device=self._device,
+            advance=lambda done: self._progress.track("validate", done, len(valid)),
+        )
+        estimates = metrics.evaluate(valid.labels, probabilities_of(logits), valid.weights, valid.groups)
+        return {name: estimate.value for name, estimate in estimates.items()}
+
+    def _save(self) -> None:
+        self._saved = time.monotonic()
+        if self._folder is None:
+            return
+        state = dataclasses.replace(self.state, learning_rate=self._optimizer.learning_rate)
+        state.seconds += time.monotonic() - self._started
+        tensors = {f"network:{name}": t for name, t in self.network.state_dict().items()}
+        tensors |= {f"adam:{name}": t for name, t in self._optimizer.state().items()}
+        tensors |= {f"best:{name}": t for name, t in self._best.items()}
+        tensors["loss_sum:"] = self._loss_sum
+        if self._average is not None:
+            tensors |= {f"average:{name}": t for name, t in self._average.weights.items()}
+        self._folder.save(Checkpoint({"trainer": dataclasses.asdict(state), **self._identity}, tensors))
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint that this trainer's `folder` holds."""
+        self.state = state = State(**checkpoint.state["trainer"])
+        self.network.load_state_dict(checkpoint.part("network"))
+        self._optimizer.restore(checkpoint.part("adam"))
+        self._optimizer.learning_rate = state.learning_rate
+        self._best = checkpoint.part("best")
+        self._loss_sum.copy_(checkpoint.tensors["loss_sum:"])
+        self._plateau.best, self._plateau.since_best = state.best, state.since_best
+        if self._average is not None:
+            self._average.restore(checkpoint.part("average"), state.step)
+
+
+def _line(record: dict[str, Any], monitor: str) -> str:
+    text = f"epoch {record['epoch']}: log loss {record['train_log_loss']:.4f} on train"
+    if "valid" in record:
+        valid = record["valid"]
+        names = dict.fromkeys(("auc", "log_loss", monitor))
+        shown = [f"{name.replace('_', ' ')} {valid[name]:.4f}" for name in names if valid.get(name) is not None]
+        text += f"; on valid {', '.join(shown)}" + (" (best)" if record["best"] else "")
+    return f"{text}; {record['seconds']:.0f} s"

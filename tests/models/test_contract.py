@@ -1,0 +1,211 @@
+"""Every model passes every check of `masknet.testing`; and every check catches the fault that it is for."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from masknet import testing
+from masknet.models import MODELS
+from masknet.space import FeatureSpace
+from masknet.testing import CHECKS, check_network
+
+Build = Callable[[FeatureSpace], nn.Module]
+
+# A name in MODELS that is not here runs with its defaults; these keep the tests quick.
+SMALL: dict[str, dict[str, Any]] = {
+    "serial-masknet": {"block_dims": (24, 16)},
+    "parallel-masknet": {"block_dims": (24, 16), "top_dims": (16,)},
+}
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, SMALL.get(name, {})) for name in MODELS},
+    "serial-without-mask": ("serial-masknet", {"block_dims": (16, 16), "reduction": None}),
+    "serial-without-feed-forward": ("serial-masknet", {"block_dims": (None, None)}),
+    "parallel-without-feed-forward": ("parallel-masknet", {"block_dims": (None, None), "top_dims": (16,)}),
+    "parallel-without-norms": (
+        "parallel-masknet",
+        {"block_dims": (16, 16), "top_dims": (16,), "embedding_norm": False, "hidden_norm": False, "dropout": 0.1},
+    ),
+}
+
+
+def builder(variant: str) -> Build:
+    name, settings = VARIANTS[variant]
+    return lambda space: MODELS[name](space, **settings)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_network_keeps_the_contract(variant: str, check: Callable[[Build], None]) -> None:
+    check(builder(variant))
+
+
+def test_all_checks_are_listed() -> None:
+    named = {check for name, check in vars(testing).items() if name.startswith("check_")}
+    assert named - {check_network} == set(CHECKS)
+
+
+# Faulty networks: a sound one (LR with a hidden layer's worth of freedom), and one fault each.
+
+
+class Sound(nn.Module):
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__()
+        self.space = space
+        self.table = nn.Embedding(space.num_ids, 4, padding_idx=0)
+        self.head = nn.Linear(4, 1)
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return self.head((self.table(ids) * values.unsqueeze(2)).sum(1)).squeeze(1)
+
+
+class ColumnOfLogits(Sound):
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return super().forward(ids, values).unsqueeze(1)
+
+
+class Infinite(Sound):
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return super().forward(ids, values) / 0
+
+
+class LastSlotForgotten(Sound):
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return super().forward(ids[:, :-1], values[:, :-1])
+
+
+class BatchCentred(Sound):
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        logits = super().forward(ids, values)
+        return logits - logits.sum() / max(logits.shape[0], 1)
+
+
+class PaddingTrained(Sound):
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__(space)
+        self.table = nn.Embedding(space.num_ids, 4)
+
+
+class PaddingStartsZeroButIsTrained(PaddingTrained):
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__(space)
+        nn.init.zeros_(self.table.weight[0].detach())
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return super().forward(
+            ids, values.where((ids != 0) | self.training, values.new_zeros(())) + 1.0 * self.training
+        )
+
+
+class PaddingCounted(Sound):
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return super().forward(ids, values) + values.sum(1)
+
+
+class OrderRead(Sound):
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return super().forward(ids, values * torch.arange(1, ids.shape[1] + 1))
+
+
+class Unused(Sound):
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__(space)
+        self.spare = nn.Linear(3, 3)
+
+
+class OwnSeed(Sound):
+    counter = itertools.count()
+
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__(space)
+        torch.nn.init.normal_(self.head.bias, generator=torch.Generator().manual_seed(next(self.counter)))
+
+
+class HiddenState(Sound):
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__(space)
+        self.scale = torch.rand(())  # neither parameter nor buffer
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return super().forward(ids, values) * self.scale
+
+
+class ValueAsBranch(Sound):
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        logits = super().forward(ids, values)
+        return logits if logits.sum().item() > 0 else -logits
+
+
+class RowsFixed(Sound):
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return super().forward(ids, values) + torch.zeros(len(ids)).tolist()[-1] if len(ids) else ids.sum(1).float()
+
+
+class WideIdsOnly(Sound):
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return super().forward(ids, values) * (1 if ids.dtype == torch.int64 else 2)
+
+
+class ByPlace(Sound):
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return super().forward(ids, values) + (ids * 0.01).sum(1)
+
+
+class Writing(Sound):
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return super().forward(ids, values.mul_(1.5))
+
+
+class NoTable(nn.Module):
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__()
+        self.rows = nn.Parameter(torch.zeros(space.num_ids))
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return (self.rows[ids] * values).sum(1)
+
+
+def test_the_sound_network_passes() -> None:
+    check_network(Sound)
+
+
+@pytest.mark.parametrize(
+    ("network", "check", "sentence"),
+    [
+        (ColumnOfLogits, testing.check_logits, r"must give logits of shape \[0\]"),
+        (Infinite, testing.check_logits, "logits must be finite"),
+        (LastSlotForgotten, testing.check_every_slot_is_read, "those of slot 6 change nothing"),
+        (BatchCentred, testing.check_rows_are_apart, "must not depend on the rows beside it"),
+        (PaddingTrained, testing.check_padding_is_invisible, "padding must be invisible"),
+        (PaddingStartsZeroButIsTrained, testing.check_padding_is_invisible, "that of 'table' did not"),
+        (PaddingCounted, testing.check_padding_is_invisible, "padding must be invisible"),
+        (OrderRead, testing.check_bag_order, "that of 'tags' did"),
+        (Unused, testing.check_gradients, "'spare.weight' got none"),
+        (OwnSeed, testing.check_seed, "'head.bias' differs"),
+        (HiddenState, testing.check_state, "must hold all that the logits depend on"),
+        (ValueAsBranch, testing.check_export, "'torch.export' must take the network"),
+        (RowsFixed, testing.check_export, "'torch.export' must take the network"),
+        (WideIdsOnly, testing.check_integer_types, "they differ"),
+        (ByPlace, testing.check_relabelling, "must mean nothing"),
+        (Writing, testing.check_inputs_are_kept, "must not write into 'values'"),
+        (NoTable, testing.check_relabelling, "must keep its weights of ids in a 'torch.nn.Embedding'"),
+    ],
+)
+def test_a_fault_is_caught_by_its_check(network: Build, check: Callable[[Build], None], sentence: str) -> None:
+    with pytest.raises(AssertionError, match=sentence):
+        check(network)
+    with pytest.raises(AssertionError):
+        check_network(network)
+
+
+def test_checks_leave_the_global_generator_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    check_network(builder("parallel-without-norms"))
+    assert torch.equal(torch.rand(3), expected)

@@ -1,0 +1,91 @@
+"""The parameter counts of published runs, to the last parameter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from masknet.models import LogisticRegression, ParallelMaskNet, SerialMaskNet
+from masknet.space import FeatureSpace, FieldSpace
+
+
+def space(num_fields: int, num_ids: int = 2) -> FeatureSpace:
+    return FeatureSpace(num_ids, tuple(FieldSpace(f"f{i}") for i in range(num_fields)))
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def dense_count(network: nn.Module) -> int:
+    tables = sum(m.weight.numel() for m in network.modules() if isinstance(m, nn.Embedding))
+    return count(network) - tables
+
+
+@pytest.mark.parametrize(
+    ("model", "num_fields", "settings", "expected"),
+    [
+        (
+            ParallelMaskNet,
+            10,
+            {"block_dims": (50,) * 3, "top_dims": (400,) * 3, "reduction": 2, "embedding_norm": False},
+            517_801,
+        ),
+        (SerialMaskNet, 3, {"block_dims": (400,) * 3, "reduction": 4, "embedding_norm": False}, 1_722_151),
+        (SerialMaskNet, 39, {"block_dims": (400,) * 3, "reduction": 0.2, "embedding_norm": False}, 667_469),
+        (SerialMaskNet, 22, {"block_dims": (400,) * 3, "reduction": 2}, 1_599_901),
+        (
+            ParallelMaskNet,
+            39,
+            {
+                "embedding_dim": 16,
+                "block_dims": (500,) * 2,
+                "top_dims": (1000,) * 5,
+                "reduction": 0.1,
+                "embedding_norm": False,
+                "hidden_norm": False,
+            },
+            5_786_125,
+        ),
+        (
+            ParallelMaskNet,
+            24,
+            {
+                "embedding_dim": 16,
+                "block_dims": (500,) * 6,
+                "top_dims": (2000,) * 3,
+                "reduction": 0.8,
+                "embedding_norm": False,
+                "hidden_norm": False,
+            },
+            16_578_803,
+        ),
+    ],
+)
+def test_dense_parameters_of_published_runs(
+    model: type[nn.Module], num_fields: int, settings: dict[str, Any], expected: int
+) -> None:
+    with torch.device("meta"):  # the shapes alone
+        assert dense_count(model(space(num_fields), **settings)) == expected
+
+
+def test_total_on_frappe() -> None:
+    network = ParallelMaskNet(space(10, 5_389), block_dims=(50, 50, 50), embedding_norm=False)
+    assert count(network) == 571_691
+
+
+def test_total_on_movielens_latest() -> None:
+    network = SerialMaskNet(space(3, 90_239), reduction=4.0, embedding_norm=False)
+    assert count(network) == 2_624_541
+
+
+def test_logistic_regression_has_a_weight_an_id_and_a_bias() -> None:
+    assert count(LogisticRegression(space(10, 5_389))) == 5_390
+
+
+def test_bags_and_values_cost_no_dense_parameter() -> None:
+    bags = FeatureSpace(2, (FieldSpace("a", slots=7), FieldSpace("b", kind="numeric"), FieldSpace("c", pooling="mean")))
+    assert dense_count(SerialMaskNet(bags)) == dense_count(SerialMaskNet(space(3)))

@@ -1,0 +1,52 @@
+"""XOR of two fields: what a sum of weights cannot say, and every network must."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from masknet.models import MODELS
+from masknet.space import FeatureSpace, FieldSpace
+
+SPACE = FeatureSpace(5, (FieldSpace("a"), FieldSpace("b")))
+IDS = torch.tensor([[1, 3], [1, 4], [2, 3], [2, 4]])
+LABELS = torch.tensor([0.0, 1.0, 1.0, 0.0])
+SMALL: dict[str, dict[str, Any]] = {
+    "serial-masknet": {"block_dims": (16, 16)},
+    "parallel-masknet": {"block_dims": (16, 16), "top_dims": (16,)},
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Four rows are no work to share: on a busy machine, threads that wait for each other take most of the time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def trained_loss(name: str, seed: int) -> float:
+    torch.manual_seed(seed)
+    network = MODELS[name](SPACE, **SMALL.get(name, {}))
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(150):
+        optimiser.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(network(IDS, torch.ones(4, 2)), LABELS)
+        loss.backward()
+        optimiser.step()
+    return loss.item()
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "lr"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_network_learns_xor(name: str, seed: int) -> None:
+    assert trained_loss(name, seed) < 0.05
+
+
+def test_logistic_regression_cannot() -> None:
+    assert trained_loss("lr", 0) == pytest.approx(0.6931, abs=1e-3)

@@ -1,0 +1,118 @@
+"""The embedding layer against eq. 2 to 4, written out slot by slot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from masknet.nn import FieldEmbedding
+from masknet.space import FeatureSpace, FieldSpace
+
+ONE_SLOT = (FieldSpace("a"), FieldSpace("x", kind="numeric"), FieldSpace("b"))
+BAGS = (FieldSpace("a"), FieldSpace("s", slots=3), FieldSpace("m", slots=4, pooling="mean"), FieldSpace("b"))
+ONE_SLOT_MEAN = (FieldSpace("a"), FieldSpace("m", pooling="mean"))
+
+
+def batch(space: FeatureSpace, rows: int = 17, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(0, space.num_ids, (rows, space.num_slots), generator=generator)
+    values = torch.rand(rows, space.num_slots, generator=generator, dtype=torch.float64) + 0.2
+    return ids, values
+
+
+def oracle(space: FeatureSpace, table: np.ndarray, ids: np.ndarray, values: np.ndarray) -> np.ndarray:
+    out = np.zeros((len(ids), space.num_fields, table.shape[1]))
+    for row in range(len(ids)):
+        slot = 0
+        for i, field in enumerate(space.fields):
+            total = 0.0
+            for _ in range(field.slots):
+                if ids[row, slot] != 0:
+                    out[row, i] += values[row, slot] * table[ids[row, slot]]
+                    total += values[row, slot]
+                slot += 1
+            if field.pooling == "mean" and total != 0:
+                out[row, i] /= total
+    return out
+
+
+@pytest.mark.parametrize("fields", [ONE_SLOT, BAGS, ONE_SLOT_MEAN])
+def test_equals_the_sum_and_the_weighted_mean_of_each_fields_slots(fields: tuple[FieldSpace, ...]) -> None:
+    space = FeatureSpace(6, fields)  # few ids: padding stands in any slot, and fields share ids
+    layer = FieldEmbedding(space, 5).double()
+    ids, values = batch(space)
+    assert (ids == 0).any()
+    expected = oracle(space, layer.table.weight.detach().numpy(), ids.numpy(), values.numpy())
+    np.testing.assert_allclose(layer(ids, values).detach().numpy(), expected, rtol=0, atol=1e-10)
+
+
+def test_a_bag_of_padding_only_is_zero() -> None:
+    layer = FieldEmbedding(FeatureSpace(6, BAGS), 5)
+    out = layer(torch.zeros(1, 9, dtype=torch.long), torch.ones(1, 9))
+    assert out.shape == (1, 4, 5)
+    assert not out.any()
+
+
+def test_the_value_of_padding_does_not_weigh_in_a_mean() -> None:
+    space = FeatureSpace(6, (FieldSpace("m", slots=2, pooling="mean"),))
+    layer = FieldEmbedding(space, 5)
+    alone = layer(torch.tensor([[3, 0]]), torch.tensor([[2.0, 9.0]]))
+    torch.testing.assert_close(alone[0, 0], layer.table.weight[3])
+
+
+def test_the_table_is_exact_and_starts_at_the_given_scale_with_a_zero_row() -> None:
+    torch.manual_seed(0)
+    layer = FieldEmbedding(FeatureSpace(5001, ONE_SLOT), 10, std=0.02)
+    assert list(layer.state_dict()) == ["table.weight"]
+    weight = layer.table.weight
+    assert weight.shape == (5001, 10)
+    assert weight.requires_grad
+    assert not weight[0].any()
+    assert weight[1:].std().item() == pytest.approx(0.02, rel=0.02)
+    assert weight[1:].mean().item() == pytest.approx(0, abs=5e-4)
+
+
+def test_padding_gets_no_gradient() -> None:
+    layer = FieldEmbedding(FeatureSpace(6, BAGS), 5)
+    ids, values = batch(FeatureSpace(6, BAGS))
+    layer(ids, values.float()).square().sum().backward()
+    assert layer.table.weight.grad is not None
+    assert not layer.table.weight.grad[0].any()
+    assert layer.table.weight.grad[1:].any(dim=1).all()
+
+
+def test_ids_beyond_the_exact_range_of_float32_stay_apart() -> None:
+    torch.manual_seed(0)
+    space = FeatureSpace(2**24 + 3, (FieldSpace("a"),))  # as float32, 2^24 + 1 is 2^24
+    layer = FieldEmbedding(space, 1)
+    ids = torch.tensor([[2**24], [2**24 + 1], [2**24 + 2]])
+    for kind in (torch.int32, torch.int64):
+        out = layer(ids.to(kind), torch.ones(3, 1)).flatten()
+        assert torch.equal(out, layer.table.weight[2**24 :].flatten())
+        assert out.unique().numel() == 3
+
+
+def test_float_ids_are_refused() -> None:
+    layer = FieldEmbedding(FeatureSpace(6, ONE_SLOT), 5)
+    with pytest.raises(RuntimeError, match="indices"):
+        layer(torch.ones(2, 3), torch.ones(2, 3))
+
+
+def test_rows_of_another_space_are_refused_with_a_sentence() -> None:
+    layer = FieldEmbedding(FeatureSpace(6, ONE_SLOT), 5)
+    ids, values = torch.ones(2, 3, dtype=torch.long), torch.ones(2, 3)
+    with pytest.raises(ValueError, match="has 3 slots; got 3 ids and 1 values a row"):
+        layer(ids, values[:, :1])  # would be broadcast
+    with pytest.raises(ValueError, match="has 3 slots; got 2 ids and 3 values a row"):
+        layer(ids[:, :2], values)
+    with pytest.raises(ValueError, match="no dense columns; got 4 of them"):
+        layer(ids, values, torch.ones(2, 4))
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    space = FeatureSpace(6, ONE_SLOT)
+    with pytest.raises(ValueError, match="'embedding_dim' must be an int of at least 1; got 0"):
+        FieldEmbedding(space, 0)
+    with pytest.raises(ValueError, match="'std' must be a finite number above 0; got 0"):
+        FieldEmbedding(space, 5, std=0)

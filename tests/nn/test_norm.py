@@ -1,0 +1,57 @@
+"""Layer norm against eq. 8 and 9, written out entry by entry."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from masknet.nn.norm import FieldLayerNorm, hidden_norm
+
+
+def oracle(entries: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    mu = sum(entries) / len(entries)
+    variance = sum((entry - mu) ** 2 for entry in entries) / len(entries)
+    return gain * (entries - mu) / np.sqrt(variance + 1e-6) + bias
+
+
+def shaken(module: torch.nn.Module) -> torch.nn.Module:
+    generator = torch.Generator().manual_seed(0)
+    for parameter in module.double().parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    return module
+
+
+def test_each_field_is_a_layer_with_its_own_statistics_gain_and_bias() -> None:
+    norm = shaken(FieldLayerNorm(3, 4))
+    assert {name: tensor.shape for name, tensor in norm.state_dict().items()} == {"gain": (3, 4), "bias": (3, 4)}
+    embedding = torch.randn(5, 3, 4, dtype=torch.float64) * torch.tensor([1.0, 0.01, 100.0]).view(1, 3, 1)
+    gain, bias = norm.gain.detach().numpy(), norm.bias.detach().numpy()
+    expected = [[oracle(row[i], gain[i], bias[i]) for i in range(3)] for row in embedding.numpy()]
+    np.testing.assert_allclose(norm(embedding).detach().numpy(), expected, rtol=0, atol=1e-10)
+
+
+def test_starts_with_gain_1_and_bias_0() -> None:
+    norm = FieldLayerNorm(3, 4)
+    assert (norm.gain == 1).all()
+    assert (norm.bias == 0).all()
+
+
+def test_hidden_norm_is_layer_norm_over_the_whole_layer() -> None:
+    norm = shaken(hidden_norm(6))
+    hidden = torch.randn(5, 6, dtype=torch.float64) * 0.002  # small enough for epsilon to matter
+    gain, bias = norm.weight.detach().numpy(), norm.bias.detach().numpy()
+    expected = [oracle(row, gain, bias) for row in hidden.numpy()]
+    np.testing.assert_allclose(norm(hidden).detach().numpy(), expected, rtol=0, atol=1e-10)
+
+
+def test_hidden_norm_switched_off_is_the_identity() -> None:
+    hidden = torch.randn(5, 1)
+    assert hidden_norm(1, on=False)(hidden) is hidden
+
+
+def test_the_norm_of_a_single_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="'embedding_dim' must be at least 2 under a layer norm; got 1"):
+        FieldLayerNorm(3, 1)
+    with pytest.raises(ValueError, match="must be at least 2 under a layer norm; got 1"):
+        hidden_norm(1)

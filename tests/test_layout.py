@@ -1,0 +1,69 @@
+"""What holds the project together: pins, targets, and what may be imported without torch."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import masknet
+
+ROOT = Path(__file__).parents[1]
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("==") for line in lines if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_every_declared_package_is_pinned_within_its_range() -> None:
+    declared = project()["project"]
+    extras = declared["optional-dependencies"]
+    wanted = [*declared["dependencies"], *extras["trees"], *extras["pandas"], *extras["dev"]]
+    wanted += project()["build-system"]["requires"]
+    pinned = pins()
+    for requirement in map(Requirement, wanted):
+        assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+
+
+def test_torch_is_pinned_without_a_local_label() -> None:
+    assert pins()["torch"] == "2.13.0"
+
+
+def test_the_changelog_knows_this_version() -> None:
+    assert f"\n## {masknet.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert project()["project"]["version"] == masknet.__version__
+
+
+def test_make_lists_its_targets() -> None:
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^  (\w+) +\S", listed, flags=re.MULTILINE)
+    assert {"setup", "demo", "test", "check", "bench", "docs"} <= set(targets)
+
+
+def test_tables_to_manifests_run_without_torch() -> None:
+    # import-linter reads our own imports; this one also sees a package of somebody else's that loads torch.
+    program = """
+import importlib, pkgutil, sys
+import masknet
+for name in ("table", "schema", "config", "encode", "datasets", "manifest"):
+    module = importlib.import_module("masknet." + name)
+    for inner in pkgutil.iter_modules(getattr(module, "__path__", [])):
+        importlib.import_module(f"masknet.{name}.{inner.name}")
+        print(name, inner.name)
+sys.exit("torch" in sys.modules)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "datasets movielens" in result.stdout

@@ -1,0 +1,522 @@
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from scipy.stats import norm
+from sklearn import metrics as reference
+
+from masknet import metrics
+from masknet.errors import ConfigError, DataError
+from masknet.metrics import MONITORS, Estimate, evaluate
+
+NAMES = ["auc", "log_loss", "normalized_entropy", "calibration_ratio", "expected_calibration_error", "pr_auc"]
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
+WEIGHTS = st.floats(0.01, 10.0)
+
+
+@st.composite
+def rows(draw: st.DrawFn, *, weight: st.SearchStrategy[float] = WEIGHTS, both: bool = True) -> Rows:
+    """Labels, probabilities and weights; heavy ties, the ends 0 and 1, and weights of 0 among them."""
+    probability = st.one_of(st.sampled_from([0.0, 0.1, 0.5, 0.50000001, 1.0]), st.floats(0, 1))
+    row = st.tuples(st.integers(0, 1), probability, st.one_of(st.just(0.0), weight))
+    y, p, w = (np.array(column) for column in zip(*draw(st.lists(row, min_size=2, max_size=40)), strict=True))
+    if both:
+        assume(w[y == 1].sum() > 0 and w[y == 0].sum() > 0)
+    return y, p, w
+
+
+def simulated(seed: int, n: int = 400, *, ties: bool = True) -> Rows:
+    rng = np.random.default_rng(seed)
+    p = rng.beta(1, 3, n)
+    y = (rng.random(n) < p).astype(int)
+    return y, np.round(p, 2) if ties else p, rng.exponential(size=n)
+
+
+def same(left: Estimate, right: Estimate, tolerance: float = 1e-12) -> None:
+    """Value and interval agree."""
+    assert left.why == right.why
+    for a, b in ((left.value, right.value), (left.low, right.low), (left.high, right.high)):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+# --- parity with scikit-learn -----------------------------------------------------------------------------------------
+
+PARITY = {
+    "auc": reference.roc_auc_score,
+    "log_loss": reference.log_loss,
+    "pr_auc": reference.average_precision_score,
+}
+
+
+@pytest.mark.parametrize("name", PARITY)
+@given(data=rows())
+def test_agrees_with_scikit_learn_weighted(name: str, data: Rows) -> None:
+    y, p, w = data
+    ours = MONITORS[name].function(y, p, w).value
+    assert_allclose(ours, PARITY[name](y, p, sample_weight=w), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", PARITY)
+@given(data=rows(weight=st.just(1.0)))
+def test_agrees_with_scikit_learn_unweighted(name: str, data: Rows) -> None:
+    y, p, w = data
+    y, p = y[w > 0], p[w > 0]
+    assert_allclose(MONITORS[name].function(y, p).value, PARITY[name](y, p), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", PARITY)
+@pytest.mark.parametrize("ties", [True, False])
+def test_agrees_with_scikit_learn_on_many_rows(name: str, ties: bool) -> None:
+    y, p, w = simulated(0, 50_000, ties=ties)
+    for weights in (None, w):
+        ours = MONITORS[name].function(y, p, weights).value
+        assert_allclose(ours, PARITY[name](y, p, sample_weight=weights), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_loss_clips_at_the_eps_of_the_dtype(dtype: type) -> None:
+    y, p = [0, 1, 1], np.array([1.0, 0.0, 1.0], dtype=dtype)
+    expected = -2 / 3 * math.log(np.finfo(dtype).eps)
+    assert_allclose(metrics.log_loss(y, p).value, expected, rtol=1e-6)
+    assert_allclose(metrics.log_loss(y, p).value, reference.log_loss(y, p), rtol=1e-6)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, list, lambda a: np.asarray(a, dtype=bool), lambda a: a.astype(float)])
+def test_labels_may_be_of_any_numeric_type(convert: Callable[[Any], Any]) -> None:
+    y, p, w = simulated(1)
+    assert evaluate(convert(y), list(p), list(w)) == evaluate(y, p, w)
+
+
+# --- AUC and DeLong against slow copies -------------------------------------------------------------------------------
+
+
+def placements(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> tuple[list[float], list[float]]:
+    """Each positive's weighted share of negatives below it, each negative's share of positives above it."""
+
+    def share(others: list[int], wins: Callable[[int], float]) -> float:
+        return math.fsum(w[k] * wins(k) for k in others) / math.fsum(w[k] for k in others)
+
+    def psi(high: float, low: float) -> float:
+        return 1.0 if high > low else 0.5 if high == low else 0.0
+
+    positives = [i for i in range(len(y)) if y[i] == 1]
+    negatives = [j for j in range(len(y)) if y[j] == 0]
+    return (
+        [share(negatives, lambda j, i=i: psi(p[i], p[j])) for i in positives],
+        [share(positives, lambda i, j=j: psi(p[i], p[j])) for j in negatives],
+    )
+
+
+@settings(max_examples=50)
+@given(data=rows())
+def test_auc_is_the_share_of_weighted_pairs(data: Rows) -> None:
+    y, p, w = (column[data[2] > 0] for column in data)
+    wins = total = 0.0
+    for i in np.flatnonzero(y == 1):
+        for j in np.flatnonzero(y == 0):
+            total += w[i] * w[j]
+            wins += w[i] * w[j] * (1.0 if p[i] > p[j] else 0.5 if p[i] == p[j] else 0.0)
+    assert_allclose(metrics.auc(y, p, w).value, wins / total, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("ties", [True, False])
+def test_interval_is_the_textbooks_delong(seed: int, ties: bool) -> None:
+    y, p, _ = simulated(seed, 80, ties=ties)
+    of_positives, of_negatives = placements(y, p, np.ones(len(y)))
+    value = sum(of_positives) / len(of_positives)
+    variance = 0.0
+    for values in (of_positives, of_negatives):
+        variance += sum((v - value) ** 2 for v in values) / (len(values) - 1) / len(values)
+    same(metrics.auc(y, p), Estimate(value, value - 1.96 * variance**0.5, min(value + 1.96 * variance**0.5, 1)), 1e-5)
+    same(metrics.auc(y, p), metrics.auc(y, p, np.full(len(y), 3.7)))  # a common weight changes nothing
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_weighted_interval_uses_weighted_placements(seed: int) -> None:
+    y, p, w = simulated(seed, 80)
+    value, variance = metrics.auc(y, p, w).value, 0.0
+    assert value is not None
+    for label, values in zip((1, 0), placements(y, p, w), strict=True):
+        shares = w[y == label] / w[y == label].sum()
+        spread = sum(a**2 * (v - value) ** 2 for a, v in zip(shares, values, strict=True))
+        variance += spread / (1 - sum(shares**2))
+    half = norm.ppf(0.975) * variance**0.5
+    same(metrics.auc(y, p, w), Estimate(value, value - half, min(value + half, 1)))
+
+
+def test_auc_has_no_interval_where_delong_has_no_variance() -> None:
+    assert metrics.auc([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4]) == Estimate(1.0)
+    assert metrics.auc([1, 1, 0, 0], [0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.7]) == Estimate(0.0)
+    assert metrics.auc([0, 1, 0, 0], [0.1, 0.2, 0.3, 0.1]) == Estimate(2 / 3)  # one positive
+
+
+def test_intervals_stay_in_the_range_of_their_metric() -> None:
+    y, p = [0, 0, 0, 1, 0, 1, 1], [0.001, 0.002, 0.003, 0.2, 0.3, 0.95, 0.99]
+    assert metrics.auc(y, p).high == 1.0
+    assert metrics.log_loss(y, p).low == 0.0
+    assert all(e.low <= e.value <= e.high for e in evaluate(y, p).values() if e.low is not None)
+
+
+# --- coverage of the intervals ----------------------------------------------------------------------------------------
+
+
+def binormal(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities whose AUC is Phi(1 / sqrt 2)."""
+    y = rng.random(n) < 0.4
+    return y, norm.cdf(rng.normal(size=n) + y)
+
+
+def auc_case(rng: np.random.Generator) -> Estimate:
+    return metrics.auc(*binormal(rng, 150))
+
+
+def weighted_auc_case(rng: np.random.Generator) -> Estimate:
+    return metrics.auc(*binormal(rng, 800), rng.exponential(size=800))
+
+
+def grouped_auc_case(rng: np.random.Generator) -> Estimate:
+    return metrics.grouped_auc(*binormal(rng, 600), rng.integers(0, 60, 600))
+
+
+def calibrated(rng: np.random.Generator, n: int) -> Rows:
+    """Uniform probabilities that tell the truth: the expected log loss is 1/2, the calibration ratio 1."""
+    p = rng.random(n)
+    return rng.random(n) < p, p, rng.exponential(size=n)
+
+
+def log_loss_case(rng: np.random.Generator) -> Estimate:
+    return metrics.log_loss(*calibrated(rng, 200)[:2])
+
+
+def weighted_log_loss_case(rng: np.random.Generator) -> Estimate:
+    return metrics.log_loss(*calibrated(rng, 500))
+
+
+def calibration_case(rng: np.random.Generator) -> Estimate:
+    return metrics.calibration_ratio(*calibrated(rng, 200)[:2])
+
+
+def weighted_calibration_case(rng: np.random.Generator) -> Estimate:
+    return metrics.calibration_ratio(*calibrated(rng, 500))
+
+
+BINORMAL_AUC = float(norm.cdf(1 / math.sqrt(2)))
+
+
+@pytest.mark.parametrize(
+    ("case", "truth"),
+    [
+        (auc_case, BINORMAL_AUC),
+        (weighted_auc_case, BINORMAL_AUC),
+        (grouped_auc_case, BINORMAL_AUC),
+        (log_loss_case, 0.5),
+        (weighted_log_loss_case, 0.5),
+        (calibration_case, 1.0),
+        (weighted_calibration_case, 1.0),
+    ],
+)
+def test_intervals_cover_the_truth_19_times_in_20(
+    case: Callable[[np.random.Generator], Estimate], truth: float
+) -> None:
+    rng = np.random.default_rng(7)
+    estimates = [case(rng) for _ in range(600)]
+    covered = np.mean([e.low <= truth <= e.high for e in estimates])
+    assert 0.92 < covered < 0.975  # a standard error 20 % too small covers .88, 20 % too large .98
+
+
+# --- the other metrics ------------------------------------------------------------------------------------------------
+
+
+def test_normalized_entropy_is_log_loss_over_that_of_the_base_rate() -> None:
+    y, p, w = simulated(2)
+    loss = metrics.log_loss(y, p, w)
+    entropy = reference.log_loss(y, np.full(len(y), np.average(y, weights=w)), sample_weight=w)
+    assert loss.value is not None
+    assert loss.low is not None
+    assert loss.high is not None
+    expected = Estimate(loss.value / entropy, loss.low / entropy, loss.high / entropy)
+    same(metrics.normalized_entropy(y, p, w), expected)
+
+
+def test_calibration_ratio_is_predicted_over_observed() -> None:
+    y, p, w = simulated(3)
+    assert_allclose(metrics.calibration_ratio(y, p, w).value, (w * p).sum() / (w * y).sum(), rtol=1e-12)
+    ratio, n = p.sum() / y.sum(), len(y)
+    half = norm.ppf(0.975) * np.std(p - ratio * y, ddof=1) / math.sqrt(n) / y.mean()
+    same(metrics.calibration_ratio(y, p), Estimate(ratio, ratio - half, ratio + half))
+
+
+def test_calibration_error_of_distinct_probabilities_uses_equal_bins() -> None:
+    y, p, _ = simulated(4, 200, ties=False)
+    order = np.argsort(p)
+    for bins in (1, 8, 20):
+        parts = zip(np.array_split(y[order], bins), np.array_split(p[order], bins), strict=True)
+        expected = np.mean([abs(part_y.mean() - part_p.mean()) for part_y, part_p in parts])
+        ours = metrics.expected_calibration_error(y, p, bins=bins)
+        assert_allclose(ours.value, expected, rtol=1e-12)
+        assert ours.low is ours.high is None
+
+
+def test_calibration_error_never_splits_ties() -> None:
+    # Half the rows share 0.5 and are right on average; a split by the order of the rows would call them wrong.
+    y = [0] * 50 + [1] * 50 + [0] * 50 + [1] * 50
+    p = [0.5] * 100 + [0.0] * 50 + [1.0] * 50
+    assert metrics.expected_calibration_error(y, p, bins=20).value == 0.0
+    assert metrics.expected_calibration_error(y, p, bins=400).value == 0.0
+
+
+def test_calibration_error_needs_a_bin() -> None:
+    with pytest.raises(ConfigError, match=r"at least 1 bin; bins is 0"):
+        metrics.expected_calibration_error([0, 1], [0.5, 0.5], bins=0)
+
+
+def test_rela_imp_is_the_papers() -> None:
+    assert metrics.rela_imp(0.75, 0.625) == 1.0
+    assert metrics.rela_imp(0.5, 0.625) == -1.0
+    assert metrics.rela_imp(0.7, 0.5) is None
+
+
+# --- grouped AUC ------------------------------------------------------------------------------------------------------
+
+
+def grouped_by_loop(y: np.ndarray, p: np.ndarray, groups: np.ndarray, w: np.ndarray) -> tuple[float, np.ndarray]:
+    """The mean, and a row (mass, AUC) for each group with both classes."""
+    parts = []
+    for group in np.unique(groups):
+        at = (groups == group) & (w > 0)
+        if len(np.unique(y[at])) == 2:
+            parts.append((w[at].sum(), reference.roc_auc_score(y[at], p[at], sample_weight=w[at])))
+    table = np.array(parts)
+    return float(np.average(table[:, 1], weights=table[:, 0])), table
+
+
+@pytest.mark.parametrize("kind", ["int", "negative", "text", "object", "float"])
+def test_grouped_auc_is_the_mean_over_groups(kind: str) -> None:
+    y, p, w = simulated(5, 600)
+    numbers = np.random.default_rng(5).integers(0, 120, 600)
+    w[numbers == 3] = 0
+    convert: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "int": lambda g: g,
+        "negative": lambda g: g * -(10**15),
+        "text": lambda g: g.astype(str),
+        "object": lambda g: np.array([f"user {i}" for i in g], dtype=object),
+        "float": lambda g: g / 7,
+    }
+    groups = convert[kind](numbers)
+    for weights in (None, w):
+        expected, table = grouped_by_loop(y, p, groups, np.ones(600) if weights is None else w)
+        shares = table[:, 0] / table[:, 0].sum()
+        half = norm.ppf(0.975) * math.sqrt((shares**2 * (table[:, 1] - expected) ** 2).sum() / (1 - (shares**2).sum()))
+        same(metrics.grouped_auc(y, p, groups, weights), Estimate(expected, expected - half, expected + half))
+
+
+def test_grouped_auc_of_one_group_is_the_auc() -> None:
+    y, p, w = simulated(6)
+    assert_allclose(metrics.grouped_auc(y, p, np.zeros(400, int), w).value, metrics.auc(y, p, w).value, rtol=1e-12)
+    assert metrics.grouped_auc(y, p, np.zeros(400, int), w).low is None
+
+
+def test_grouped_auc_has_no_loop_over_groups() -> None:
+    y, p, _ = simulated(7, 100_000)
+    groups = np.random.default_rng(7).integers(0, 5_000, 100_000)
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        metrics.grouped_auc(y, p, groups)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.3  # about 0.03 s; a loop over 5,000 groups takes seconds
+
+
+# --- undefined metrics ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("label", "why"),
+    [(0, "all 120 rows are negatives"), (1, "all 120 rows are positives")],
+    ids=["negative", "positive"],
+)
+def test_one_class_leaves_metrics_undefined(label: int, why: str) -> None:
+    found = evaluate([label] * 120, np.linspace(0, 1, 120), groups=[0, 1, 2] * 40)
+    for name in ("auc", "normalized_entropy", "pr_auc"):
+        assert found[name] == Estimate(None, why=why)
+    assert found["grouped_auc"] == Estimate(None, why="none of the 3 groups has both classes")
+    assert found["calibration_ratio"].why == (why if label == 0 else None)
+    assert found["log_loss"].value is not None
+    assert found["expected_calibration_error"].value is not None
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"), [(([], [], []), "there are no rows"), (([0, 1], [0.1, 0.9], [0, 0]), "all 2 rows have weight 0")]
+)
+def test_no_rows_leave_every_metric_undefined(rows: tuple[list[float], ...], why: str) -> None:
+    found = evaluate(*rows, groups=rows[0])
+    assert set(found) == {*NAMES, "grouped_auc"}
+    assert all(estimate == Estimate(None, why=why) for estimate in found.values())
+
+
+def test_zero_weights_can_take_a_class_away() -> None:
+    assert metrics.auc([0, 1, 0], [0.1, 0.2, 0.3], [1, 0, 1]).why == "all 2 rows are negatives"
+
+
+def test_one_row_has_a_loss_but_no_interval() -> None:
+    assert metrics.log_loss([1], [0.5]) == Estimate(math.log(2))
+    assert metrics.log_loss([1, 0], [0.5, 0.1], [0.3, 0]) == Estimate(math.log(2))
+
+
+# --- properties of all metrics ----------------------------------------------------------------------------------------
+
+
+@given(data=rows(both=False), seed=st.integers(0, 2**32 - 1))
+def test_the_order_of_rows_does_not_matter(data: Rows, seed: int) -> None:
+    y, p, w = data
+    groups = np.arange(len(y)) % 3
+    order = np.random.default_rng(seed).permutation(len(y))
+    shuffled = evaluate(y[order], p[order], w[order], groups[order])
+    for name, estimate in evaluate(y, p, w, groups).items():
+        same(shuffled[name], estimate, 1e-9 if estimate.low is not None else 1e-12)
+
+
+@given(data=rows(both=False))
+def test_rows_of_weight_zero_are_as_if_absent(data: Rows) -> None:
+    y, p, w = data
+    groups = np.arange(len(y)) % 3
+    kept = w > 0
+    assume(kept.any())
+    assert evaluate(y, p, w, groups) == evaluate(y[kept], p[kept], w[kept], groups[kept])
+
+
+@given(data=rows(weight=st.integers(1, 4).map(float), both=False))
+def test_a_whole_weight_is_worth_as_many_rows(data: Rows) -> None:
+    y, p, w = data
+    groups = np.arange(len(y)) % 3
+    assume(w.any())
+    copies = np.repeat(np.arange(len(y)), w.astype(int))
+    replicated = evaluate(y[copies], p[copies], groups=groups[copies])
+    for name, estimate in evaluate(y, p, w, groups).items():
+        if estimate.value is None:
+            assert replicated[name].value is None
+        else:
+            assert_allclose(estimate.value, replicated[name].value, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_evaluate_is_every_metric_by_itself(weighted: bool) -> None:
+    y, p, w = simulated(8)
+    weights = w if weighted else None
+    groups = np.arange(400) % 7
+    found = evaluate(y, p, weights, groups)
+    assert list(found) == [*NAMES, "grouped_auc"]
+    assert list(evaluate(y, p, weights)) == NAMES
+    assert {name: getattr(metrics, name)(y, p, weights) for name in NAMES} == evaluate(y, p, weights)
+    assert metrics.grouped_auc(y, p, groups, weights) == found["grouped_auc"]
+
+
+def test_inputs_are_not_modified() -> None:
+    given_rows = (*simulated(9), np.arange(400) % 7)
+    copies = [column.copy() for column in given_rows]
+    evaluate(*given_rows)
+    assert all((before == after).all() for before, after in zip(copies, given_rows, strict=True))
+
+
+def test_an_estimate_becomes_json() -> None:
+    y, p, w = simulated(10)
+    for estimate in evaluate(y, p, w).values():
+        found = json.loads(json.dumps(estimate.to_json()))
+        assert found == {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    assert metrics.auc([0], [0.5]).to_json() == {"value": None, "why": "all 1 rows are negatives"}
+
+
+@pytest.mark.parametrize("arguments", [{"value": None}, {"value": 0.5, "why": "no reason"}])
+def test_an_estimate_is_a_value_or_a_reason(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="a value or a reason"):
+        Estimate(**arguments)
+
+
+@pytest.mark.parametrize("name", MONITORS)
+def test_a_monitor_prefers_the_better_model(name: str) -> None:
+    y, p, _ = simulated(11, 2_000, ties=False)
+    noise = np.random.default_rng(11).random(2_000)
+    extra = [np.arange(2_000) % 50] if name == "grouped_auc" else []
+    monitor = MONITORS[name]
+    good, bad = monitor.function(y, p, *extra).value, monitor.function(y, noise, *extra).value
+    assert good is not None
+    assert bad is not None
+    assert monitor.better(good, bad)
+    assert not monitor.better(bad, good)
+    assert not monitor.better(good, good)
+
+
+# --- two defects of public implementations ----------------------------------------------------------------------------
+
+
+def rare_clicks() -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated probabilities at a click rate of about 0.3 %."""
+    rng = np.random.default_rng(12)
+    p = 1 / (1 + np.exp(-rng.normal(-6.3, 1.0, 200_000)))
+    return rng.random(len(p)) < p, p
+
+
+def test_auc_is_not_binned_at_200_thresholds() -> None:
+    y, p = rare_clicks()
+    assert 0.002 < y.mean() < 0.004
+    thresholds = np.linspace(0, 1, 200)
+    hits = [(p[y] >= t).mean() for t in thresholds]
+    alarms = [(p[~y] >= t).mean() for t in thresholds]
+    binned = -np.trapezoid(hits, alarms)
+    exact = metrics.auc(y, p).value
+    assert exact is not None
+    assert_allclose(exact, reference.roc_auc_score(y, p), rtol=1e-12)
+    assert exact - binned > 0.01
+
+
+def test_auc_is_not_averaged_over_batches() -> None:
+    rng = np.random.default_rng(13)
+    hour = np.repeat(np.arange(20), 500)  # rows come by time, and the click rate drifts
+    p = 1 / (1 + np.exp(-rng.normal(hour / 4 - 4, 0.5)))
+    y = rng.random(len(p)) < p
+    averaged = np.mean([metrics.auc(y[hour == h], p[hour == h]).value for h in range(20)])
+    whole = metrics.auc(y, p).value
+    assert whole is not None
+    assert_allclose(whole, reference.roc_auc_score(y, p), rtol=1e-12)
+    assert whole - averaged > 0.05
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0, 1], [0.1]), r"one entry a row .* there are 2 labels, 1 probabilities; give arrays of one length"),
+        (([0, 1], [0.1, 0.2], [1.0]), r"2 labels, 2 probabilities, 1 weights"),
+        (([0, 1], [0.1, 0.2], None, ["a"]), r"2 labels, 2 probabilities, 1 groups"),
+        (([0, 2], [0.1, 0.2]), r"labels are 0 or 1; row 1 \(the first is 0\) has 2; map them"),
+        (([0.0, math.nan], [0.1, 0.2]), r"labels are 0 or 1; row 1 .* has nan"),
+        (([-1, 1], [0.1, 0.2]), r"labels are 0 or 1; row 0 .* has -1"),
+        ((["no", "yes"], [0.1, 0.2]), r"labels are a one-dimensional array of numbers; got an array of <U3"),
+        (([0, 1], [[0.1, 0.2]]), r"probabilities are a one-dimensional .* shape \(1, 2\)"),
+        (([0, 1], [0.1, 1.5]), r"probabilities lie in \[0, 1\]; row 1 .* has 1.5; apply the sigmoid"),
+        (([0, 1], [-0.1, 0.5]), r"probabilities lie in \[0, 1\]; row 0 .* has -0.1"),
+        (([0, 1], [0.1, math.nan]), r"probabilities lie in \[0, 1\]; row 1 .* has nan"),
+        (([0, 1], [0.1, 0.2], [1, -1]), r"weights are finite and not negative; row 1 .* has -1; use 0"),
+        (([0, 1], [0.1, 0.2], [math.nan, 1]), r"weights are finite and not negative; row 0 .* has nan"),
+        (([0, 1], [0.1, 0.2], [1, math.inf]), r"weights are finite and not negative; row 1 .* has inf"),
+        (([0, 1], [0.1, 0.2], None, ["a", None]), r"groups must be comparable with each other"),
+        (([0, 1], [0.1, 0.2], None, [["a", "b"]]), r"groups are a one-dimensional array; got the shape \(1, 2\)"),
+    ],
+)
+def test_what_breaks_a_rule_is_named(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        evaluate(*arguments)
