@@ -200,8 +200,9 @@ def test_the_card_says_what_it_is(tmp_path: Path) -> None:
         "masknet predict ads.masknet today.csv --out scores.parquet",
     ):
         assert line in card.splitlines(), line
-    assert "1,234\nparameters" in card
+    assert "1,234 parameters (1,200 in the embedding, 34 in the network)" in card
     assert "golden.parquet` holds 8 rows" in card
+    assert "which also chose the weights" in card
 
 
 # Damage

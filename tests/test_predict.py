@@ -130,6 +130,7 @@ def test_the_order_of_columns_and_other_columns_do_not_matter() -> None:
 
 
 def test_columns_that_are_not_asked_for_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    artifact = trained()
     read: list[tuple[str, ...]] = []
     chunks = Table.chunks
 
@@ -138,7 +139,7 @@ def test_columns_that_are_not_asked_for_are_not_read(tmp_path: Path, monkeypatch
         return chunks(self, columns, limit=limit)
 
     monkeypatch.setattr(Table, "chunks", watched)
-    written(trained(), rows(5), tmp_path / "out.csv", append=["row"])
+    written(artifact, rows(5), tmp_path / "out.csv", append=["row"])
     assert read == [("user", "city", "price", "row")]
 
 
@@ -200,10 +201,11 @@ def test_every_kind_of_file_holds_the_same_numbers(tmp_path: Path, name: str) ->
     if name == "out.parquet":
         found = pl.read_parquet(out)
     else:
-        found = pl.read_csv(out, separator="\t" if "tsv" in name else ",", missing_utf8_is_empty_string=True)
+        found = pl.read_csv(out, separator="\t" if "tsv" in name else ",")
     assert found.columns == [*append, "probability"]
     assert found["probability"].to_list() == predict_frame(artifact, frame).tolist()
-    assert found.select(append).equals(frame.select(append))
+    # An empty text and a null are one thing, and the reader of this test makes them one.
+    assert found.select(append).with_columns(pl.col("city").fill_null("")).equals(frame.select(append))
     assert os.listdir(tmp_path) == [name]
 
 
@@ -387,7 +389,7 @@ def test_a_baseline_is_scored_on_the_same_rows() -> None:
 
 @pytest.mark.parametrize(
     ("change", "why"),
-    [(lambda frame: frame.with_columns(click=1), "class"), (lambda frame: frame.head(0), "")],
+    [(lambda frame: frame.with_columns(click=1), "positives"), (lambda frame: frame.head(0), "no rows")],
 )
 def test_what_is_undefined_says_why(change: Callable[[pl.DataFrame], pl.DataFrame], why: str) -> None:
     table = open_table(change(rows(20)))

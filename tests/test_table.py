@@ -22,7 +22,6 @@ from masknet import table as table_module
 from masknet.errors import DataError
 from masknet.table import Table, open_table
 
-
 SMALL = pl.DataFrame({"user": [1, 2, 3, 4], "city": ["Ulm", None, "Köln", "a\0b😀"], "price": [0.5, 1.0, None, 2.5]})
 TEXT = "user,city,price\n1,Ulm,0.5\n2,,1.0\n3,Köln,\n4,a\0b😀,2.5\n"
 
@@ -74,7 +73,7 @@ def test_typed_sources_give_the_same_rows(make: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "csv.gz", "tsv.gz", "CSV"])
-@pytest.mark.parametrize("style", ["plain", "crlf", "bom", "no last newline", "blank lines"])
+@pytest.mark.parametrize("style", ["plain", "crlf", "bom", "no last newline", "blank lines", "bom and blank line"])
 def test_text_files_give_what_is_written(suffix: str, style: str, tmp_path: Path) -> None:
     text = TEXT.replace(",", "\t") if "tsv" in suffix else TEXT
     text = {
@@ -82,7 +81,8 @@ def test_text_files_give_what_is_written(suffix: str, style: str, tmp_path: Path
         "crlf": text.replace("\n", "\r\n"),
         "bom": "\ufeff" + text,
         "no last newline": text.rstrip("\n"),
-        "blank lines": text + "\n\n",
+        "blank lines": "\n\r\n\n\n" + text + "\n\n",
+        "bom and blank line": "\ufeff\n" + text,
     }[style]
     table = open_table(write(tmp_path / f"small.{suffix}", text))
     assert not table.typed
@@ -354,6 +354,12 @@ def test_a_quote_never_closed(rest: str, tmp_path: Path, small_blocks: None) -> 
     for columns in (None, ["a"]):
         message = refusal(lambda columns=columns: rows(table, columns))
         assert "in row 2 of x.csv one begins and is never closed" in message
+
+
+def test_a_quote_never_closed_in_the_header(tmp_path: Path) -> None:
+    message = refusal(lambda: open_table(write(tmp_path / "x.csv", 'a,"b\n1,2\n')))
+    assert "the first row of x.csv cannot be read" in message
+    assert "is a quote never closed?" in message
 
 
 def test_a_row_longer_than_every_block(tmp_path: Path, small_blocks: None) -> None:

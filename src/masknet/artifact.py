@@ -303,11 +303,16 @@ def _model_card(name: str, manifest: Manifest, encoder: Encoder, golden_rows: in
     label = encoder.schema.label
     count = manifest.num_parameters
     parameters = ", ".join(f"{number:,} in the {part}" for part, number in count.items())
-    kept = f"`{GOLDEN_FILE}` holds {golden_rows} rows of the data.\n" if golden_rows else ""
+    kept = f"- `{GOLDEN_FILE}` holds {golden_rows} rows of the data.\n" if golden_rows else ""
+    judged = (
+        "before the refit, which trained on those rows too"
+        if manifest.training.get("refit")
+        else "which also chose the weights: on new rows expect a little less"
+    )
     return f"""# {name}
 
-A `{manifest.model}` that gives the probability of `{label}` = 1 for a row of raw columns. {sum(count.values()):,}
-parameters ({parameters}). Written by masknet {manifest.masknet} on {manifest.created}.
+The probability of `{label}` = 1 for a row of raw columns, by the network `{manifest.model}`.
+{sum(count.values()):,} parameters ({parameters}). Written by masknet {manifest.masknet} on {manifest.created}.
 
 ## Trained on
 
@@ -329,7 +334,7 @@ Columns may come in any order, others are ignored, and values never seen or miss
 
 ## How good it was
 
-On {manifest.rows:,} validation rows, which also chose the weights: on new rows expect a little less.
+On {manifest.rows:,} validation rows, {judged}.
 
 | metric | value | 95% interval |
 |---|---|---|
@@ -345,9 +350,9 @@ masknet predict {name} today.csv --out scores.parquet
 
 ## Limits
 
-The probabilities hold for rows like those it was trained on; as the traffic changes they drift, so evaluate on fresh
-rows now and then. `vocabulary.parquet` lists values of the training data. {kept}`checksums.json` guards against damage,
-not against an attacker: take models only from those you trust.
+- The probabilities hold for rows like those it was trained on; traffic changes, so evaluate on fresh rows now and then.
+- `vocabulary.parquet` lists values of the training data.
+{kept}- `checksums.json` guards against damage, not against an attacker.
 """
 
 

@@ -134,7 +134,8 @@ def _scored(
 ) -> Iterator[pl.DataFrame]:
     done, total = 0, _rows_to_read(table, limit)
     for chunk in table.chunks((*artifact.encoder.schema.field_names, *append), limit=limit):
-        yield chunk.frame.select(append).with_columns(pl.Series(PROBABILITY, probabilities(artifact, chunk)))
+        score = pl.Series(PROBABILITY, probabilities(artifact, chunk))
+        yield pl.DataFrame([*(chunk.frame[name] for name in append), score])
         done += len(chunk.frame)
         progress.track("predict", done, total)
 

@@ -6,6 +6,7 @@ no file open in between, and never changes what it was given.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import datetime
 import difflib
@@ -353,7 +354,7 @@ class _ParquetFile:
 
     @classmethod
     def open(cls, path: Path, name: str, size: int) -> _ParquetFile:
-        with cls._checked(path, name):
+        with cls._checked(name):
             try:
                 with pa.OSFile(os.fspath(path)) as raw:
                     file = pyarrow.parquet.ParquetFile(raw)
@@ -365,7 +366,7 @@ class _ParquetFile:
 
     @staticmethod
     @contextmanager
-    def _checked(path: Path, name: str) -> Iterator[None]:
+    def _checked(name: str) -> Iterator[None]:
         try:
             with _reading(name):
                 yield
@@ -377,7 +378,7 @@ class _ParquetFile:
         return self.num_rows
 
     def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
-        with self._checked(self.path, self.name):
+        with self._checked(self.name):
             if self.wide:
                 scan = pl.scan_parquet(self.path.absolute(), glob=False).select(names)
                 for start in range(0, self.num_rows, ROWS):
@@ -411,14 +412,17 @@ class _TextFile:
             with _reading(name), bare._bytes() as (stream, _):
                 # The rows that the wrapper reads ahead are not the header's business: only its own bytes are checked.
                 text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-                header = next(filter(None, csv.reader(text, delimiter=delimiter)), None)
+                header = next(filter(None, csv.reader(text, delimiter=delimiter, strict=True)), None)
             "".join(header or ()).encode()
         except UnicodeEncodeError as error:
             raise DataError(
                 f"a text file is UTF-8; the header of {name} is not: save the file again as UTF-8"
             ) from error
         except csv.Error as error:
-            raise DataError(f"a table begins with the names of its columns; {name} does not ({error})") from error
+            raise DataError(
+                f"a table begins with the names of its columns; the first row of {name} cannot be read ({error}): is a "
+                f"quote never closed?"
+            ) from error
         if header is None:
             raise DataError(f"a table begins with the names of its columns; {name} is blank: write it again")
         return cls(name, path, tuple(header), size, delimiter)
@@ -436,7 +440,7 @@ class _TextFile:
     def estimated_rows(self) -> int:
         with _reading(self.name), self._bytes() as (stream, file):
             sample = stream.read(_SAMPLE)
-            lines = sum(1 for line in sample.splitlines() if line)
+            lines = sum(1 for line in sample.removeprefix(codecs.BOM_UTF8).splitlines() if line)
             share = 1.0 if len(sample) < _SAMPLE else file.tell() / self.num_bytes
         return max(round(lines / share) - 1, 0)
 
@@ -546,7 +550,12 @@ class _Utf8:
         self._stream = stream
         self._end = end
         self._over = False
-        self._cut = b""  # the first bytes of a character of which the others come with the next block
+        # What comes before the next block: half a character; at first the first bytes after a mark and blank lines,
+        # since pyarrow would take a blank line for the header.
+        start = stream.read(len(codecs.BOM_UTF8))
+        self._cut = start.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
+        while not self._cut and (start := stream.read(1)):
+            self._cut = start.strip(b"\r\n")
 
     def read(self, size: int) -> bytes:
         data = b""

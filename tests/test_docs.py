@@ -1,0 +1,77 @@
+"""The README's commands and code blocks run, in their order, on a made log."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from masknet.cli import main
+from masknet.datasets import planted_log
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("readme")
+    log, _ = planted_log(1200, 0)
+    log[:900].write_parquet(path / "train.parquet")
+    log[900:].write_parquet(path / "valid.parquet")
+    log[900:].drop("click").write_csv(path / "today.csv")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+
+
+def test_the_commands_run(folder: Path) -> None:
+    commands = [line for block in _blocks("sh") for line in block.splitlines()]
+    assert len(commands) == 5
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        assert program == "masknet"
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 0, command
+    scores = pl.read_parquet(folder / "scores.parquet")
+    assert scores.columns == ["user", "ad", "probability"]
+    assert len(scores) == 300
+
+
+def test_the_python_blocks_run() -> None:
+    blocks = _blocks("python")
+    assert len(blocks) == 2
+    for block in blocks:
+        names: dict[str, object] = {}
+        exec(compile(block, str(README), "exec"), names)
+        assert "probabilities" in names or "masks" in names
+
+
+def test_the_repeat_of_a_run_gives_the_same_weights(folder: Path) -> None:
+    assert "`masknet train --config ads.masknet/run.json --out again.masknet`" in README.read_text(encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--config", "ads.masknet/run.json", "--out", "again.masknet"])
+    assert ended.value.code == 0
+    weights = [(folder / name / "weights.safetensors").read_bytes() for name in ("ads.masknet", "again.masknet")]
+    assert weights[0] == weights[1]
+
+
+def test_every_path_named_in_the_map_exists() -> None:
+    text = README.read_text(encoding="utf-8")
+    section = text[text.index("## Where things are") :]
+    named = re.findall(r"`([\w/.]+(?:/|\.py|\.md))`", section)
+    assert len(named) > 15
+    root = README.parent
+    for name in named:
+        assert (root / name).exists() or (root / "src" / "masknet" / name).exists(), name
