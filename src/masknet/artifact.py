@@ -32,7 +32,7 @@ from masknet.manifest import MANIFEST_FILE, Manifest, damaged, read_manifest, wr
 from masknet.manifest import verify as verify_files
 from masknet.models import MODELS
 from masknet.schema import Categorical
-from masknet.scoring import BATCH_ROWS, probabilities_of
+from masknet.scoring import BATCH_ROWS, probabilities_of, resolve_device
 from masknet.table import Chunk, open_table
 
 __all__ = [
@@ -140,7 +140,7 @@ def check(artifact: Artifact) -> CheckResult:
     return CheckResult(rows=len(golden), difference=float(np.abs(np.concatenate(found) - expected).max()))
 
 
-def load_artifact(path: str | Path, *, device: str | torch.device = "cpu", verify: bool = True) -> Artifact:
+def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True) -> Artifact:
     """Read what `save_artifact` wrote.
 
     Args:
@@ -150,7 +150,9 @@ def load_artifact(path: str | Path, *, device: str | torch.device = "cpu", verif
 
     Raises:
         ArtifactError: there is no artifact, a file of it is damaged, or a newer masknet wrote it.
+        ConfigError: there is no such device.
     """
+    place = resolve_device(device)
     folder = Path(path)
     manifest = read_manifest(folder)
     if verify:
@@ -169,7 +171,7 @@ def load_artifact(path: str | Path, *, device: str | torch.device = "cpu", verif
                 f"in {WEIGHTS_FILE}, {expected} in the network"
             )
     network.load_state_dict(weights)
-    return Artifact(path=folder, manifest=manifest, encoder=encoder, network=network.to(device).eval())
+    return Artifact(path=folder, manifest=manifest, encoder=encoder, network=network.to(place).eval())
 
 
 def _build(folder: Path, manifest: Manifest, encoder: Encoder) -> nn.Module:

@@ -6,8 +6,10 @@ a mapping of the network's constructor keywords. An unknown key is an error that
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Hashable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,8 +35,23 @@ def _path(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
+def _moment(value: object) -> object:
+    """YAML reads 20140921 as a number and 2014-09-21 as a date; here both are texts, as on the command line."""
+    return str(value) if isinstance(value, int | float | date) and not isinstance(value, bool) else value
+
+
+def _json_ready(value: object) -> object:
+    """A copy that is the same after a journey through JSON: tuples become lists."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError("made of finite numbers, texts, true, false, null and lists") from None
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 PathText = Annotated[str, BeforeValidator(_path)]
+MomentText = Annotated[str, BeforeValidator(_moment)]
+Keywords = Annotated[dict[str, Any], BeforeValidator(_json_ready)]
 
 
 def _setting(panel: str, text: str, default: Any = None, **limits: Any) -> Any:
@@ -62,7 +79,7 @@ class RunConfig(BaseModel):
     valid_fraction: float | None = _setting(
         DATA, "Validate on a random part of this size, stratified by label (default: a tenth).", gt=0, lt=1
     )
-    valid_after: str | None = _setting(DATA, "Validate on the rows whose --time is later than this.")
+    valid_after: MomentText | None = _setting(DATA, "Validate on the rows whose --time is later than this.")
     weight: str | None = _setting(DATA, "The column of sample weights.")
     group: str | None = _setting(DATA, "The column of groups (a user, a session) for the grouped AUC.")
     time: str | None = _setting(DATA, "The column of time; the last tenth by time then is the validation part.")
@@ -80,7 +97,7 @@ class RunConfig(BaseModel):
     verify: bool = _setting(DATA, "Read data files whole to see whether they changed.", False)
 
     model: str = _setting(MODEL, "The network.", "parallel-masknet")
-    set: dict[str, Any] = _setting(MODEL, "A keyword of the network's constructor, as KEY=VALUE (repeatable).", {})
+    set: Keywords = _setting(MODEL, "A keyword of the network's constructor, as KEY=VALUE (repeatable).", {})
     epochs: int = _setting(MODEL, "Passes over the training rows, at most.", 50, ge=1)
     batch_size: int = _setting(MODEL, "Rows a step.", 1024, ge=1)
     learning_rate: float = _setting(MODEL, "Adam's step size at the start.", 1e-3, gt=0)
@@ -149,7 +166,7 @@ def _sentence(error: ValidationError) -> str:
     if not first["loc"]:
         return first["msg"].removeprefix("Value error, ")
     name = ".".join(str(part) for part in first["loc"])
-    rule = first["msg"].removeprefix("Input should be ")
+    rule = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"the '{name}' setting must be {rule}; got {first['input']!r}"
 
 
@@ -158,20 +175,37 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """A mapping, refused where a key stands twice."""
+        scalars = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)
-            if key in seen:
-                raise ConfigError(
-                    f"a setting is given once; '{key}' stands twice (again in line {key_node.start_mark.line + 1})"
-                )
-            seen.add(key)
+        for key in scalars:
+            if (key.tag, key.value) in seen:
+                raise ConfigError(_twice(key.value, f" (again in line {key.start_mark.line + 1})"))
+            seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep=deep)
 
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)$"), list("-+0123456789.")
 )
+
+
+def _twice(key: str, place: str = "") -> str:
+    return f"a setting is given once; '{key}' stands twice{place}"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) < len(keys):
+        raise ConfigError(_twice(next(key for key in keys if keys.count(key) > 1)))
+    return dict(pairs)
+
+
+def _load(text: str) -> Any:
+    try:
+        # JSON is YAML but for tabs and for characters that it escapes as two halves.
+        return json.loads(text, object_pairs_hook=_once)
+    except json.JSONDecodeError:
+        return yaml.load(text, Loader=_Loader)
 
 
 def parse_setting(text: str) -> Any:
@@ -182,7 +216,7 @@ def parse_setting(text: str) -> Any:
     """
     try:
         return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: 2026-02-30, which looks like a date
         raise ConfigError(
             f"the value of a --set is a number, true, false, null, a list or a word; got '{text}'"
         ) from None
@@ -196,20 +230,19 @@ def read_run_file(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path)
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+        content = _load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no run file at '{path}'") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the run file '{path}' cannot be read: {error}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark else ""
-        raise ConfigError(f"the run file '{path}' is not YAML{place}: {getattr(error, 'problem', error)}") from None
+        why = " ".join(str(getattr(error, "problem", error)).split())
+        raise ConfigError(f"the run file '{path}' is not YAML{place}: {why}") from None
     if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
         raise ConfigError(f"a run file is a mapping of settings to values; '{path}' is not")
     settings = dict(content)
-    if isinstance(settings.get("valid_after"), int | float) or hasattr(settings.get("valid_after"), "isoformat"):
-        settings["valid_after"] = str(settings["valid_after"])
     for name in ("data", "valid", "out", "cache_dir"):
         if isinstance(settings.get(name), str):
             settings[name] = str(file.parent.absolute() / settings[name])

@@ -191,7 +191,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             joined[cast("str", weight)] = _array(sample_weight, "sample_weight")
         valid = None
         if eval_set is not None:
-            valid = _eval_table(eval_set, label, classes, has_column=isinstance(y, str))
+            valid = _eval_table(eval_set, label, classes)
             if sample_weight is not None:
                 valid = _join(valid, {cast("str", weight): np.ones(_num_rows(valid))})
         fitted = train.fit(
@@ -208,7 +208,6 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             manifest = manifest.model_copy(update={"data": {**manifest.data, "classes": classes.tolist()}})
         model = Artifact(path=Path(), manifest=manifest, encoder=encoder, network=fitted.network.eval())
         self._adopt(model, run={**fitted.run, "weight": self.weight}, golden=fitted.golden, history=fitted.history)
-        self.classes_ = classes
         return self
 
     def _config(self, paths: dict[str, str], *, label: str, weight: str | None) -> RunConfig:
@@ -248,7 +247,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             DataError: as in `predict_proba`.
         """
-        return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(np.intp)]  # type: ignore[no-any-return]
+        click = self.predict_proba(X)[:, 1]
+        return self.classes_[(click > 0.5).astype(np.intp)]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to the folder `path`, whole or not at all; `load` and the command line read it.
@@ -282,7 +282,7 @@ def load(path: str | Path) -> CTRClassifier:
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     history = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["history"]
     golden = pl.read_parquet(folder / GOLDEN_FILE) if (folder / GOLDEN_FILE).is_file() else None
-    settings = {
+    settings: dict[str, Any] = {
         name: tuple(run[name]) if isinstance(run[name], list) else run[name]
         for name in inspect.signature(CTRClassifier).parameters
         if name in run
@@ -297,9 +297,7 @@ def load(path: str | Path) -> CTRClassifier:
 
 @dataclass(frozen=True)
 class _Joined:
-    """A table with more columns beside its own, in their place where the names are the same; the one part of a new
-    table.
-    """
+    """A table with more columns beside its own, or in their place where the names are the same."""
 
     table: Table
     beside: pl.DataFrame
@@ -344,7 +342,9 @@ def _join(table: Table, arrays: Mapping[str, NDArray[Any]]) -> Table:
     rows = _num_rows(table)
     for name, array in arrays.items():
         if len(array) != rows:
-            raise DataError(f"labels and weights are one a row; '{name}' has {len(array):,}, {table.name} {rows:,} rows")
+            raise DataError(
+                f"labels and weights are one a row; '{name}' has {len(array):,}, {table.name} {rows:,} rows"
+            )
     return Table(table.name, table.typed, parts=(_Joined(table, pl.DataFrame(dict(arrays))),))
 
 
@@ -354,14 +354,12 @@ def _num_rows(table: Table) -> int:
     return sum(len(chunk.frame) for chunk in table.chunks(table.columns[:1]))
 
 
-def _eval_table(
-    eval_set: Source | tuple[Source, ArrayLike], label: str, classes: NDArray[Any], *, has_column: bool
-) -> Table:
-    source, labels = eval_set if isinstance(eval_set, tuple) and len(eval_set) == 2 else (eval_set, label)
-    table = open_table(cast("Source", source))
+def _eval_table(eval_set: Source | tuple[Source, ArrayLike], label: str, classes: NDArray[Any]) -> Table:
+    pair: tuple[Any, Any] = eval_set if isinstance(eval_set, tuple) and len(eval_set) == 2 else (eval_set, label)
+    table, labels = open_table(pair[0]), pair[1]
     if not isinstance(labels, str):
         return _join(table, {label: _codes(labels, "eval_set", classes)})
-    if labels != label or not (has_column or label in table.columns):
+    if labels != label or label not in table.columns:
         raise ConfigError(
             f"an eval_set has its labels in the column '{label}', or beside it as in eval_set=(X_valid, y_valid); "
             + (f"'{labels}' is another column" if labels != label else f"{table.name} has no such column")
@@ -420,7 +418,7 @@ def _classes(labels: ArrayLike) -> NDArray[Any]:
 def _codes(labels: ArrayLike, what: str, classes: NDArray[Any]) -> NDArray[np.uint8]:
     """0 for the first of the classes, 1 for the second."""
     array = _array(labels, what)
-    codes = array == classes[1]
+    codes: NDArray[np.bool_] = array == classes[1]
     wrong = ~(codes | (array == classes[0]))
     if wrong.any():
         row = int(wrong.argmax())

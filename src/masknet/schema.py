@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ValueType = Literal["integer", "boolean", "text"]
 
@@ -64,6 +64,14 @@ class Schema(BaseModel):
     group: str | None = None
     time: str | None = None
     ignored: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Schema:
+        names = [*self.field_names, *(name for name in (self.label, self.weight) if name is not None), *self.ignored]
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"a column plays one part; '{twice[0]}' plays two: keep one")
+        return self
 
     @property
     def field_names(self) -> tuple[str, ...]:

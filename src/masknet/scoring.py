@@ -11,8 +11,9 @@ from torch import nn
 
 from masknet.batches import ordered_batches
 from masknet.encode import EncodedSet
+from masknet.errors import ConfigError
 
-__all__ = ["probabilities_of", "score"]
+__all__ = ["probabilities_of", "resolve_device", "score"]
 
 BATCH_ROWS = 8192
 
@@ -37,6 +38,27 @@ def score(
             advance(done)
     network.train(training)
     return logits
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that a setting names; `auto` takes a GPU where there is one.
+
+    Raises:
+        ConfigError: there is no such device, or this machine has none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"a device is auto, cpu, cuda or cuda:0; got '{name}'")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"the device '{name}' is not there; this PyTorch sees {torch.cuda.device_count()} GPUs: pass --device cpu"
+        )
+    return device
 
 
 def probabilities_of(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from masknet.cli.console import fail, print_json, states_errors
+from masknet.cli.console import fail, print_json, screen, states_errors
 
 
 @states_errors
@@ -22,6 +21,6 @@ def command(
     if json:
         print_json({"ok": result.ok, "golden_rows": result.rows, "difference": result.difference})
     elif result.ok:
-        Console(soft_wrap=True).print(f"{model}: every file is whole; {result.sentence}", markup=False, highlight=False)
+        screen().print(f"{model}: every file is whole; {result.sentence}")
     if not result.ok:
         fail(f"{model}: {result.sentence}")

@@ -12,32 +12,44 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType, TracebackType
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from masknet.encode import Inspection
 from masknet.errors import MasknetError
+
+if TYPE_CHECKING:
+    from masknet.encode import Inspection
 
 P = ParamSpec("P")
 
 _DRAW_SECONDS = 0.1
 _PLAIN_SECONDS = 10.0
+_UNBOUNDED = 10_000
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def screen(*, stderr: bool = False) -> Console:
+    """Where text is printed as it is: brackets and colons mean nothing, and a file or a pipe has no right edge."""
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = _UNBOUNDED
+    return console
 
 
 class ConsoleProgress:
     """Draws a bar on a terminal; elsewhere prints a line now and then. Use it as a context."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = screen(stderr=True)
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f} rows"),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
@@ -57,11 +69,11 @@ class ConsoleProgress:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, markup=False)
+        self.console.print(text)
 
     def warn(self, text: str) -> None:
         """Print a line that stands out."""
-        self.console.print(f"warning: {text}", style="yellow", markup=False)
+        self.console.print(f"warning: {text}", style="yellow")
 
     def track(self, phase: str, done: int, total: int | None, detail: str = "") -> None:
         """Move the bar, at most ten times a second."""
@@ -118,26 +130,42 @@ def states_errors(command: Callable[P, None]) -> Callable[P, None]:
         except OSError as error:
             fail(_of_the_system(error))
         except KeyboardInterrupt:
-            fail("stopped; nothing was written", code=130)
+            stop("stopped before the end")
+        except Exception as error:
+            if not _full(error):
+                raise
+            fail(_of_the_system(OSError(str(error))))
 
     return stated
 
 
-def fail(sentence: str, *, code: int = 1) -> None:
-    """Print a sentence and leave."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {sentence}", style="red", markup=False)
-    raise typer.Exit(code)
+def fail(sentence: str) -> NoReturn:
+    """Print what was wrong and leave with 1."""
+    screen(stderr=True).print(f"error: {sentence}", style="red")
+    raise typer.Exit(1)
+
+
+def stop(sentence: str) -> NoReturn:
+    """Print how far it came and leave with 130, as whatever is stopped by Ctrl-C does."""
+    screen(stderr=True).print(sentence)
+    raise typer.Exit(130)
+
+
+def _full(error: Exception) -> bool:
+    """Whether the disk is full; Polars, Arrow and safetensors wrap what the system said in classes of their own."""
+    return getattr(error, "errno", None) in _FULL or any(os.strerror(number) in str(error) for number in _FULL)
 
 
 def _of_the_system(error: OSError) -> str:
-    where = f" '{error.filename}'" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (
-            f"the disk is full{where}: make room, or write elsewhere (--out, --cache-dir); nothing half-written is kept"
-        )
+    where = f" at '{error.filename}'" if error.filename else ""
+    if _full(error):
+        return f"the disk is full{where}: make room, or write elsewhere (--out, --cache-dir)"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"there is no permission to write or read{where}: change it, or name another place (--out, --cache-dir)"
-    return f"the system refused{where}: {error.strerror or error}"
+        return f"there is no permission to read or write{where}: change it, or name another place (--out, --cache-dir)"
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return f"a file stands where a folder is needed{where}: name another place (--out, --cache-dir)"
+    why = error.strerror or error
+    return f"the system cannot read or write{where} ({why}): name another place (--out, --cache-dir)"
 
 
 def print_json(result: object) -> None:
@@ -145,9 +173,9 @@ def print_json(result: object) -> None:
     typer.echo(json.dumps(result, allow_nan=False, ensure_ascii=False))
 
 
-def inspection_table(inspection: Inspection, title: str) -> Table:
-    """What was decided about each column, for people."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+def print_inspection(console: Console, inspection: Inspection, title: str) -> None:
+    """Say what was decided about each column."""
+    table = Table(box=None, pad_edge=False)
     for heading in ("column", "kind", "why"):
         table.add_column(heading)
     for heading in ("distinct", "missing"):
@@ -155,13 +183,16 @@ def inspection_table(inspection: Inspection, title: str) -> Table:
     for report in inspection.reports:
         table.add_row(
             report.column,
-            report.kind,
-            f"{report.why}{'  <- please look' if report.flagged else ''}",
+            f"{report.kind}{' ?' if report.flagged else ''}",
+            report.why,
             ">10,000" if report.distinct is None else f"{report.distinct:,}",
             f"{report.missing:,}",
             style="yellow" if report.flagged else "",
         )
-    return table
+    console.print(title)
+    console.print(table)
+    if any(report.flagged for report in inspection.reports):
+        console.print("? please look: --categorical, --numeric and --ignore say it otherwise", style="yellow")
 
 
 def metrics_table(metrics: dict[str, dict[str, Any]]) -> Table:

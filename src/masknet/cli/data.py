@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.padding import Padding
 
-from masknet.cli.console import ConsoleProgress, fail, print_json, states_errors
+from masknet.cli.console import ConsoleProgress, print_json, screen, states_errors
 
 command = typer.Typer(no_args_is_help=True)
 
@@ -24,11 +24,12 @@ def list_sets(json: Json = False) -> None:
     from masknet.datasets import DATASETS
 
     if json:
-        print_json([{"name": d.name, "description": d.description, "terms": d.terms} for d in DATASETS.values()])
+        sets = [{"name": d.name, "description": d.description, "terms": d.terms} for d in DATASETS.values()]
+        print_json({"data_sets": sets})
         return
-    out = Console(highlight=False)
     for dataset in DATASETS.values():
-        out.print(f"{dataset.name}: {dataset.description}\n  terms: {dataset.terms}\n", markup=False)
+        screen().print(f"{dataset.name}: {dataset.description}")
+        screen().print(Padding(" ".join(dataset.terms.split()), (0, 0, 1, 2), expand=False))
 
 
 @command.command()
@@ -41,13 +42,14 @@ def fetch(
     """Fetch a set into the cache and say where it lies."""
     from masknet.datasets import DATASETS
     from masknet.datasets import fetch as fetch_set
-    from masknet.errors import unknown
+    from masknet.errors import ConfigError, unknown
 
     if name not in DATASETS:
-        fail(unknown("data set", name, DATASETS))
+        raise ConfigError(unknown("data set", name, DATASETS))
     with ConsoleProgress() as progress:
-        progress.note(f"terms of {name}: {DATASETS[name].terms}")
-        files = fetch_set(name, None if cache_dir is None else Path(cache_dir), progress=progress)
+        progress.note(f"terms of {name}: {' '.join(DATASETS[name].terms.split())}")
+        # Below the cache, where `clean` looks.
+        files = fetch_set(name, None if cache_dir is None else Path(cache_dir) / "datasets", progress=progress)
     paths = {part: str(getattr(files, part)) for part in ("train", "valid", "test")}
     if json:
         print_json(paths)

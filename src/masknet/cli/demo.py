@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table as RichTable
 
-from masknet.cli.console import ConsoleProgress, print_json, states_errors
+from masknet.cli.console import ConsoleProgress, print_json, screen, states_errors, stop
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from masknet.config import RunConfig
     from masknet.datasets import Dataset, DatasetFiles
     from masknet.train import Fitted
@@ -33,61 +34,72 @@ _SETTINGS: dict[str, Any] = {
 
 @states_errors
 def command(
-    out: Annotated[str, typer.Option(help="Where the model goes; an older one of the demo is replaced.")] = (
-        "demo.masknet"
-    ),
+    out: Annotated[
+        str | None, typer.Option(help="Where the model goes (default: demo.masknet, an older one is replaced).")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that lies at --out.")] = False,
     cache_dir: Annotated[str | None, typer.Option(help="The cache (default: the user's cache).")] = None,
     seed: Annotated[int, typer.Option(help="Fixes the training runs.", min=0)] = 0,
     epochs: Annotated[int, typer.Option(help="Passes over the training rows, at most.", min=1)] = _SETTINGS["epochs"],
     rows: Annotated[int | None, typer.Option(help="Train on only the first so many rows.", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="Processor threads (default: all cores).", min=1)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Train on MovieLens-100K and compare with click rate, logistic regression and LightGBM."""
+    from masknet.artifact import check_free
     from masknet.config import RunConfig
-    from masknet.train import train
+    from masknet.train import Interrupted, train
 
-    screen = Console(soft_wrap=True, highlight=False)
-    lr_out = str(Path(out).with_name(Path(out).stem + "-lr.masknet"))
-    with ConsoleProgress() as progress:
-        dataset, files = _click_log(progress, cache_dir)
-        config = RunConfig(
-            **_SETTINGS
-            | {
-                "data": files.train,
-                "valid": files.valid,
-                "label": dataset.label,
-                "categorical": dataset.categorical,
-                "numeric": dataset.numeric,
-                "ignore": dataset.ignore,
-                "cache_dir": cache_dir,
-                "seed": seed,
-                "epochs": epochs,
-                "limit_rows": rows,
-                "out": out,
-                "overwrite": True,
-            }
-        )
-        progress.note(f"a ParallelMaskNet on {dataset.name}")
-        started = time.monotonic()
-        _, network = train(config, progress)
-        seconds = time.monotonic() - started
-        progress.note("logistic regression on the same rows")
-        train(config.replace(model="lr", set={}, average_weights=None, out=lr_out), progress)
-        assert network is not None
-        progress.note("LightGBM on the same rows")
-        results = _compare(config, files, network, lr_out)
+    overwrite = overwrite or out is None
+    out = out or "demo.masknet"
+    lr_out = str(Path(out).parent / f"{Path(out).stem}-lr.masknet")
+    check_free(lr_out, overwrite=overwrite)
+    try:
+        with ConsoleProgress() as progress:
+            dataset, files = _click_log(progress, cache_dir)
+            config = RunConfig(
+                **_SETTINGS
+                | {
+                    "data": files.train,
+                    "valid": files.valid,
+                    "label": dataset.label,
+                    "categorical": dataset.categorical,
+                    "numeric": dataset.numeric,
+                    "ignore": dataset.ignore,
+                    "cache_dir": cache_dir,
+                    "seed": seed,
+                    "epochs": epochs,
+                    "limit_rows": rows,
+                    "threads": threads,
+                    "out": out,
+                    "overwrite": overwrite,
+                }
+            )
+            progress.note(f"a ParallelMaskNet on {dataset.name}")
+            started = time.monotonic()
+            _, network = train(config, progress)
+            seconds = time.monotonic() - started
+            progress.note("logistic regression on the same rows")
+            train(config.replace(model="lr", set={}, average_weights=None, out=lr_out), progress)
+            assert network is not None
+            progress.note("LightGBM on the same rows")
+            results = _compare(config, files, network, lr_out, progress)
+    except Interrupted as stopped:
+        stop(f"{stopped}; masknet demo --overwrite begins anew")
     if json:
         metrics = {name: {k: e.to_json() for k, e in result.items()} for name, result in results.items()}
         print_json({"out": out, "data": dataset.name, "seconds": round(seconds, 1), "test": metrics})
         return
-    screen.print(_results_table(results, f"{dataset.name}, test rows that no model has seen"))
-    screen.print(f"\ntrained in {seconds:.0f} s; the model lies in {out}. Next:", markup=False)
-    for line in (
-        f"masknet evaluate {out} {files.test} --baseline {lr_out}",
-        f"masknet predict {out} {files.test} --out scores.parquet --append {','.join(dataset.categorical[:2])}",
-        f"masknet check {out}",
+    console = screen()
+    console.print(f"{dataset.name}, test rows that no model has seen")
+    console.print(_results_table(results))
+    console.print(f"\ntrained in {seconds:.0f} s; the model lies in {out}. Next:")
+    for words in (
+        ("evaluate", out, str(files.test), "--baseline", lr_out),
+        ("predict", out, str(files.test), "--out", "scores.parquet", "--append", ",".join(dataset.categorical[:2])),
+        ("check", out),
     ):
-        screen.print(f"  {line}", markup=False)
+        console.print(f"  {shlex.join(('masknet', *words))}", soft_wrap=True)  # to be copied as one line
 
 
 def _click_log(progress: ConsoleProgress, cache_dir: str | None) -> tuple[Dataset, DatasetFiles]:
@@ -95,11 +107,11 @@ def _click_log(progress: ConsoleProgress, cache_dir: str | None) -> tuple[Datase
     from masknet.datasets import DATASETS, fetch
     from masknet.errors import DataError
 
-    cache = None if cache_dir is None else Path(cache_dir)
+    cache = None if cache_dir is None else Path(cache_dir) / "datasets"
     try:
         dataset = DATASETS["movielens-100k"]
         files = fetch(dataset.name, cache, progress=progress)
-        progress.note(f"{dataset.name}: {dataset.terms}")
+        progress.note(f"terms of {dataset.name}: {' '.join(dataset.terms.split())}")
     except DataError as error:
         progress.warn(f"{error} -- the demo goes on with a planted log of our own: its figures are not MovieLens's")
         dataset = DATASETS["planted"]
@@ -107,11 +119,16 @@ def _click_log(progress: ConsoleProgress, cache_dir: str | None) -> tuple[Datase
     return dataset, files
 
 
-def _compare(config: RunConfig, files: DatasetFiles, network: Fitted, lr_out: str) -> dict[str, dict[str, Any]]:
+def _compare(
+    config: RunConfig, files: DatasetFiles, network: Fitted, lr_out: str, progress: ConsoleProgress
+) -> dict[str, dict[str, Any]]:
     """Each model's metrics on the test rows."""
+    import numpy as np
+
     from masknet import metrics
     from masknet.artifact import load_artifact
     from masknet.encode import values
+    from masknet.errors import ConfigError
     from masknet.gbdt import train_lightgbm
     from masknet.predict import predict_frame
     from masknet.table import open_table
@@ -122,13 +139,17 @@ def _compare(config: RunConfig, files: DatasetFiles, network: Fitted, lr_out: st
     labels = np.concatenate([values.labels(chunk.frame[label], chunk.place) for chunk in test.chunks([label])])
     train_x, train_y = _tree_rows(network, str(files.train), label, config.limit_rows)
     valid_x, valid_y = _tree_rows(network, str(files.valid), label, config.limit_rows)
-    trees = train_lightgbm(train_x, train_y, valid=(valid_x, valid_y), threads=network.manifest.threads)
+    test_x, _ = _tree_rows(network, str(files.test), label, None)
     scored = {
         "click rate": np.full(len(labels), train_y.mean()),
         "logistic regression": predict_frame(load_artifact(lr_out), str(files.test)),
-        "LightGBM, integer codes": trees.predict_proba(_tree_rows(network, str(files.test), label, None)[0]),
-        "ParallelMaskNet": predict_frame(load_artifact(out), str(files.test)),
     }
+    try:
+        trees = train_lightgbm(train_x, train_y, valid=(valid_x, valid_y), threads=network.manifest.threads)
+        scored["LightGBM, integer codes"] = trees.predict_proba(test_x)
+    except ConfigError as error:  # an optional package: the rest of the demo is worth seeing without it
+        progress.warn(str(error))
+    scored["ParallelMaskNet"] = predict_frame(load_artifact(out), str(files.test))
     return {name: metrics.evaluate(labels, probabilities) for name, probabilities in scored.items()}
 
 
@@ -136,6 +157,8 @@ def _tree_rows(
     fitted: Fitted, path: str, label: str, limit: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """The rows as trees read them: integer codes of categoricals, numbers with NaN where they are missing."""
+    import numpy as np
+
     from masknet.encode import values
     from masknet.table import open_table
 
@@ -152,8 +175,8 @@ def _tree_rows(
     return np.concatenate(parts), np.concatenate(labels)
 
 
-def _results_table(results: dict[str, dict[str, Any]], title: str) -> RichTable:
-    table = RichTable(title=title, title_justify="left", box=None, pad_edge=False)
+def _results_table(results: dict[str, dict[str, Any]]) -> RichTable:
+    table = RichTable(box=None, pad_edge=False)
     table.add_column("model")
     for heading in ("AUC", "95 % interval", "log loss", "calibration"):
         table.add_column(heading, justify="right")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from masknet.cli.console import ConsoleProgress, metrics_table, print_json, states_errors
+from masknet.cli.console import ConsoleProgress, metrics_table, print_json, screen, states_errors
 
 
 @states_errors
@@ -42,6 +41,6 @@ def command(
     if json:
         print_json(result)
     else:
-        out = Console(soft_wrap=True)
+        out = screen()
         out.print(metrics_table(result["metrics"]))
-        out.print(f"{evaluation.rows:,} rows of {data}", markup=False)
+        out.print(f"{evaluation.rows:,} rows of {data}")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from masknet.cli.console import ConsoleProgress, inspection_table, print_json, states_errors
+from masknet.cli.console import ConsoleProgress, print_inspection, print_json, screen, states_errors
 
 Names = Annotated[list[str] | None, typer.Option(help="Declared so (repeatable, or comma-separated).")]
 Name = Annotated[str | None, typer.Option(help="The column of this part.")]
@@ -42,4 +41,4 @@ def command(
     if json:
         print_json(inspection.to_json())
     else:
-        Console(soft_wrap=True).print(inspection_table(inspection, f"{table.name}: {inspection.rows:,} rows"))
+        print_inspection(screen(), inspection, f"{table.name}: {inspection.rows:,} rows")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from masknet.cli.console import ConsoleProgress, print_json, states_errors
+from masknet.cli.console import ConsoleProgress, print_json, screen, states_errors
 
 
 @states_errors
@@ -48,4 +47,4 @@ def command(
     if json:
         print_json({"rows": rows, "out": out})
     else:
-        Console(soft_wrap=True).print(f"{rows:,} probabilities lie in {out}", markup=False, highlight=False)
+        screen().print(f"{rows:,} probabilities lie in {out}")

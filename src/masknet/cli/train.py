@@ -5,12 +5,20 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
+from pydantic.fields import FieldInfo
 
-from masknet.cli.console import ConsoleProgress, fail, inspection_table, metrics_table, print_json, states_errors
+from masknet.cli.console import (
+    ConsoleProgress,
+    metrics_table,
+    print_inspection,
+    print_json,
+    screen,
+    states_errors,
+    stop,
+)
 from masknet.config import RunConfig, parse_setting, read_run_file
 from masknet.errors import ConfigError
 
@@ -19,12 +27,22 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
     """The type and the option of one setting; None means that it was not given."""
     option = "--" + name.replace("_", "-")
     kinds = [kind for kind in typing.get_args(annotation) if kind is not types.NoneType] or [annotation]
-    kind = next((k for k in (bool, int, float) if k in kinds), str)
+    kind: Any = next((k for k in (bool, int, float) if k in kinds), str)
+    metavar = None
     if name in ("label", "categorical", "numeric", "ignore", "set"):
-        return list[str] | None, typer.Option(option, help=help_text, rich_help_panel=panel)
+        kind, metavar = list[str], "KEY=VALUE" if name == "set" else "COLUMN"
     if kind is bool and name != "json":
         option = f"{option}/--no-{option[2:]}"
-    return kind | None, typer.Option(option, help=help_text, rich_help_panel=panel)
+    return kind | None, typer.Option(option, help=help_text, metavar=metavar, rich_help_panel=panel)
+
+
+def _help(field: FieldInfo) -> str:
+    """The description, with the words to choose from and the default; in square brackets they would be markup."""
+    text = str(field.description)
+    words = " or ".join(typing.get_args(field.annotation)) if typing.get_origin(field.annotation) is Literal else ""
+    if field.default in (None, (), {}, False) or "(default: " in text:
+        return text
+    return f"{text} ({words}; default: {field.default})" if " " in words else f"{text} (default: {field.default})"
 
 
 def _parameters() -> list[inspect.Parameter]:
@@ -38,9 +56,8 @@ def _parameters() -> list[inspect.Parameter]:
     for name, field in RunConfig.model_fields.items():
         if name == "data":
             continue
-        shown = "" if field.default in (None, (), {}, False) else f" [default: {field.default}]"
         extra = typing.cast(dict[str, str], field.json_schema_extra)
-        kind, option = _flag(field.alias or name, field.annotation, f"{field.description}{shown}", extra["panel"])
+        kind, option = _flag(field.alias or name, field.annotation, _help(field), extra["panel"])
         parameters.append(
             inspect.Parameter(field.alias or name, keyword, default=None, annotation=Annotated[kind, option])
         )
@@ -76,13 +93,12 @@ def command(data: str | None = None, *, config: str | None = None, **flags: Any)
     from masknet.encode import Prepared
     from masknet.train import Interrupted, train
 
-    out = Console(soft_wrap=True)
     try:
         with ConsoleProgress() as progress:
 
             def show(prepared: Prepared) -> None:
                 title = f"{prepared.inspection.rows:,} rows; the columns are taken for"
-                progress.console.print(inspection_table(prepared.inspection, title))
+                print_inspection(progress.console, prepared.inspection, title)
                 progress.note(
                     f"{len(prepared.train):,} rows to train on, {len(prepared.valid or ()):,} to validate on; "
                     f"{prepared.encoder.space.num_ids:,} ids"
@@ -90,8 +106,7 @@ def command(data: str | None = None, *, config: str | None = None, **flags: Any)
 
             path, fitted = train(run, progress, on_prepared=show)
     except Interrupted as stopped:
-        fail(f"{stopped}; the same command with --resume goes on from there", code=130)
-        return
+        stop(f"{stopped}; the same command with --resume goes on from there")
     if run.json_output:
         result: dict[str, Any] = {"out": str(path)}
         if fitted is not None:
@@ -99,8 +114,9 @@ def command(data: str | None = None, *, config: str | None = None, **flags: Any)
             result |= {"metrics": manifest.metrics, "rows": manifest.rows, "training": manifest.training}
         print_json(result)
     elif fitted is not None:
+        out = screen()
         out.print(metrics_table(fitted.manifest.metrics))
-        out.print(f"the model, measured on {fitted.manifest.rows:,} validation rows, lies in {path}", markup=False)
+        out.print(f"the model, measured on {fitted.manifest.rows:,} validation rows, lies in {path}")
 
 
 command.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]

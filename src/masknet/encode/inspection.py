@@ -63,7 +63,8 @@ class Declared:
         for name, part in [pair for pair in roles + fields + group if pair[0] is not None]:
             if name not in table.columns:
                 raise DataError(f"--{part} names a column of {table.name}: {unknown('column', name, table.columns)}")
-            if name in parts and part != "group":  # a group may be a field too: a user is both
+            # A group may be a field too: a user is both.
+            if name in parts and (part != "group" or parts[name] in ("label", "weight")):
                 raise DataError(f"a column plays one part; '{name}' is given to --{parts[name]} and --{part}: keep one")
             parts.setdefault(name, part)
 
@@ -76,7 +77,7 @@ class ColumnReport:
         column: its name.
         kind: categorical, numeric, label, weight, group, time or ignored.
         why: the reason in a few words.
-        distinct: distinct values, missing not counted; exact up to 10,000, else None.
+        distinct: distinct values, missing not counted; exact up to 10,000, else None (and None for lists and the like).
         missing: rows without a value.
         flagged: whether the user should look at the decision.
     """
@@ -146,9 +147,12 @@ class _Distinct:
         if self._known is not None and len(self._known) > _COUNT_UP_TO:
             self.overflow, self._known = True, None
 
-    def count(self) -> int | None:
+    def count(self, value_type: ValueType) -> int | None:
+        """How many, where 7 and 7.0, or true and True, may be one value; None where there are too many to count."""
         self._merge()
-        return None if self.overflow else (0 if self._known is None else len(self._known))
+        if self.overflow:
+            return None
+        return 0 if self._known is None else values.canonical(self._known, value_type).n_unique()
 
 
 class _ColumnFacts:
@@ -157,7 +161,7 @@ class _ColumnFacts:
     def __init__(self, name: str, typed: bool) -> None:
         self.name = name
         self.typed = typed
-        self.rows = self.missing = self.infinite = 0
+        self.rows = self.missing = self.infinite = self.words = 0
         self.types: set[str] = set()
         self.all_integers = self.all_numbers = self.all_booleans = True
         self.distinct = _Distinct()
@@ -168,6 +172,7 @@ class _ColumnFacts:
         if values.is_nested(dtype):
             self.types.add("nested")
             self.missing += column.null_count()
+            self.distinct.overflow = True
             return
         known = column.drop_nulls()
         if dtype == pl.String:
@@ -178,11 +183,11 @@ class _ColumnFacts:
             finite = known.filter(known.is_finite())
             self.infinite += len(known) - len(finite)
             self.types.add("float")
-            self.all_integers &= bool((finite == finite.floor()).all())
+            self.all_integers &= len(finite) == len(known) and bool((finite == finite.floor()).all())
             self.all_booleans = False
-        elif dtype.is_decimal():
+        elif isinstance(dtype, pl.Decimal):
             self.types.add("float")
-            self.all_integers &= bool((known == known.floor()).all())
+            self.all_integers &= dtype.scale == 0  # 7.00 is no integer's text
             self.all_booleans = False
         elif dtype == pl.Boolean:
             self.types.add("boolean")
@@ -203,7 +208,8 @@ class _ColumnFacts:
         if self.all_booleans:
             self.all_booleans = bool(known.str.to_lowercase().is_in(["true", "false"]).all())
         if self.all_numbers:
-            word = known.str.to_lowercase().is_in(["nan", "none"])
+            word = known.str.strip_chars().str.to_lowercase().is_in(values.MISSING_NUMBERS)
+            self.words += int(word.sum())
             number = known.filter(~word).str.strip_chars()
             parsed = number.cast(pl.Float64, strict=False)
             self.all_numbers = not parsed.null_count() and not number.str.contains(values.ZERO_PADDED).any()
@@ -228,9 +234,9 @@ class _ColumnFacts:
 
     def decide(self) -> tuple[str, str, bool]:
         """The kind, the reason, and whether to look at it."""
-        distinct = self.distinct.count()
+        distinct = self.distinct.count(self.value_type)
         if "nested" in self.types:
-            return "ignored", "lists and structs are not read yet", True
+            return "ignored", "lists, structs, bytes and durations are not read yet", True
         if self.empty:
             return "ignored", "missing in every row", True
         if "temporal" in self.types:
@@ -243,14 +249,17 @@ class _ColumnFacts:
             if self.named_like_an_id:
                 return "categorical", "integers, named like an id or code", False
             if distinct is not None and distinct < FEW_DISTINCT:
-                return "categorical", f"integers, fewer than {FEW_DISTINCT} distinct values", False
-            return "numeric", f"integers, {FEW_DISTINCT} or more distinct values: an id? then --categorical", True
-        if self.all_numbers:
-            return "numeric", "numbers with a fraction", False
+                return "categorical", f"integers, under {FEW_DISTINCT} distinct values", False
+            return "numeric", "integers; if ids, --categorical", True
+        if self.all_numbers and self.words < self.rows - self.missing:
+            if self.named_like_an_id:
+                return "numeric", "numbers; if ids, --categorical", True
+            return "numeric", "numbers, not all of them integers", False
         return "categorical", "texts", False
 
     def report(self, kind: str, why: str, flagged: bool = False) -> ColumnReport:
-        return ColumnReport(self.name, kind, why, self.distinct.count(), self.missing, flagged)
+        missing = self.missing + (self.words if kind == "numeric" else 0)
+        return ColumnReport(self.name, kind, why, self.distinct.count(self.value_type), missing, flagged)
 
 
 def inspect_table(table: Table, declared: Declared, progress: Progress, *, limit: int | None = None) -> Inspection:
@@ -333,7 +342,7 @@ def _warnings(reports: Sequence[ColumnReport], facts: dict[str, _ColumnFacts]) -
         column = facts[report.column]
         if report.why == "declared" and report.kind == "ignored":
             continue
-        if column.empty:
+        if report.missing == column.rows:
             yield f"column '{report.column}' is missing in every row"
         elif report.distinct == 1 and not report.missing and report.kind in ("categorical", "numeric"):
             yield f"column '{report.column}' is constant: it tells the model nothing"

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from masknet import __version__
 from masknet.encode import values
 from masknet.encode.encoder import Encoder, EncoderFit
 from masknet.encode.inspection import Declared, Inspection, inspect_table
@@ -134,8 +136,9 @@ class _Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for file in self._files.values():
-            file.close()
+        with ExitStack() as files:  # a full disk fails the closing of one: the others are closed all the same
+            for file in self._files.values():
+                files.callback(file.close)
 
     def add(self, arrays: dict[str, NDArray[Any]], keep: NDArray[np.bool_]) -> None:
         for name, file in self._files.items():
@@ -207,7 +210,8 @@ def prepare(
         DataError: the tables, their columns or values are not what the plan asks for, or the disk is too small.
     """
     cache = (default_cache() if cache is None else cache) / "encoded"
-    parts = [table.fingerprint(verify=verify), valid and valid.fingerprint(verify=verify), join, FORMAT, asdict(plan)]
+    tables = [table.fingerprint(verify=verify), valid and valid.fingerprint(verify=verify)]
+    parts = [tables, asdict(plan), join, FORMAT, __version__]
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     folder = cache / fingerprint[:40]
     if not folder.is_dir():
@@ -216,10 +220,12 @@ def prepare(
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=cache) as temporary:
             made = Path(temporary) / "set"
             _write(made, table, valid, plan, progress, join)
-            if not folder.is_dir():
+            try:
                 os.replace(made, folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was first, with the same set
+                    raise
     else:
-        os.utime(folder)
         progress.note(f"the encoded rows of {table.name} are taken from the cache")
     encoder = Encoder.load(folder)
     return Prepared(
@@ -244,28 +250,35 @@ def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, 
     progress.note(f"reading {table.name}: about {table.estimated_rows():,} rows, {table.num_bytes / 1e6:,.1f} MB")
     inspection = inspect_table(table, plan.declared, progress, limit=plan.limit_rows)
     assert inspection.labels is not None
-    if inspection.labels.all() or not inspection.labels.any():
-        raise DataError(
-            f"training needs both classes; all {inspection.rows:,} rows of {table.name} have the label "
-            f"{int(inspection.labels[0])} in column '{plan.declared.label}'"
-        )
+    _check_classes(inspection.labels, f"rows of {table.name}", plan)
     sources = _sources(table, valid, plan, inspection, join)
+    _check_classes(inspection.labels[~sources[0].to_valid], f"training rows split off {table.name}", plan)
+    schema = inspection.schema
     rows = sum(len(source.to_valid) for source in sources)
-    num_bytes = rows * (1 + 4 * sum(1 if f.kind == "categorical" else 2 for f in inspection.schema.fields))
+    slot_bytes = sum(4 if f.kind == "categorical" else 8 for f in schema.fields)
+    num_bytes = rows * (slot_bytes + 1 + 8 * ((schema.weight is not None) + (schema.group is not None)))
     cache = folder.parent.parent
     free = shutil.disk_usage(cache).free
     if num_bytes > free:
         raise DataError(
-            f"the encoded rows need {num_bytes / 1e6:,.0f} MB; the disk of {cache} has {free / 1e6:,.0f} MB free: "
+            f"the encoded rows need {num_bytes / 1e6:,.1f} MB; the disk of {cache} has {free / 1e6:,.1f} MB free: "
             f"make room, or name another folder with --cache-dir"
         )
     seconds = 3 * (time.perf_counter() - started) * rows / inspection.rows
     progress.note(f"encoding {rows:,} rows: {num_bytes / 1e6:,.1f} MB in the cache, about {max(1, round(seconds))} s")
     folder.mkdir(parents=True)
-    encoder = _fit(sources, inspection.schema, plan, rows, progress)
+    encoder = _fit(sources, schema, plan, rows, progress)
     encoder.save(folder)
     (folder / "inspection.json").write_text(json.dumps(inspection.to_json()), encoding="utf-8")
     _encode(folder, sources, encoder, rows, progress)
+
+
+def _check_classes(labels: NDArray[np.uint8], rows: str, plan: EncodingPlan) -> None:
+    if labels.all() or not labels.any():
+        raise DataError(
+            f"training needs both classes; all {len(labels):,} {rows} have the label {int(labels[0])} in column "
+            f"'{plan.declared.label}': name another label, add rows of the other class, or split otherwise"
+        )
 
 
 def _sources(
@@ -332,6 +345,10 @@ def _encode(folder: Path, sources: Sequence[_Source], encoder: Encoder, rows: in
                 valid.add(arrays, to_valid)
                 done += len(to_valid)
                 progress.track("encode", done, rows)
+    if done != rows:
+        raise DataError(
+            f"a table stays as it is while it is read; {rows - done:,} of its {rows:,} rows are gone: try again"
+        )
 
 
 def read_roles(chunk: Chunk, schema: Schema) -> dict[str, NDArray[Any]]:

@@ -21,13 +21,28 @@ Place = Callable[[int], str]
 # An integer as it is written by every reader: 7, -7, and 7.0 where a missing value made pandas widen the column.
 CANONICAL_INTEGER = r"^(?:-?[1-9][0-9]*|0)(?:\.0)?$|^-0\.0$"
 ZERO_PADDED = r"^[-+]?0[0-9]"
-LARGEST_EXACT = 2.0**53
-_MISSING_NUMBERS = ("", "nan", "none")
+MISSING_NUMBERS = ("nan", "none")
+"""Texts, in any case, that are a missing number; in a categorical field they are texts."""
 
 
 def is_nested(dtype: pl.DataType) -> bool:
-    """Whether a column of this type holds no plain value (a list, a struct, raw bytes, ...)."""
-    return dtype.is_nested() or dtype in (pl.Binary, pl.Object)
+    """Whether a column of this type holds no plain value (a list, a struct, raw bytes, a duration, ...)."""
+    return dtype.is_nested() or dtype in (pl.Binary, pl.Object, pl.Duration)
+
+
+def canonical(text: pl.Series, values: ValueType) -> pl.Series:
+    """The one text of each value that may be written in several ways; null for the empty one.
+
+    >>> canonical(pl.Series(["7.0", "07", ""]), "integer").to_list()
+    ['7', '07', None]
+    """
+    v = one = pl.col("v")  # a column's own name may be a pattern to Polars
+    if values == "integer":
+        bare = pl.when(v == "-0.0").then(pl.lit("0")).otherwise(v.str.strip_suffix(".0"))
+        one = pl.when(v.str.contains(CANONICAL_INTEGER)).then(bare).otherwise(v)
+    elif values == "boolean":
+        one = v.str.to_lowercase()
+    return text.to_frame("v").select(pl.when(v != "").then(one).alias(text.name)).to_series()
 
 
 def categorical_text(column: pl.Series, values: ValueType, place: Place) -> pl.Series:
@@ -43,54 +58,47 @@ def categorical_text(column: pl.Series, values: ValueType, place: Place) -> pl.S
             f"a categorical column holds plain values; column '{column.name}' holds {dtype}: leave it out with --ignore"
         )
     if dtype == pl.String:
-        return _text_of_text(column, values)
+        return canonical(column, values)
     if dtype.is_float():
-        return _text_of_floats(column, values, place)
-    if dtype.is_decimal():
-        return column.cast(pl.String).str.replace(r"\.0*$|(\.[0-9]*[1-9])0+$", "$1")
-    return column.cast(pl.String)  # integers; booleans as true and false; dates and times in ISO order
+        known = column.fill_nan(None)
+        return canonical(known.cast(pl.String), values) if values != "integer" else _integral(known, place)
+    text = column.cast(pl.String)  # booleans as true and false; dates and times in ISO order
+    if dtype == pl.Datetime:
+        return text.str.replace(r"\.0+([+-].*)?$", "$1")  # whatever its unit
+    if dtype.is_decimal() and values == "integer":
+        return text.str.replace(r"\.0+$", "")
+    return text
 
 
-def _text_of_text(column: pl.Series, values: ValueType) -> pl.Series:
-    frame = column.to_frame("v")
-    text = pl.col("v")
-    if values == "integer":
-        trimmed = pl.when(text == "-0.0").then(pl.lit("0")).otherwise(text.str.strip_suffix(".0"))
-        text = pl.when(text.str.contains(CANONICAL_INTEGER)).then(trimmed).otherwise(text)
-    elif values == "boolean":
-        text = text.str.to_lowercase()
-    return frame.select(pl.when(text != "").then(text).alias(column.name)).to_series()
-
-
-def _text_of_floats(column: pl.Series, values: ValueType, place: Place) -> pl.Series:
-    known = column.fill_nan(None)
-    if values != "integer":
-        return known.cast(pl.String)
-    frame = known.cast(pl.Float64).to_frame("v")
-    v = pl.col("v")
+def _integral(known: pl.Series, place: Place) -> pl.Series:
+    digits = int(np.finfo(known.head(0).to_numpy().dtype).nmant) + 1
+    frame, v = known.to_frame("v"), pl.col("v").cast(pl.Float64)
     integral = v.is_finite() & (v == v.floor())
-    lost = frame.select((integral & (v.abs() > LARGEST_EXACT)).fill_null(value=False)).to_series()
+    lost = frame.select((integral & (v.abs() > 2.0**digits)).fill_null(value=False)).to_series()
     if lost.any():
         row = int(lost.arg_max() or 0)
         raise DataError(
-            f"an integer above 2^53 loses its digits as a float; column '{column.name}' holds {known[row]!r} in "
-            f"{place(row)}: store the column as integers or texts"
+            f"an integer above 2^{digits} loses its digits as a {known.dtype}; column "
+            f"'{known.name}' holds {known[row]!r} in {place(row)}: store the column as integers or texts, or name it "
+            f"in --numeric if it holds quantities"
         )
     text = pl.when(integral).then(v.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(v.cast(pl.String))
-    return frame.select(text.alias(column.name)).to_series()
+    return frame.select(text.alias(known.name)).to_series()
 
 
 def numbers(column: pl.Series, place: Place) -> NDArray[np.float64]:
-    """The column as float64, NaN where it is missing; the texts `nan` and `None` are missing too.
+    """The column as float64, NaN where it is missing; the texts `nan` and `None` are missing too, true is 1.
 
     Raises:
         DataError: a cell is no number.
     """
     dtype = column.dtype
     if dtype == pl.String:
-        text = column.str.strip_chars()
-        known = text.set(text.str.to_lowercase().is_in(_MISSING_NUMBERS), None)
+        text = column.str.strip_chars().str.to_lowercase()
+        known = text.set(text.is_in(["", *MISSING_NUMBERS]), None)
         parsed = known.cast(pl.Float64, strict=False)
+        if parsed.null_count() > known.null_count():
+            parsed = known.replace({"true": "1", "false": "0"}).cast(pl.Float64, strict=False)
         wrong = parsed.is_null() & known.is_not_null()
         if wrong.any():
             row = int(wrong.arg_max() or 0)
@@ -163,8 +171,8 @@ def times(column: pl.Series, place: Place) -> NDArray[np.float64]:
     if dtype == pl.String:
         text = column.str.strip_chars()
         moment = text.cast(pl.Float64, strict=False)
-        if moment.null_count():
-            plain = text.str.replace("T", " ", literal=True).str.strip_suffix("Z")
+        if moment.null_count() == len(moment):  # not where some are numbers: a column is of one kind
+            plain = text.str.replace("T", " ", literal=True).str.replace(r"(Z|[+-]00:?00)$", "")
             frame = plain.to_frame("v")
             forms = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
             dates = [pl.col("v").str.to_datetime(form, strict=False, time_unit="us") for form in forms]

@@ -1,13 +1,18 @@
 """The state of an unfinished run in its folder, `OUT.run/`: written whole or not at all.
 
 `run.json` marks the run as unfinished, `checkpoint.safetensors` holds the last state (tensors, and JSON in the file's
-header), `log.jsonl` one line an evaluation. Success removes the first two.
+header), `log.jsonl` one line an evaluation. What is being written lies in `writing/` until it is whole. Success leaves
+the log alone.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,36 +50,52 @@ class RunFolder:
         self._marker = path / "run.json"
         self._checkpoint = path / "checkpoint.safetensors"
         self._log = path / "log.jsonl"
+        self._writing = path / "writing"
 
     @property
     def unfinished(self) -> bool:
         """Whether a run began here and did not end."""
         return self._marker.exists()
 
+    @property
+    def resumable(self) -> bool:
+        """Whether there is a state to go on from."""
+        return self._checkpoint.exists()
+
     def begin(self, settings: dict[str, Any]) -> None:
-        """Mark a new run, and forget what an older one left."""
+        """Mark a new run, and forget the state of an older one; its log stays until training begins."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self._checkpoint.unlink(missing_ok=True)
-        self._log.unlink(missing_ok=True)
-        _write_whole(self._marker, json.dumps(settings, indent=1).encode())
+        self.finish()
+        with self._replacing(self._marker) as made:
+            made.write_text(json.dumps(settings, indent=1), encoding="utf-8")
 
     def finish(self) -> None:
-        """The run ended well: only its log stays. The mark goes first, so that no half-finished state is resumed."""
+        """The run ended, or was given up: only its log stays. The mark goes first, so that no half of it is resumed."""
         self._marker.unlink(missing_ok=True)
         self._checkpoint.unlink(missing_ok=True)
+        shutil.rmtree(self._writing, ignore_errors=True)
+
+    def discard(self) -> None:
+        """The run failed before its first state: leave nothing of it."""
+        self.finish()
+        if self._log.exists() and not self._log.stat().st_size:
+            self._log.unlink()
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Replace the last state by this one."""
-        temporary = self._checkpoint.with_suffix(".writing")
-        try:
-            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-            save_file(tensors, temporary, metadata={"state": json.dumps(checkpoint.state)})
-            _sync(temporary)
-            os.replace(temporary, self._checkpoint)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync(self.path)
+        """Replace the last state by this one.
+
+        Raises:
+            OSError: the disk is full, or the place not writable; then the last state is still there.
+        """
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+        with self._replacing(self._checkpoint) as made:
+            try:
+                save_file(tensors, made, metadata={"state": json.dumps(checkpoint.state)})
+            except SafetensorError as error:  # what safetensors makes of a full disk
+                number = re.search(r"(?:os error|code:) (\d+)", str(error))
+                raise OSError(int(number[1]) if number else None, str(error), str(self._checkpoint)) from error
 
     def load(self) -> Checkpoint | None:
         """The last state, or None where the run was stopped before its first.
@@ -87,10 +108,12 @@ class RunFolder:
         try:
             with safe_open(self._checkpoint, framework="pt") as file:
                 state = json.loads(file.metadata()["state"])
-                return Checkpoint(state, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+                # Copies: the file is about to be replaced, and a view of it would keep the old one on the disk.
+                return Checkpoint(state, {name: file.get_tensor(name).clone() for name in file.keys()})  # noqa: SIM118
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise ArtifactError(
-                f"a checkpoint is one whole file; '{self._checkpoint}' is damaged ({error}): begin anew, --overwrite"
+                f"a checkpoint is one whole file; '{self._checkpoint}' is damaged ({error}): to begin anew, pass "
+                f"--overwrite and not --resume"
             ) from None
 
     def append_log(self, record: dict[str, Any]) -> None:
@@ -100,19 +123,31 @@ class RunFolder:
 
     def reset_log(self, records: list[dict[str, Any]]) -> None:
         """Cut the log back to these evaluations."""
-        _write_whole(self._log, "".join(json.dumps(record) + "\n" for record in records).encode())
+        with self._replacing(self._log) as made:
+            made.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 
+    @contextmanager
+    def _replacing(self, path: Path) -> Iterator[Path]:
+        """A place to write a file in, which then takes the place of `path` at once.
 
-def _write_whole(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".writing")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+        The place is a folder of a fixed name, since `save_file` too writes under a name of its own first: what a killed
+        process left half-written is swept away, and does not pile up.
+        """
+        shutil.rmtree(self._writing, ignore_errors=True)
+        self._writing.mkdir()
+        try:
+            made = self._writing / path.name
+            yield made
+            _sync(made)
+            os.replace(made, path)
+        finally:
+            shutil.rmtree(self._writing, ignore_errors=True)
+        _sync(self.path)
 
 
 def _sync(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":  # Windows cannot open a folder
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import platform
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,27 @@ from torch import nn
 
 import masknet
 from masknet import metrics
-from masknet.artifact import PROBABILITY, save_artifact
+from masknet.artifact import PROBABILITY, check_free, save_artifact
 from masknet.config import RunConfig
 from masknet.encode import Declared, EncodedSet, Encoder, EncodingPlan, Inspection, Prepared, prepare
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
-from masknet.manifest import MANIFEST_FILE, Manifest
+from masknet.manifest import Manifest, installed_versions
 from masknet.models import build_network, resolve_settings
 from masknet.progress import Progress
-from masknet.scoring import probabilities_of, score
+from masknet.scoring import probabilities_of, resolve_device, score
 from masknet.table import Table, open_table
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.optim import embedding_parameters
-from masknet.train.trainer import Trainer
+from masknet.train.trainer import Interrupted, State, Trainer
 
-__all__ = ["Fitted", "fit", "train"]
+__all__ = ["Fitted", "encoding_plan", "fit", "train"]
 
-# What may differ between a run and its resumption: none of it changes a weight.
-_FREE_ON_RESUME = ("resume", "overwrite", "json", "checkpoint_minutes", "verify", "cache_dir", "threads", "precision")
+# What may differ between a run and its resumption, since it changes no weight: the data are known by their fingerprint,
+# wherever they lie, and the machine's settings come from the checkpoint.
+_OF_THE_MACHINE = ("threads", "precision", "device")
+_OF_THE_OUTPUT = ("out", "overwrite", "resume", "checkpoint_minutes", "golden_rows", "json")
+_FREE_ON_RESUME = ("data", "valid", "cache_dir", *_OF_THE_MACHINE, *_OF_THE_OUTPUT)
+_ANEW = "to begin anew, pass --overwrite and not --resume"
 _LEAK_AUC = 0.999
 _LEAK_ROWS = 200_000
 
@@ -88,21 +93,37 @@ def train(
         MasknetError: the settings, the tables, or what lies at the output, do not allow it.
     """
     if config.data is None or config.label is None:
-        raise ConfigError(f"training needs {'data' if config.data is None else '--label, the column to predict'}")
+        lacking = "data" if config.data is None else "--label, the column to predict"
+        raise ConfigError(f"training needs {lacking}: masknet train DATA --label COLUMN")
     table = open_table(config.data)
     valid = None if config.valid is None else open_table(config.valid)
-    out = Path(config.out) if config.out is not None else Path(f"{_stem(table.name)}.masknet")
+    out = Path(f"{_stem(table.name)}.masknet" if config.out is None else config.out)
+    if not out.name:
+        raise ConfigError(f"a model is a folder of its own; --out is '{config.out}': name one, such as ads.masknet")
     config = config.replace(**_absolute(config), out=str(out.absolute()))
     folder = RunFolder(out.with_name(f"{out.name}.run"))
+    check_free(out, overwrite=config.overwrite or config.resume)
     if config.resume and out.exists() and not folder.unfinished:
+        folder.finish()  # once more: it may have been killed halfway
         progress.note(f"the run of {out} is finished: there is nothing to resume")
         return out, None
-    _check_output(config, out, folder)
+    _check_begin(config, out, folder)
     checkpoint = folder.load() if config.resume and folder.unfinished else None
-    if config.resume and checkpoint is None:
-        progress.note(f"no checkpoint of {out} to resume: the run starts afresh")
-    fitted = fit(config, table, valid, progress, folder=folder, checkpoint=checkpoint, on_prepared=on_prepared)
-    fitted.save(out, overwrite=config.overwrite or config.resume)
+    if checkpoint is None:
+        if config.resume:
+            progress.note(f"no checkpoint of {out} to resume: the run starts afresh")
+        _network_settings(config, table)  # a slip of the pen must not cost an older run its state
+        resolve_device(config.device)
+        folder.begin(config.settings())  # from here on a kill leaves a run that is known to be unfinished
+    try:
+        fitted = fit(config, table, valid, progress, folder=folder, checkpoint=checkpoint, on_prepared=on_prepared)
+        fitted.save(out, overwrite=config.overwrite or config.resume)
+    except (Exception, KeyboardInterrupt) as error:
+        if not folder.resumable:
+            folder.discard()  # nothing to go on with: the next attempt begins anew without being asked
+        elif isinstance(error, KeyboardInterrupt):
+            raise Interrupted("stopped") from None  # outside the training loop, which stops in its own time
+        raise
     folder.finish()
     return out, fitted
 
@@ -118,11 +139,7 @@ def _absolute(config: RunConfig) -> dict[str, str]:
     return {name: os.path.abspath(path) for name, path in paths.items() if path is not None}
 
 
-def _check_output(config: RunConfig, out: Path, folder: RunFolder) -> None:
-    if out.exists() and not (config.overwrite or config.resume):
-        raise ArtifactError(f"a model is not overwritten by chance; '{out}' exists: pass --overwrite, or another --out")
-    if out.exists() and not (out / MANIFEST_FILE).is_file():
-        raise ArtifactError(f"only a model is overwritten; '{out}' is something else: pass another --out")
+def _check_begin(config: RunConfig, out: Path, folder: RunFolder) -> None:
     if folder.unfinished and not (config.resume or config.overwrite):
         raise ArtifactError(
             f"an unfinished run is not overwritten by chance; one lies in '{folder.path}': pass --resume to go on with "
@@ -154,6 +171,115 @@ def fit(
         checkpoint: the state to go on from.
         on_prepared: called before training, as in `train`.
     """
+    settings = _network_settings(config, table)
+    machine = _machine(config, checkpoint)
+    identity = {"settings": _identity(config), "machine": machine, "versions": _versions()}
+    if checkpoint is not None:
+        _check_same_run(identity, checkpoint)
+    started = time.monotonic()
+    with _threads(machine["threads"]):
+        cache = None if config.cache_dir is None else Path(config.cache_dir)
+        encode = partial(prepare, table, valid, encoding_plan(config), progress, cache=cache, verify=config.verify)
+        prepared = encode()
+        on_prepared(prepared)
+        for warning in (*prepared.inspection.warnings, *_leaks(prepared)):
+            progress.warn(warning)
+        if checkpoint is not None:
+            _check_same_data(prepared, checkpoint)
+            progress.note(f"resumed after {checkpoint.state['trainer']['step']:,} steps")
+        assert prepared.valid is not None
+        job = _Job(
+            config=config,
+            settings=settings,
+            monitor=_monitor(config, prepared.valid, progress),
+            device=torch.device(machine["device"]),
+            identity=identity | {"fingerprint": prepared.fingerprint},
+            progress=progress,
+            folder=folder,
+            checkpoint=checkpoint,
+        )
+        encoder = prepared.encoder
+        if checkpoint is None or checkpoint.state["found"] is None:
+            network, state = job.fit(prepared)
+            found = _Found.of(state, _final_metrics(network, prepared.valid, job.device))
+        else:
+            found = _Found(**checkpoint.state["found"])
+        seconds = found.seconds
+        if config.refit:
+            progress.note(f"refit on training and validation rows; epochs: {found.best_epoch}")
+            everything = encode(join=True)
+            network, state = job.fit(everything, found)
+            encoder = everything.encoder
+            seconds += state.seconds
+        network = network.cpu()
+        progress.note(f"trained in {time.monotonic() - started:.0f} s")
+        return Fitted(
+            network=network,
+            encoder=encoder,
+            manifest=_manifest(job, network, prepared, found, machine, data_name=table.name, seconds=seconds),
+            inspection=prepared.inspection,
+            golden=_golden(table, encoder, network, config.golden_rows),
+            history=found.history,
+            run={**config.settings(), "resume": False, "overwrite": False},
+        )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the fit on the training rows found: all that a refit needs, and that is told of it."""
+
+    history: list[dict[str, Any]]
+    best_epoch: int
+    seconds: float
+    metrics: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, state: State, metrics: dict[str, dict[str, Any]]) -> _Found:
+        assert state.best_epoch is not None  # the first evaluation is the best so far
+        return cls(state.history, state.best_epoch, state.seconds, metrics)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the fits of a run share, and the checkpoint that belongs to one of them."""
+
+    config: RunConfig
+    settings: dict[str, Any]
+    monitor: str
+    device: torch.device
+    identity: dict[str, Any]
+    progress: Progress
+    folder: RunFolder | None
+    checkpoint: Checkpoint | None
+
+    def fit(self, rows: Prepared, found: _Found | None = None) -> tuple[nn.Module, State]:
+        """Train a network from its initial weights; with what a fit before it found, for that one's epochs."""
+        network = self._initial_network(rows)
+        history = [] if found is None else found.history
+        trainer = Trainer(
+            network,
+            train=rows.train,
+            valid=rows.valid,
+            config=self.config,
+            monitor=self.monitor,
+            progress=self.progress,
+            rates=None if found is None else [record["learning_rate"] for record in history[: found.best_epoch]],
+            folder=self.folder,
+            identity=self.identity | {"found": None if found is None else asdict(found)},
+            earlier=history,
+        )
+        if self.checkpoint is not None and (self.checkpoint.state["found"] is None) == (found is None):
+            trainer.restore(self.checkpoint)
+        return network, trainer.run()
+
+    def _initial_network(self, rows: Prepared) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            return build_network(self.config.model, rows.encoder.space, self.settings).to(self.device)
+
+
+def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
+    """The network's settings, once all that can be known before the table is read is known to be right."""
     settings = resolve_settings(config.model, config.set)
     if PROBABILITY in table.columns and PROBABILITY not in config.ignore:
         raise DataError(
@@ -164,101 +290,22 @@ def fit(
         raise ConfigError(unknown("metric", config.monitor, metrics.MONITORS))
     if config.monitor == "grouped_auc" and config.group is None:
         raise ConfigError("the metric grouped_auc needs groups; name their column with --group")
-    machine = _machine(config, checkpoint)
-    torch.set_num_threads(machine["threads"])
-    prepared = prepare(
-        table,
-        valid,
-        _plan(config),
-        progress,
-        cache=None if config.cache_dir is None else Path(config.cache_dir),
-        verify=config.verify,
-    )
-    assert prepared.valid is not None
-    on_prepared(prepared)
-    for warning in (*prepared.inspection.warnings, *_leaks(prepared)):
-        progress.warn(warning)
-    monitor = _monitor(config, prepared.valid, progress)
-    identity = {"settings": _identity(config), "fingerprint": prepared.fingerprint, "machine": machine, "fit": None}
-    if checkpoint is not None:
-        _check_same(identity, checkpoint)
-        progress.note(f"resumed after {checkpoint.state['trainer']['step']:,} steps")
-    elif folder is not None:
-        folder.begin(config.settings())
-    device = torch.device(machine["device"])
-    started = time.monotonic()
-
-    in_refit = checkpoint is not None and checkpoint.state["fit"] is not None
-    if checkpoint is not None and in_refit:
-        found: dict[str, Any] = checkpoint.state["fit"]
-    else:
-        network = _initial_network(config, settings, prepared, device)
-        trainer = Trainer(
-            network,
-            train=prepared.train,
-            valid=prepared.valid,
-            config=config,
-            monitor=monitor,
-            progress=progress,
-            folder=folder,
-            identity=identity,
-        )
-        if checkpoint is not None:
-            trainer.restore(checkpoint)
-        state = trainer.run()
-        found = {
-            "history": state.history,
-            "best_epoch": state.best_epoch,
-            "seconds": state.seconds,
-            "metrics": _final_metrics(network, prepared.valid, device),
-            "rows": len(prepared.train),
-            "valid_rows": len(prepared.valid),
-        }
-    encoder = prepared.encoder
-    if config.refit:
-        everything = prepare(
-            table,
-            valid,
-            _plan(config),
-            progress,
-            cache=None if config.cache_dir is None else Path(config.cache_dir),
-            verify=config.verify,
-            join=True,
-        )
-        rates = [record["learning_rate"] for record in found["history"][: found["best_epoch"]]]
-        progress.note(f"refit on training and validation rows, {len(rates)} epochs")
-        network = _initial_network(config, settings, everything, device)
-        trainer = Trainer(
-            network,
-            train=everything.train,
-            valid=None,
-            config=config,
-            monitor=monitor,
-            progress=progress,
-            rates=rates,
-            folder=folder,
-            identity=identity | {"fit": found},
-        )
-        if checkpoint is not None and in_refit:
-            trainer.restore(checkpoint)
-        refit_state = trainer.run()
-        found = found | {"seconds": found["seconds"] + refit_state.seconds}
-        encoder = everything.encoder
-    network = network.cpu()
-    manifest = _manifest(config, settings, network, prepared, found, monitor, machine, table.name)
-    progress.note(f"trained in {time.monotonic() - started:.0f} s")
-    return Fitted(
-        network=network,
-        encoder=encoder,
-        manifest=manifest,
-        inspection=prepared.inspection,
-        golden=_golden(table, encoder, network, config.golden_rows),
-        history=found["history"],
-        run={**config.settings(), "resume": False, "overwrite": False},
-    )
+    return settings
 
 
-def _plan(config: RunConfig) -> EncodingPlan:
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let PyTorch use so many threads, and leave its setting to the caller as it was."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def encoding_plan(config: RunConfig) -> EncodingPlan:
+    """Those of a run's settings that decide how its tables are encoded and split."""
     return EncodingPlan(
         declared=Declared(
             label=config.label,
@@ -281,67 +328,69 @@ def _machine(config: RunConfig, checkpoint: Checkpoint | None) -> dict[str, Any]
     """Threads, precision and device: other ones give other bits, so a resumed run keeps those it began with."""
     if checkpoint is None:
         return {
-            "threads": config.threads or len(os.sched_getaffinity(0)),
+            "threads": config.threads or _cores(),
             "precision": config.precision or "fp32",
-            "device": _device(config.device),
+            "device": str(resolve_device(config.device)),
         }
     kept: dict[str, Any] = checkpoint.state["machine"]
-    asked = {
-        "threads": config.threads,
-        "precision": config.precision,
-        "device": None if config.device == "auto" else config.device,
-    }
-    for name, value in asked.items():
-        if value is not None and value != kept[name]:
+    for name in _OF_THE_MACHINE:
+        value = getattr(config, name)
+        if value not in (None, "auto", kept[name]):
             raise ConfigError(
                 f"a resumed run keeps its {name}, since other ones give other weights; it began with {kept[name]}, "
-                f"--{name} is {value}: leave --{name} out, or begin anew with --overwrite"
+                f"--{name} is {value}: leave --{name} out; {_ANEW}"
             )
+    resolve_device(kept["device"])
     return kept
 
 
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"a device is auto, cpu, cuda or cuda:0; got '{name}'") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"the device '{name}' is not there: this PyTorch sees no GPU; pass --device cpu")
-    return name
+def _cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _versions() -> dict[str, str]:
+    """Of what draws the numbers and does the sums."""
+    return {
+        "masknet": masknet.__version__,
+        **{name: importlib.metadata.version(name) for name in ("torch", "numpy")},
+    }
 
 
 def _identity(config: RunConfig) -> dict[str, Any]:
     return {name: value for name, value in config.settings().items() if name not in _FREE_ON_RESUME}
 
 
-def _check_same(identity: dict[str, Any], checkpoint: Checkpoint) -> None:
+def _check_same_run(identity: dict[str, Any], checkpoint: Checkpoint) -> None:
     before = checkpoint.state["settings"]
     for name, value in identity["settings"].items():
         if before.get(name) != value:
             raise ConfigError(
                 f"a resumed run keeps its settings; {name} was {before.get(name)!r} and is {value!r}: run the same "
-                f"command, or begin anew with --overwrite"
+                f"command; {_ANEW}"
             )
-    if identity["fingerprint"] != checkpoint.state["fingerprint"]:
-        raise ConfigError("a resumed run keeps its data; the tables have changed since: begin anew with --overwrite")
+    for name, version in identity["versions"].items():
+        began = checkpoint.state["versions"][name]
+        if began != version:
+            raise ConfigError(
+                f"a resumed run keeps its versions, since other ones may give other weights; it began with {name} "
+                f"{began}, this is {version}: install that one; {_ANEW}"
+            )
 
 
-def _initial_network(
-    config: RunConfig, settings: dict[str, Any], prepared: Prepared, device: torch.device
-) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        return build_network(config.model, prepared.encoder.space, settings).to(device)
+def _check_same_data(prepared: Prepared, checkpoint: Checkpoint) -> None:
+    if prepared.fingerprint != checkpoint.state["fingerprint"]:
+        raise ConfigError(f"a resumed run keeps its data; the tables have changed since: bring them back; {_ANEW}")
 
 
 def _monitor(config: RunConfig, valid: EncodedSet, progress: Progress) -> str:
     """The metric asked for, or log loss where validation rows of one class leave it undefined."""
-    names = {"groups": valid.groups} if config.monitor == "grouped_auc" else {}
-    trial = metrics.MONITORS[config.monitor].function(valid.labels, np.full(len(valid), 0.5), **names)
-    if trial.value is None:
-        progress.warn(f"{config.monitor} is undefined on the validation rows ({trial.why}): log loss monitors instead")
+    trial = metrics.evaluate(valid.labels, np.full(len(valid), 0.5), valid.weights, valid.groups)
+    if trial["log_loss"].value is None:
+        raise DataError(f"validation needs rows that weigh something; {trial['log_loss'].why}: choose other ones")
+    asked = trial[config.monitor]
+    if asked.value is None:
+        progress.warn(f"{config.monitor} is undefined on the validation rows ({asked.why}): log loss monitors instead")
         return "log_loss"
     return config.monitor
 
@@ -398,22 +447,23 @@ def _golden(table: Table, encoder: Encoder, network: nn.Module, rows: int) -> pl
 
 
 def _manifest(
-    config: RunConfig,
-    settings: dict[str, Any],
+    job: _Job,
     network: nn.Module,
     prepared: Prepared,
-    found: dict[str, Any],
-    monitor: str,
+    found: _Found,
     machine: dict[str, Any],
+    *,
     data_name: str,
+    seconds: float,
 ) -> Manifest:
     tables = embedding_parameters(network)
     sizes = {name: p.numel() for name, p in network.named_parameters()}
+    valid_rows = len(prepared.valid or ())
     return Manifest(
         masknet=masknet.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=config.model,
-        settings=settings,
+        model=job.config.model,
+        settings=job.settings,
         num_parameters={
             "embedding": sum(size for name, size in sizes.items() if name in tables),
             "network": sum(size for name, size in sizes.items() if name not in tables),
@@ -421,25 +471,22 @@ def _manifest(
         precision=machine["precision"],
         threads=machine["threads"],
         device=machine["device"],
-        seed=config.seed,
-        versions={
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("torch", "numpy", "polars", "pyarrow")},
-        },
+        seed=job.config.seed,
+        versions=installed_versions(),
         data={
             "name": data_name,
-            "rows": found["rows"],
-            "valid_rows": found["valid_rows"],
+            "rows": len(prepared.train),
+            "valid_rows": valid_rows,
             "fingerprint": prepared.fingerprint,
         },
         training={
-            "epochs": len(found["history"]),
-            "best_epoch": found["best_epoch"],
-            "seconds": round(found["seconds"], 3),
-            "monitor": monitor,
-            "refit": config.refit,
-            "average_weights": config.average_weights,
+            "epochs": len(found.history),
+            "best_epoch": found.best_epoch,
+            "seconds": round(seconds, 3),
+            "monitor": job.monitor,
+            "refit": job.config.refit,
+            "average_weights": job.config.average_weights,
         },
-        metrics=found["metrics"],
-        rows=found["valid_rows"],
+        metrics=found.metrics,
+        rows=valid_rows,
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -23,7 +24,7 @@ from masknet.batches import Batch, num_batches, shuffled_batches
 from masknet.config import RunConfig
 from masknet.encode import EncodedSet
 from masknet.encode.draws import keyed_uniform
-from masknet.errors import ConfigError, MasknetError
+from masknet.errors import ConfigError, DataError, MasknetError
 from masknet.progress import Progress
 from masknet.scoring import probabilities_of, score
 from masknet.train.checkpoint import Checkpoint, RunFolder
@@ -64,8 +65,12 @@ class Trainer:
         config: the settings of the run.
         monitor: the validation metric, a name in `metrics.MONITORS`.
         rates: for a refit, the learning rate of each epoch; else None.
-        folder: where checkpoints go, or None to keep none.
+        folder: where checkpoints and the log go, or None to keep none.
         identity: kept in each checkpoint, for the caller to tell whose it is.
+        earlier: records of a fit before this one in the same run; they stay in the log.
+
+    Raises:
+        DataError: the training rows weigh nothing.
     """
 
     def __init__(
@@ -80,11 +85,12 @@ class Trainer:
         rates: Sequence[float] | None = None,
         folder: RunFolder | None = None,
         identity: dict[str, Any] | None = None,
+        earlier: Sequence[dict[str, Any]] = (),
     ) -> None:
         self.network = network
         self._train, self._valid = train, valid
         self._config, self._monitor, self._progress = config, monitor, progress
-        self._rates, self._folder, self._identity = rates, folder, identity or {}
+        self._rates, self._folder, self._identity, self._earlier = rates, folder, identity or {}, earlier
         self._device = next(network.parameters()).device
         self._optimizer = Optimizer(
             network,
@@ -97,8 +103,7 @@ class Trainer:
             metrics.MONITORS[monitor].better, patience=config.patience, drop=config.schedule == "plateau"
         )
         self._average = None if config.average_weights is None else WeightAverage(network, decay=config.average_weights)
-        # Weights are used as shares of their mean: a weight of 2 everywhere is no weight at all.
-        self._weight_scale = 1.0 if train.weights is None else 1.0 / max(float(np.mean(train.weights)), 1e-300)
+        self._mean_weight = None if train.weights is None else _mean_weight(train.weights).to(self._device)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
         self._best: dict[str, Tensor] = {}
         self.state = State(learning_rate=config.learning_rate)
@@ -112,13 +117,13 @@ class Trainer:
         """Train to the end and leave the kept weights in the network.
 
         Raises:
-            ConfigError: the loss is no longer finite.
+            ConfigError: the loss or a weight is no longer finite.
             Interrupted: the progress asked to stop; the checkpoint has all.
         """
         state = self.state
         self._started = self._saved = time.monotonic()
         if self._folder is not None:
-            self._folder.reset_log(state.history)
+            self._folder.reset_log([*self._earlier, *state.history])
         devices = [self._device] if self._device.type == "cuda" else []
         with self._progress.holding_interrupts(), torch.random.fork_rng(devices=devices):
             while not state.done:
@@ -126,7 +131,12 @@ class Trainer:
                 self._end_epoch()
         self.network.load_state_dict(self._best)
         self.network.eval()
+        state.seconds = self._seconds()
         return state
+
+    def _seconds(self) -> float:
+        """Of the whole fit, those before a kill included."""
+        return self.state.seconds + time.monotonic() - self._started
 
     def _train_epoch(self) -> None:
         state, config = self.state, self._config
@@ -161,8 +171,9 @@ class Trainer:
         torch.manual_seed(int(keyed_uniform(self._config.seed, self.state.step)[0] * 2**53))
         logits = self.network(batch.ids, batch.values, batch.dense)
         losses = F.binary_cross_entropy_with_logits(logits, batch.labels, reduction="none")
-        if batch.weights is not None:
-            losses = losses * (batch.weights * self._weight_scale)
+        if batch.weights is not None and self._mean_weight is not None:
+            # Shares of the mean, divided and not scaled by its inverse: equal weights are 1, and change no bit.
+            losses = losses * (batch.weights / self._mean_weight)
         loss = losses.mean()
         self._optimizer.step(loss)
         if self._average is not None:
@@ -180,18 +191,17 @@ class Trainer:
 
     def _end_epoch(self) -> None:
         state = self.state
-        train_loss = float(self._loss_sum) / len(self._train)
-        if not np.isfinite(train_loss):
-            raise ConfigError(
-                f"training needs a finite loss; it became {train_loss} in epoch {state.epoch + 1}: lower "
-                f"--learning-rate (now {self._optimizer.learning_rate:g}) or set --clip"
-            )
+        self._require_finite()
+        trained = self._seconds() - (state.history[-1]["seconds"] if state.history else 0.0)
         record: dict[str, Any] = {
             "epoch": state.epoch + 1,
             "step": state.step,
             "learning_rate": self._optimizer.learning_rate,
-            "train_log_loss": train_loss,
+            "train_log_loss": float(self._loss_sum) / len(self._train),
+            "train_seconds": round(trained, 3),
         }
+        if self._rates is not None:
+            record["refit"] = True
         with_average = self._average.applied if self._average is not None else nullcontext
         with with_average():
             if self._valid is None:
@@ -203,9 +213,7 @@ class Trainer:
                 self._best = {name: t.detach().cpu().clone() for name, t in self.network.state_dict().items()}
                 state.best_epoch = state.epoch + 1
         record["best"] = kept
-        state.seconds += time.monotonic() - self._started
-        self._started = time.monotonic()
-        record["seconds"] = round(state.seconds, 3)
+        record["seconds"] = round(self._seconds(), 3)
         state.history.append(record)
         state.best, state.since_best = self._plateau.best, self._plateau.since_best
         state.epoch, state.batch = state.epoch + 1, 0
@@ -225,15 +233,26 @@ class Trainer:
             device=self._device,
             advance=lambda done: self._progress.track("validate", done, len(valid)),
         )
+        self._require_finite(torch.from_numpy(logits))
         estimates = metrics.evaluate(valid.labels, probabilities_of(logits), valid.weights, valid.groups)
         return {name: estimate.value for name, estimate in estimates.items()}
+
+    def _require_finite(self, *more: Tensor) -> None:
+        """Refuse to go on with, or to keep, a state from which no training leads anywhere."""
+        if not all(bool(t.isfinite().all()) for t in (self._loss_sum, *self.network.parameters(), *more)):
+            clip = self._config.clip
+            raise ConfigError(
+                f"training needs finite numbers; in epoch {self.state.epoch + 1} the loss or a weight became infinite "
+                f"or not a number: lower --learning-rate (now {self._optimizer.learning_rate:g}) or "
+                + ("set --clip" if clip is None else f"--clip (now {clip:g})")
+            )
 
     def _save(self) -> None:
         self._saved = time.monotonic()
         if self._folder is None:
             return
-        state = dataclasses.replace(self.state, learning_rate=self._optimizer.learning_rate)
-        state.seconds += time.monotonic() - self._started
+        self._require_finite()
+        state = dataclasses.replace(self.state, learning_rate=self._optimizer.learning_rate, seconds=self._seconds())
         tensors = {f"network:{name}": t for name, t in self.network.state_dict().items()}
         tensors |= {f"adam:{name}": t for name, t in self._optimizer.state().items()}
         tensors |= {f"best:{name}": t for name, t in self._best.items()}
@@ -243,7 +262,7 @@ class Trainer:
         self._folder.save(Checkpoint({"trainer": dataclasses.asdict(state), **self._identity}, tensors))
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint that this trainer's `folder` holds."""
+        """Go on from a checkpoint of the same fit, of this process or of one before."""
         self.state = state = State(**checkpoint.state["trainer"])
         self.network.load_state_dict(checkpoint.part("network"))
         self._optimizer.restore(checkpoint.part("adam"))
@@ -255,11 +274,21 @@ class Trainer:
             self._average.restore(checkpoint.part("average"), state.step)
 
 
+def _mean_weight(weights: NDArray[np.float64]) -> Tensor:
+    mean = torch.tensor(float(np.mean(weights)), dtype=torch.float32)
+    if not (mean > 0 and mean.isfinite()):
+        raise DataError(
+            f"the sample weights of the training rows have a mean above 0 that float32 can hold; that of these "
+            f"{len(weights):,} rows is {np.mean(weights):g}: scale the column of --weight, or name another"
+        )
+    return mean
+
+
 def _line(record: dict[str, Any], monitor: str) -> str:
-    text = f"epoch {record['epoch']}: log loss {record['train_log_loss']:.4f} on train"
+    text = f"epoch {record['epoch']}: train log loss {record['train_log_loss']:.4f}"
     if "valid" in record:
         valid = record["valid"]
         names = dict.fromkeys(("auc", "log_loss", monitor))
         shown = [f"{name.replace('_', ' ')} {valid[name]:.4f}" for name in names if valid.get(name) is not None]
-        text += f"; on valid {', '.join(shown)}" + (" (best)" if record["best"] else "")
+        text += f"; valid {', '.join(shown)}" + (" (best)" if record["best"] else "")
     return f"{text}; {record['seconds']:.0f} s"

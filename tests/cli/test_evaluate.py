@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+
+METRICS = {"auc", "log_loss", "normalized_entropy", "calibration_ratio", "expected_calibration_error", "pr_auc"}
+
+
+@pytest.fixture(autouse=True)
+def _log(rows) -> None:
+    rows(300, seed=5).write_parquet("test.parquet")
+    rows(300, seed=5).write_csv("test.csv")
+
+
+def test_one_json_object_as_the_contract_says(masknet, trained: Path) -> None:
+    result = masknet("evaluate", trained, "test.parquet", "--threads", 1, "--json")
+    assert result.code == 0
+    assert set(result.json) == {"metrics", "rows"}
+    assert result.json["rows"] == 300
+    assert set(result.json["metrics"]) == METRICS
+    auc = result.json["metrics"]["auc"]
+    assert auc["low"] < auc["value"] < auc["high"]
+
+
+def test_it_is_what_scikit_learn_says_of_the_predictions(masknet, trained: Path) -> None:
+    assert masknet("predict", trained, "test.csv", "--out", "p.parquet", "--threads", 1).code == 0
+    found = masknet("evaluate", trained, "test.csv", "--threads", 1, "--json").json["metrics"]
+    labels = pl.read_parquet("test.parquet")["click"].to_numpy()
+    probability = pl.read_parquet("p.parquet")["probability"].to_numpy()
+    assert found["auc"]["value"] == pytest.approx(roc_auc_score(labels, probability), abs=1e-12)
+    assert found["log_loss"]["value"] == pytest.approx(log_loss(labels, probability), abs=1e-12)
+    assert found["pr_auc"]["value"] == pytest.approx(average_precision_score(labels, probability), abs=1e-12)
+
+
+def test_a_table_for_people(masknet, trained: Path) -> None:
+    result = masknet("evaluate", trained, "test.parquet", "--threads", 1)
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert lines[0].split() == ["metric", "value", "95", "%", "interval"]
+    assert lines[-1] == "300 rows of test.parquet"
+    assert lines[1].startswith("auc ")
+    assert " to " in lines[1]
+    assert "auc" not in result.err
+
+
+def test_a_baseline_on_the_same_rows(masknet, trained: Path, tiny) -> None:
+    assert masknet("evaluate", trained, "test.parquet", "--baseline", trained, "--threads", 1, "--json").json[
+        "metrics"
+    ]["rela_imp"]["value"] == pytest.approx(0)
+    shown = masknet("evaluate", trained, "test.parquet", "--baseline", trained, "--threads", 1).out
+    assert "rela imp" in shown
+    assert "baseline auc" in shown
+
+
+def test_groups(masknet, trained: Path) -> None:
+    result = masknet("evaluate", trained, "test.parquet", "--group", "site", "--threads", 1, "--json")
+    assert 0 < result.json["metrics"]["grouped_auc"]["value"] < 1
+
+
+def test_limit_rows(masknet, trained: Path) -> None:
+    assert masknet("evaluate", trained, "test.csv", "--limit-rows", 50, "--threads", 1, "--json").json["rows"] == 50
+
+
+def test_an_undefined_metric_says_why(masknet, trained: Path, rows) -> None:
+    rows(50).with_columns(click=pl.lit(1)).write_parquet("clicks.parquet")
+    result = masknet("evaluate", trained, "clicks.parquet", "--threads", 1, "--json")
+    assert (result.code, result.json["rows"]) == (0, 50)
+    assert result.json["metrics"]["auc"]["value"] is None
+    assert "50 rows are positives" in result.json["metrics"]["auc"]["why"]
+    assert isinstance(result.json["metrics"]["log_loss"]["value"], float)
+    shown = masknet("evaluate", trained, "clicks.parquet", "--threads", 1).out
+    assert [line.split()[:2] for line in shown.splitlines()][1] == ["auc", "undefined"]
+
+
+BAD = {
+    "no model": (["nowhere.masknet", "test.csv"], "no artifact at 'nowhere.masknet'"),
+    "no table": (["MODEL", "tests.csv"], "did you mean 'test.csv'?"),
+    "no baseline": (["MODEL", "test.csv", "--baseline", "lr"], "no artifact at 'lr'"),
+    "unlabelled": (["MODEL", "unlabelled.csv"], "column 'click' is missing from unlabelled.csv"),
+    "an unknown group": (["MODEL", "test.csv", "--group", "sit"], "'sit'"),
+    "a field missing": (["MODEL", "narrow.csv"], "column 'price' is missing from narrow.csv"),
+    "a label that is none": (["MODEL", "three.csv"], "column 'click' holds '2' in row 3 of three.csv"),
+    "a label missing": (["MODEL", "null.csv"], "column 'click' is missing in row 4 of null.csv"),
+    "an unknown device": (["MODEL", "test.csv", "--device", "gpu"], "gpu"),
+    "text for a number": (["MODEL", "text.csv"], "column 'price' holds 'dear' in row 2 of text.csv"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence(case: str, masknet, trained: Path, rows) -> None:
+    table = rows(10)
+    table.drop("click").write_csv("unlabelled.csv")
+    table.drop("price").write_csv("narrow.csv")
+    place = pl.int_range(10)
+    table.with_columns(click=pl.when(place == 2).then(2).otherwise("click")).write_csv("three.csv")
+    table.with_columns(click=pl.when(place == 3).then(None).otherwise("click")).write_csv("null.csv")
+    dear = pl.when(place == 1).then(pl.lit("dear")).otherwise(pl.col("price").cast(pl.String))
+    table.with_columns(price=dear).write_csv("text.csv")
+    arguments, named = BAD[case]
+    result = masknet("evaluate", *(str(trained) if word == "MODEL" else word for word in arguments), "--threads", 1)
+    assert named in result.error

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _today(rows) -> None:
+    rows(200, seed=3).drop("click").write_csv("today.csv")
+    rows(200, seed=3).drop("click").write_parquet("today.parquet")
+
+
+def probabilities(file: str) -> np.ndarray:
+    frame = pl.read_parquet(file) if file.endswith("parquet") else pl.read_csv(file)
+    return frame["probability"].to_numpy()
+
+
+def test_unlabelled_rows_to_parquet(masknet, trained: Path) -> None:
+    result = masknet("predict", trained, "today.csv", "--out", "scores.parquet", "--threads", 1)
+    assert (result.code, result.out) == (0, "200 probabilities lie in scores.parquet\n")
+    frame = pl.read_parquet("scores.parquet")
+    assert frame.columns == ["probability"]
+    assert len(frame) == 200
+    assert frame["probability"].is_between(0, 1).all()
+    assert frame["probability"].n_unique() > 50
+
+
+def test_json_is_one_object(masknet, trained: Path) -> None:
+    result = masknet("predict", trained, "today.csv", "--out", "scores.csv", "--threads", 1, "--json")
+    assert (result.code, result.json) == (0, {"rows": 200, "out": "scores.csv"})
+
+
+@pytest.mark.parametrize("out", ["scores.csv", "scores.tsv", "scores.csv.gz"])
+def test_text_out(out: str, masknet, trained: Path) -> None:
+    assert masknet("predict", trained, "today.parquet", "--out", out, "--append", "seconds", "--threads", 1).code == 0
+    content = Path(out).read_bytes()
+    lines = (gzip.decompress(content) if out.endswith(".gz") else content).decode().splitlines()
+    separator = "\t" if out.endswith(".tsv") else ","
+    assert lines[0] == f"seconds{separator}probability"
+    assert len(lines) == 201
+    assert lines[1].split(separator)[0] == "1700000000"
+
+
+def test_the_order_and_the_appended_columns_are_kept(masknet, trained: Path) -> None:
+    arguments = ("--append", "seconds,site", "--append", "user_id", "--threads", 1)
+    assert masknet("predict", trained, "today.parquet", "--out", "scores.parquet", *arguments).code == 0
+    frame = pl.read_parquet("scores.parquet")
+    assert frame.columns == ["seconds", "site", "user_id", "probability"]
+    today = pl.read_parquet("today.parquet")
+    assert frame.drop("probability").rows() == today.select("seconds", "site", "user_id").rows()
+
+
+def test_columns_in_another_order_and_extra_ones(masknet, trained: Path) -> None:
+    today = pl.read_csv("today.csv", infer_schema=False)
+    shuffled = today.select(pl.lit("x").alias("extra"), "price", "site", "user_id", pl.lit("7").alias("more"))
+    shuffled.write_csv("shuffled.csv")
+    for data, out in (("today.csv", "a.csv"), ("shuffled.csv", "b.csv")):
+        assert masknet("predict", trained, data, "--out", out, "--threads", 1).code == 0
+    assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+
+
+def test_csv_and_parquet_score_alike(masknet, trained: Path) -> None:
+    for data, out in (("today.csv", "a.csv"), ("today.parquet", "b.csv")):
+        assert masknet("predict", trained, data, "--out", out, "--threads", 1).code == 0
+    assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+
+
+def test_values_never_seen_and_missing_ones(masknet, trained: Path) -> None:
+    Path("new.csv").write_text("user_id,site,price\n99999999999999999999,Mars,1e30\n,,\nabc,07,-inf\n")
+    assert masknet("predict", trained, "new.csv", "--out", "scores.csv", "--threads", 1).code == 0
+    assert np.isfinite(probabilities("scores.csv")).all()
+
+
+def test_a_glob_and_a_folder_of_shards(masknet, trained: Path) -> None:
+    today = pl.read_csv("today.csv", infer_schema=False)
+    Path("shards").mkdir()
+    today.head(120).write_csv("shards/a.csv")
+    today.tail(80).write_csv("shards/b.csv")
+    for data, out in (("today.csv", "whole.csv"), ("shards", "folder.csv"), ("shards/*.csv", "glob.csv")):
+        assert masknet("predict", trained, data, "--out", out, "--threads", 1).code == 0
+    assert Path("whole.csv").read_bytes() == Path("folder.csv").read_bytes() == Path("glob.csv").read_bytes()
+
+
+def test_limit_rows(masknet, trained: Path) -> None:
+    masknet("predict", trained, "today.csv", "--out", "scores.csv", "--limit-rows", 7, "--threads", 1)
+    assert len(probabilities("scores.csv")) == 7
+
+
+def test_no_rows_are_no_error(masknet, trained: Path) -> None:
+    Path("none.csv").write_text("user_id,site,price\n")
+    assert masknet("predict", trained, "none.csv", "--out", "scores.csv", "--threads", 1, "--json").json["rows"] == 0
+    assert Path("scores.csv").read_text() == "probability\n"
+
+
+def test_a_result_is_not_overwritten_without_being_told(masknet, trained: Path) -> None:
+    Path("scores.csv").write_text("dear\n")
+    arguments = ("predict", trained, "today.csv", "--out", "scores.csv", "--threads", 1)
+    refused = masknet(*arguments)
+    assert "'scores.csv' exists" in refused.error
+    assert "--overwrite" in refused.error
+    assert Path("scores.csv").read_text() == "dear\n"
+    assert masknet(*arguments, "--overwrite").code == 0
+    assert len(probabilities("scores.csv")) == 200
+
+
+BAD = {
+    "no model": (["nowhere", "today.csv", "--out", "s.csv"], "no artifact at 'nowhere'"),
+    "no table": (["MODEL", "tody.csv", "--out", "s.csv"], "did you mean 'today.csv'?"),
+    "a missing column": (["MODEL", "narrow.csv", "--out", "s.csv"], "column 'price' is missing from narrow.csv"),
+    "an unknown column": (["MODEL", "today.csv", "--out", "s.csv", "--append", "sit"], "did you mean 'site'?"),
+    "another ending": (["MODEL", "today.csv", "--out", "s.xls"], "'s.xls'"),
+    "text for a number": (["MODEL", "text.csv", "--out", "s.csv"], "column 'price' holds 'dear' in row 2 of text.csv"),
+    "ragged": (["MODEL", "ragged.csv", "--out", "s.csv"], "row 3 of ragged.csv"),
+    "not UTF-8": (["MODEL", "latin.csv", "--out", "s.csv"], "row 3 of latin.csv"),
+    "half a file": (["MODEL", "cut.parquet", "--out", "s.csv"], "cut.parquet is not a whole Parquet file"),
+    "below a file": (["MODEL", "today.csv", "--out", "today.csv/s.csv"], "today.csv"),
+    "an unknown device": (["MODEL", "today.csv", "--out", "s.csv", "--device", "gpu"], "gpu"),
+    "the probability": (["MODEL", "today.csv", "--out", "s.csv", "--append", "probability"], "'probability'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence_and_leaves_nothing(case: str, masknet, trained: Path, rows, left_behind) -> None:
+    lines = Path("today.csv").read_text().splitlines()[:11]
+    dear = [
+        ",".join([*line.split(",")[:2], "dear" if i == 2 else "1", line.split(",")[3]]) for i, line in enumerate(lines)
+    ]
+    Path("text.csv").write_text("\n".join([lines[0], *dear[1:]]))
+    Path("ragged.csv").write_text("\n".join([*lines[:3], lines[3] + ",1", *lines[4:]]))
+    Path("latin.csv").write_bytes("\n".join([*lines[:3], "7,Köln,1,1", *lines[4:]]).encode("latin-1"))
+    Path("narrow.csv").write_text("user_id,site\n7,north\n")
+    Path("cut.parquet").write_bytes(Path("today.parquet").read_bytes()[:-100])
+    before = left_behind()
+    arguments, named = BAD[case]
+    result = masknet("predict", *(str(trained) if word == "MODEL" else word for word in arguments), "--threads", 1)
+    assert named in result.error
+    assert left_behind() == before
+
+
+def test_a_bad_row_far_down_leaves_no_half_file(masknet, trained: Path, left_behind) -> None:
+    # Further down than one chunk, so that rows were written before it was met.
+    Path("long.csv").write_text("user_id,site,price\n" + "7,north,1\n" * 70_000 + "7,north,dear\n")
+    before = left_behind()
+    result = masknet("predict", trained, "long.csv", "--out", "scores.csv", "--threads", 1)
+    assert "column 'price' holds 'dear' in row 70001 of long.csv" in result.error
+    assert left_behind() == before

@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import datetime as dt
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from masknet.encode import Declared, Inspection, inspect_table
+from masknet.errors import DataError
+from masknet.progress import LogProgress
+from masknet.schema import Categorical, Numeric
+from masknet.table import open_table
+
+
+def inspect(source: Any, limit: int | None = None, **declared: Any) -> Inspection:
+    return inspect_table(open_table(source), Declared(**declared), LogProgress(), limit=limit)
+
+
+def report_of(inspection: Inspection, column: str = "x") -> Any:
+    return next(report for report in inspection.reports if report.column == column)
+
+
+def as_csv(folder: Path, frame: pl.DataFrame) -> str:
+    path = folder / "x.csv"
+    frame.write_csv(path)
+    return str(path)
+
+
+def frame_of(x: list[Any], name: str = "x", dtype: Any = None) -> pl.DataFrame:
+    """A column under test beside one that is always a field."""
+    return pl.DataFrame({"city": ["a", "b"] * (len(x) // 2) + ["a"] * (len(x) % 2)}).with_columns(
+        pl.Series(name, x, dtype=dtype)
+    )
+
+
+FEW, MANY = list(range(49)), list(range(50))
+
+# name, cells, kind, values (where categorical), flagged: the same from Parquet-like types as from CSV's texts.
+RULES = [
+    ("x", ["a", "b"], "categorical", "text", False),
+    ("x", ["a", "7", None], "categorical", "text", False),
+    ("x", ["07", "8"], "categorical", "text", False),
+    ("x", ["nan", "None"], "categorical", "text", False),
+    ("x", [True, False, None], "categorical", "boolean", False),
+    ("x", [0.5, 1.0, None], "numeric", None, False),
+    ("x", [0.5, float("inf")], "numeric", None, False),
+    ("x", [1.0, 2.0, float("inf")], "numeric", None, False),  # infinity is no integer
+    ("x", FEW, "categorical", "integer", False),
+    ("x", MANY, "numeric", None, True),
+    ("x", [float(n) for n in FEW] + [None], "categorical", "integer", False),
+    ("x", [float(n) for n in MANY] + [None], "numeric", None, True),
+    ("user_id", MANY, "categorical", "integer", False),
+    ("user_id", [float(n) for n in MANY], "categorical", "integer", False),
+    ("user_id", [n + 2**70 for n in MANY], "categorical", "integer", False),
+    ("user_id", [0.5, 1.5], "numeric", None, True),
+    ("x", [None, None], "ignored", None, True),
+]
+
+
+@pytest.mark.parametrize(("name", "cells", "kind", "value_type", "flagged"), RULES)
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "csv"])
+def test_the_rules_of_inference(
+    name: str, cells: list[Any], kind: str, value_type: str | None, flagged: bool, typed: bool, tmp_path: Path
+) -> None:
+    frame = frame_of(cells, name, pl.Int128 if cells and isinstance(cells[0], int) and cells[0] > 2**63 else None)
+    inspection = inspect(frame if typed else as_csv(tmp_path, frame))
+    report = report_of(inspection, name)
+    assert (report.kind, report.flagged) == (kind, flagged), report
+    assert report.missing == frame[name].null_count()
+    expected = {"categorical": Categorical(name=name, values=value_type or "text"), "numeric": Numeric(name=name)}
+    assert inspection.schema.fields == (
+        Categorical(name="city", values="text"),
+        *([expected[kind]] if kind in expected else []),
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "value_type"), [([f"{n}.0" for n in MANY], "integer"), (["true", "FALSE"], "boolean")]
+)
+def test_typed_texts_stay_categorical_whatever_they_spell(cells: list[str], value_type: Any) -> None:
+    assert inspect(frame_of(cells)).schema.fields[1] == Categorical(name="x", values=value_type)
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "value_type"),
+    [
+        (["7", "8.0", "-9"], "categorical", "integer"),
+        (["TRUE", "false", "True"], "categorical", "boolean"),
+        (["1e-3", ".5", "+2", ""], "numeric", None),
+        (["0.5", "nan", "None"], "numeric", None),
+        (["0.5", "007.5"], "categorical", "text"),
+        (["0.5", "1,5"], "categorical", "text"),
+        (["7.00", "8.00"], "numeric", None),
+        (["2026-01-01", "2026-01-02"], "categorical", "text"),
+    ],
+)
+def test_texts_of_a_csv(cells: list[str], kind: str, value_type: str | None, tmp_path: Path) -> None:
+    inspection = inspect(as_csv(tmp_path, frame_of(cells)))
+    assert report_of(inspection).kind == kind
+    if value_type is not None:
+        assert inspection.schema.fields[1] == Categorical(name="x", values=value_type)
+
+
+def test_missing_numbers_written_as_texts_are_counted(tmp_path: Path) -> None:
+    inspection = inspect(as_csv(tmp_path, frame_of(["0.5", "nan", "None", None])))
+    assert report_of(inspection).missing == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "kind", "value_type"),
+    [
+        ("7", "x", "categorical", "text"),
+        ("7", "07", "categorical", "text"),
+        ("7", "0.5", "numeric", None),
+        ("0.5", "x", "categorical", "text"),
+        ("true", "maybe", "categorical", "text"),
+        ("", "x", "categorical", "text"),
+    ],
+)
+def test_what_a_column_is_is_decided_by_its_last_row_too(
+    first: str, last: str, kind: str, value_type: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("city,x\n" + f"a,{first}\n" * 70_000 + f"b,{last}\n", encoding="utf-8")
+    inspection = inspect(str(path))
+    assert report_of(inspection).kind == kind
+    if value_type is not None:
+        assert inspection.schema.fields[1] == Categorical(name="x", values=value_type)
+    assert inspection.rows == 70_001
+
+
+def test_shards_of_different_types_are_one_column(tmp_path: Path) -> None:
+    pl.DataFrame({"x": [1, 2]}).write_parquet(tmp_path / "1.parquet")
+    pl.DataFrame({"x": [3.0, None]}).write_parquet(tmp_path / "2.parquet")
+    assert inspect(str(tmp_path)).schema.fields == (Categorical(name="x", values="integer"),)
+    pl.DataFrame({"x": ["07"]}).write_parquet(tmp_path / "3.parquet")
+    assert inspect(str(tmp_path)).schema.fields == (Categorical(name="x", values="text"),)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "id",
+        "ID",
+        "userId",
+        "user_ids",
+        "zip_code",
+        "site-code",
+        "ad",
+        "item",
+        "query",
+        "AdvertiserId",
+        "device.id",
+        "key",
+    ],
+)
+def test_names_of_ids(name: str) -> None:
+    assert inspect(frame_of(MANY, name)).reports[1].kind == "categorical"
+
+
+@pytest.mark.parametrize("name", ["paid", "width", "video", "hidden", "price", "item_price", "codec", "年齢", "1"])
+def test_names_of_quantities(name: str) -> None:
+    assert inspect(frame_of(MANY, name)).reports[1].kind == "numeric"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [[[1], [2]], [{"a": 1}, None], [b"x", b"y"], [dt.date(2026, 1, 1)] * 2, [dt.timedelta(1)] * 2],
+    ids=["list", "struct", "bytes", "date", "duration"],
+)
+def test_what_cannot_be_read_yet_is_ignored_and_flagged(cells: list[Any]) -> None:
+    report = report_of(inspect(frame_of(cells)))
+    assert (report.kind, report.flagged) == ("ignored", True)
+
+
+def test_decimals_are_integers_where_they_have_no_fraction() -> None:
+    whole = frame_of([Decimal(2**100), None], dtype=pl.Decimal(38, 0))
+    assert inspect(whole).schema.fields[1] == Categorical(name="x", values="integer")
+    assert inspect(frame_of([Decimal("7.00")], dtype=pl.Decimal(10, 2))).schema.fields[1] == Numeric(name="x")
+
+
+@pytest.mark.parametrize(
+    ("cells", "count"),
+    [
+        (["7", "7.0", "8", ""], 2),
+        (["true", "TRUE", "False"], 2),
+        (["a", "A", "a"], 2),
+        (["0.5", "nan", "0.25"], 3),
+        ([""], 0),
+    ],
+)
+def test_distinct_values_are_counted_by_the_one_rule(cells: list[str], count: int, tmp_path: Path) -> None:
+    assert report_of(inspect(as_csv(tmp_path, frame_of(cells)))).distinct == count
+
+
+def test_distinct_values_are_exact_up_to_ten_thousand() -> None:
+    column = list(range(10_000)) * 8
+    assert report_of(inspect(frame_of(column))).distinct == 10_000
+    assert report_of(inspect(frame_of([*column, 10_000]))).distinct is None
+    many = inspect(pl.DataFrame({"user_id": range(100_000), "x": [n % 49 for n in range(100_000)]}))
+    assert [(r.kind, r.distinct) for r in many.reports] == [("categorical", None), ("categorical", 49)]
+
+
+def test_declared_parts_win(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {
+            "click": [0, 1, 0],
+            "w": [1.0, 2.0, 0.5],
+            "at": [3, 1, 2],
+            "user": ["a", "b", "a"],
+            "session": [1, 2, 3],
+            "n": [1, 2, 3],
+            "f": [0.5, 1.5, None],
+            "junk": ["x", "y", "z"],
+        }
+    )
+    for source in (frame, as_csv(tmp_path, frame)):
+        inspection = inspect(
+            source, label="click", weight="w", time="at", group="session", numeric=("n",), categorical=("f",),
+            ignore=("junk",),
+        )  # fmt: skip
+        schema = inspection.schema
+        assert schema.fields == (
+            Categorical(name="user", values="text"),
+            Numeric(name="n"),
+            Categorical(name="f", values="text"),
+        )
+        assert (schema.label, schema.weight, schema.group, schema.time) == ("click", "w", "session", "at")
+        assert schema.ignored == ("junk",)
+        assert [r.kind for r in inspection.reports] == [
+            "label", "weight", "time", "categorical", "group", "numeric", "categorical", "ignored",
+        ]  # fmt: skip
+        assert inspection.labels is not None
+        assert inspection.labels.tolist() == [0, 1, 0]
+        assert inspection.times is not None
+        assert inspection.times.tolist() == [3, 1, 2]
+
+
+def test_a_group_may_be_a_field_too() -> None:
+    schema = inspect(frame_of(["a", "b"]), group="x", categorical=("x",)).schema
+    assert schema.group == "x"
+    assert schema.field_names == ("city", "x")
+
+
+@pytest.mark.parametrize(
+    ("declared", "sentence"),
+    [
+        ({"label": "lick"}, "--label names a column of the frame: unknown column 'lick'; did you mean 'click'?"),
+        ({"ignore": ("zzz",)}, "--ignore names a column of the frame: unknown column 'zzz'; known: a, b, click"),
+        ({"label": "click", "numeric": ("click",)}, "'click' is given to --label and --numeric: keep one"),
+        ({"categorical": ("a",), "ignore": ("a",)}, "'a' is given to --categorical and --ignore: keep one"),
+        ({"label": "click", "group": "click"}, "'click' is given to --label and --group: keep one"),
+    ],
+)
+def test_impossible_declarations_are_refused(declared: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(DataError) as caught:
+        inspect(pl.DataFrame({"a": ["x"], "b": ["y"], "click": [1]}), **declared)
+    assert sentence in str(caught.value)
+
+
+def test_a_bad_label_or_weight_is_named_with_row_and_file(tmp_path: Path) -> None:
+    path = tmp_path / "ads.csv"
+    path.write_text("click,w,x\n1,1,a\n0,-2,a\n,1,a\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"column 'click' is missing in row 3 of ads\.csv"):
+        inspect(str(path), label="click")
+    with pytest.raises(DataError, match=r"column 'w' holds '-2' in row 2 of ads\.csv"):
+        inspect(str(path), weight="w")
+    assert inspect(str(path), label="click", limit=2).rows == 2
+
+
+def test_a_table_without_rows_or_fields_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("click,x\n", encoding="utf-8")
+    for source in (str(tmp_path / "x.csv"), pl.DataFrame({"click": [], "x": []})):
+        with pytest.raises(DataError, match=r"a table needs rows; .* has a header and none"):
+            inspect(source, label="click")
+    with pytest.raises(DataError, match="at least one field; the frame has none"):
+        inspect(pl.DataFrame({"click": [1, 0], "x": [None, None]}), label="click")
+
+
+def test_what_the_user_should_know_is_warned_of(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {
+            "void": pl.Series([None, None, None], dtype=pl.Float64),
+            "same": ["a", "a", "a"],
+            "half": ["a", "a", None],
+            "far": [0.5, float("inf"), float("-inf")],
+            "left": ["b", "b", "b"],
+        }
+    )
+    for source in (frame, as_csv(tmp_path, frame)):
+        assert inspect(source, ignore=("left",)).warnings == (
+            "column 'void' is missing in every row",
+            "column 'same' is constant: it tells the model nothing",
+            "column 'far' holds 2 infinite values: they are clipped to the finite range of training",
+        )
+
+
+def test_an_inspection_survives_json() -> None:
+    inspection = inspect(frame_of([1.5, None]), label=None)
+    copy = Inspection.from_json(json.loads(json.dumps(inspection.to_json())))
+    assert copy == inspection

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from masknet.encode import values
+from masknet.errors import DataError
+from masknet.schema import ValueType
+
+
+def place(row: int) -> str:
+    return f"row {row + 1} of ads.csv"
+
+
+def text_of(cells: pl.Series, kind: ValueType = "text") -> list[str | None]:
+    return values.categorical_text(cells, kind, place).to_list()
+
+
+def numbers_of(cells: pl.Series) -> list[float | None]:
+    return [None if np.isnan(x) else float(x) for x in values.numbers(cells, place)]
+
+
+# Categorical values
+
+
+@given(st.integers())
+def test_an_integer_of_any_size_is_one_value_however_it_is_written(n: int) -> None:
+    writings = [pl.Series([str(n)]), pl.Series([f"{n}.0"])]
+    if -(2**127) <= n < 2**127:
+        writings.append(pl.Series([n], dtype=pl.Int128))
+    if abs(n) < 10**38:
+        writings.append(pl.Series([Decimal(n)], dtype=pl.Decimal(38, 0)))
+    if -(2**63) <= n < 2**63:
+        writings.append(pl.Series([n], dtype=pl.Int64))
+    if 0 <= n < 2**64:
+        writings.append(pl.Series([n], dtype=pl.UInt64))
+    if abs(n) <= 2**53:
+        writings.append(pl.Series([float(n)]))
+    for cells in writings:
+        assert text_of(cells, "integer") == [str(n)], cells.dtype
+
+
+@pytest.mark.parametrize("other", ["07", "+7", "7.00", "7.", "7.5", " 7", "7\n", "7e0", "-0", "seven", "\u0667", "nan"])
+def test_another_text_in_an_integer_field_is_no_integer(other: str) -> None:
+    assert text_of(pl.Series([other]), "integer") == [other]
+
+
+def test_a_zero_is_one_value() -> None:
+    assert text_of(pl.Series(["0", "0.0", "-0.0"]), "integer") == ["0"] * 3
+    assert text_of(pl.Series([0.0, -0.0]), "integer") == ["0"] * 2
+
+
+def test_texts_are_compared_letter_by_letter() -> None:
+    cells = ["07", "7", "7.0", "nan", "None", "NULL", " ", "True", "a\0b", "\0", "🙂", "e\u0301", "\u00e9"]
+    assert text_of(pl.Series(cells)) == cells
+
+
+def test_null_nan_and_the_empty_text_are_missing() -> None:
+    for kind in ("text", "integer", "boolean"):
+        assert text_of(pl.Series(["", None, "7"]), kind) == [None, None, "7"]
+    for kind in ("text", "integer"):
+        assert text_of(pl.Series([float("nan"), None]), kind) == [None, None]
+    assert text_of(pl.Series([None, None])) == [None, None]
+
+
+def test_booleans_are_read_in_any_case() -> None:
+    assert text_of(pl.Series(["TRUE", "False", "true", ""]), "boolean") == ["true", "false", "true", None]
+    assert text_of(pl.Series([True, False, None]), "boolean") == ["true", "false", None]
+
+
+def test_floats_in_an_integer_field() -> None:
+    cells = pl.Series([7.0, 2.5, float("inf"), float("nan"), None, -(2.0**53)])
+    assert text_of(cells, "integer") == ["7", "2.5", "inf", None, None, "-9007199254740992"]
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [(pl.Float64, 53), (pl.Float32, 24)])
+def test_an_integral_float_that_may_have_lost_digits_is_refused(dtype: Any, digits: int) -> None:
+    largest = float(2**digits)
+    assert text_of(pl.Series([largest, -largest], dtype=dtype), "integer") == [str(2**digits), str(-(2**digits))]
+    for beyond in (2 * largest, -2 * largest):
+        cells = pl.Series("user", [1.0, None, beyond], dtype=dtype)
+        with pytest.raises(DataError, match=rf"above 2\^{digits} .* column 'user' .* in row 3 of ads\.csv: store"):
+            text_of(cells, "integer")
+    assert text_of(pl.Series([4 * largest], dtype=dtype)) != [None], "a field of texts has no such rule"
+
+
+def test_a_decimal_with_a_fraction_is_the_text_that_a_csv_shows() -> None:
+    cells = pl.Series([Decimal("7.00"), Decimal("7.50"), None], dtype=pl.Decimal(10, 2))
+    assert text_of(cells) == ["7.00", "7.50", None]
+    assert text_of(cells, "integer") == ["7", "7.50", None]
+
+
+def test_a_moment_is_one_text_in_every_unit() -> None:
+    noon = pl.Series([dt.datetime(2026, 1, 31, 12), None])
+    for unit in ("ms", "us", "ns"):
+        assert text_of(noon.cast(pl.Datetime(unit))) == ["2026-01-31 12:00:00", None]
+    assert text_of(noon.dt.replace_time_zone("Europe/Berlin")) == ["2026-01-31 12:00:00+01:00", None]
+    assert text_of(noon.cast(pl.Date)) == ["2026-01-31", None]
+
+
+@pytest.mark.parametrize(
+    "cells", [[[1, 2]], [{"a": 1}], [b"x"], [dt.timedelta(1)]], ids=["list", "struct", "bytes", "duration"]
+)
+def test_what_is_no_plain_value_is_refused(cells: list[Any]) -> None:
+    with pytest.raises(DataError, match=r"column 'tags' holds .*: leave it out with --ignore"):
+        text_of(pl.Series("tags", cells))
+
+
+@pytest.mark.parametrize("name", ["*", "^.*$", "", "v"])
+def test_a_column_may_have_any_name(name: str) -> None:
+    for kind in ("text", "integer", "boolean"):
+        cells = values.categorical_text(pl.Series(name, ["7", ""]), kind, place)
+        assert (cells.name, cells.to_list()) == (name, ["7", None])
+    assert text_of(pl.Series(name, [7.0, None]), "integer") == ["7", None]
+
+
+# Numbers
+
+
+def test_numbers_are_read_from_every_type() -> None:
+    assert numbers_of(pl.Series(["1.5", " 2 ", "1e3", "-.5", "+7", "07", "inf", "-Infinity"])) == [
+        1.5, 2, 1000, -0.5, 7, 7, np.inf, -np.inf,
+    ]  # fmt: skip
+    assert numbers_of(pl.Series([Decimal("0.1"), None], dtype=pl.Decimal(20, 5))) == [0.1, None]
+    assert numbers_of(pl.Series([2**70 + 1, None], dtype=pl.Int128)) == [float(2**70), None]
+    assert numbers_of(pl.Series([True, False, None])) == numbers_of(pl.Series(["True", "false", ""])) == [1, 0, None]
+
+
+def test_a_missing_number_is_written_in_many_ways() -> None:
+    cells = ["", " ", "nan", "NaN", "-nan", "None", "none", None]
+    assert numbers_of(pl.Series(cells, dtype=pl.String)) == [None] * 8
+    assert numbers_of(pl.Series([None, None])) == [None, None]
+    assert numbers_of(pl.Series([None, float("nan")])) == [None, None]
+
+
+@given(st.lists(st.floats(allow_nan=False)))
+def test_a_number_is_the_same_as_text(cells: list[float]) -> None:
+    column = pl.Series(cells, dtype=pl.Float64)
+    assert numbers_of(column.cast(pl.String)) == numbers_of(pl.Series(map(repr, cells), dtype=pl.String)) == cells
+
+
+def test_a_text_in_a_numeric_column_is_named_with_its_row() -> None:
+    cells = pl.Series("price", ["1", "", "N/A", "x"])
+    with pytest.raises(DataError, match=r"column 'price' holds 'N/A' in row 3 of ads\.csv: mend .* --categorical"):
+        values.numbers(cells, place)
+    with pytest.raises(DataError, match=r"column 'price' holds 'x{37}\.\.\.' in row 1"):
+        values.numbers(pl.Series("price", ["x" * 1000]), place)
+
+
+def test_a_date_is_no_number() -> None:
+    with pytest.raises(DataError, match="column 'day' holds Date: name it in --categorical or --ignore"):
+        values.numbers(pl.Series("day", [dt.date(2026, 1, 1)]), place)
+
+
+# Label, weight, time, group
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["0", "1.0", " TRUE", "False"], [0, 1, 1, 0], [0.0, 1.0, 1.0, -0.0], [False, True, True, False]],
+    ids=["texts", "integers", "floats", "booleans"],
+)
+def test_labels_are_read_from_every_type(cells: list[Any]) -> None:
+    labels = values.labels(pl.Series(cells), place)
+    assert labels.dtype == np.uint8
+    assert labels.tolist() == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize("absent", [[1, 0, None], ["1", "0", ""], [1.0, 0.0, float("nan")], [True, False, None]])
+def test_a_missing_label_is_named_with_its_row(absent: list[Any]) -> None:
+    with pytest.raises(DataError, match=r"column 'click' is missing in row 3 of ads\.csv"):
+        values.labels(pl.Series("click", absent), place)
+
+
+@pytest.mark.parametrize("other", [[1, 2], ["1", "yes"], [1.0, 0.5], [1.0, float("inf")], ["1", "01"], [1, -1]])
+def test_a_label_that_is_not_binary_is_named_with_its_row(other: list[Any]) -> None:
+    with pytest.raises(DataError, match=rf"0 or 1; column 'click' holds '{other[1]}' in row 2 of ads\.csv"):
+        values.labels(pl.Series("click", other), place)
+
+
+def test_a_date_is_no_label() -> None:
+    with pytest.raises(DataError, match="column 'click' holds Date"):
+        values.labels(pl.Series("click", [dt.date(2026, 1, 1)]), place)
+
+
+def test_weights_are_finite_and_not_negative() -> None:
+    assert values.weights(pl.Series(["0", "2.5"]), place).tolist() == [0.0, 2.5]
+    for wrong in (-1.0, float("inf"), float("nan"), None):
+        with pytest.raises(DataError, match=r"weight is finite .* column 'w' holds .* in row 2 of ads\.csv"):
+            values.weights(pl.Series("w", [1.0, wrong]), place)
+
+
+def test_times_in_every_form_are_one_order() -> None:
+    moments = [dt.datetime(2026, 1, 31), dt.datetime(2026, 1, 31, 12), dt.datetime(2026, 1, 31, 12, 0, 0, 500000)]
+    texts = [
+        ["2026-01-31", "2026-01-31 12:00", "2026-01-31 12:00:00.5"],
+        ["2026-01-31T00:00:00", "2026-01-31T12:00:00Z", "2026-01-31 12:00:00.500000+00:00"],
+    ]
+    expected = values.times(pl.Series(moments), place).tolist()
+    assert expected == [1769817600e6, 1769860800e6, 1769860800.5e6]
+    for form in texts:
+        assert values.times(pl.Series(form), place).tolist() == expected
+    assert values.times(pl.Series(moments).cast(pl.Datetime("ns", "UTC")), place).tolist() == expected
+    assert values.times(pl.Series(moments).cast(pl.Date), place).tolist() == [expected[0]] * 3
+    assert values.times(pl.Series([3, 1]), place).tolist() == values.times(pl.Series(["3", " 1"]), place).tolist()
+
+
+@pytest.mark.parametrize(
+    ("cells", "row", "shown"),
+    [
+        (["2026-01-01", "yesterday"], 2, "yesterday"),
+        (["5", "6", ""], 3, ""),  # the row that is wrong, not the first that is a number
+        (["5", "2026-01-01"], 2, "2026-01-01"),
+        (["2026-02-30"], 1, "2026-02-30"),
+        ([1.0, None], 2, "None"),
+    ],
+)
+def test_a_wrong_time_is_named_with_its_row(cells: list[Any], row: int, shown: str) -> None:
+    with pytest.raises(DataError, match=rf"column 'at' holds '{shown}' in row {row} of ads\.csv"):
+        values.times(pl.Series("at", cells), place)
+
+
+def test_a_boolean_is_no_time() -> None:
+    with pytest.raises(DataError, match="column 'at' holds Boolean"):
+        values.times(pl.Series("at", [True]), place)
+
+
+def test_groups_are_equal_where_the_cells_are() -> None:
+    groups = values.groups(pl.Series(["a", None, "b", "a", ""]))
+    assert groups.dtype == np.uint64
+    assert (groups[:, None] == groups[None, :]).tolist() == [
+        [True, False, False, True, False],
+        [False, True, False, False, True],
+        [False, False, True, False, False],
+        [True, False, False, True, False],
+        [False, True, False, False, True],
+    ]
+    # Chunks of one column, and the same column in another file, agree.
+    assert values.groups(pl.Series(["7"])) == values.groups(pl.Series([1, 7]))[1]

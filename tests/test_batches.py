@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from masknet import batches
+from masknet.batches import Batch, EpochOrder, num_batches, ordered_batches, shuffled_batches
+from masknet.encode import EncodedSet
+
+UNSEEN = 2
+
+
+def encoded(rows: int, *, weights: bool = False) -> EncodedSet:
+    """Three slots: an id a row whose unseen row is untrained, one whose unseen row is trained, a number."""
+    n = np.arange(rows)
+    return EncodedSet(
+        ids=np.stack([n + 100, n % 5 + 50], axis=1).astype(np.int32),
+        values=n[:, None].astype(np.float32),
+        labels=(n % 3 == 0).astype(np.uint8),
+        weights=n / 2 if weights else None,
+        groups=None,
+        fixed_ids=np.array([-1, -1, 5], dtype=np.int32),
+        unit_values=np.array([True, True, False]),
+        untrained_unseen_ids=np.array([UNSEEN, -1, -1], dtype=np.int32),
+    )
+
+
+@pytest.fixture
+def small_buffers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Blocks of 7 rows, buffers of 3 blocks."""
+    with monkeypatch.context() as patch:
+        patch.setattr(batches, "BLOCK_ROWS", 7)
+        patch.setattr(batches, "BUFFER_BLOCKS", 3)
+        yield
+
+
+def rows_of(stream: Iterator[Batch]) -> list[int]:
+    """Which rows came, told by the number in the third slot."""
+    return [int(row) for batch in stream for row in batch.values[:, 2]]
+
+
+def same(own: Batch, other: Batch) -> bool:
+    return (
+        torch.equal(own.ids, other.ids)
+        and torch.equal(own.values, other.values)
+        and torch.equal(own.labels, other.labels)
+        and (own.weights is other.weights is None or torch.equal(own.weights, other.weights))  # type: ignore[arg-type]
+    )
+
+
+# The order
+
+
+@pytest.mark.usefixtures("small_buffers")
+@given(rows=st.integers(1, 100), size=st.integers(1, 110), seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 5))
+def test_every_row_comes_once_an_epoch(rows: int, size: int, seed: int, epoch: int) -> None:
+    stream = list(shuffled_batches(encoded(rows), batch_size=size, seed=seed, epoch=epoch))
+    assert sorted(rows_of(iter(stream))) == list(range(rows))
+    assert len(stream) == num_batches(rows, size)
+    assert [len(batch) for batch in stream[:-1]] == [size] * (len(stream) - 1)
+    assert len(stream[-1]) == rows - size * (len(stream) - 1)
+
+
+@pytest.mark.usefixtures("small_buffers")
+@given(rows=st.integers(1, 100), span=st.tuples(st.integers(0, 99), st.integers(1, 30)))
+def test_any_part_of_an_order_is_had_without_what_is_before(rows: int, span: tuple[int, int]) -> None:
+    start, stop = span[0] % rows, span[0] % rows + span[1]
+    whole = EpochOrder(rows, seed=3, epoch=1)[0:rows]
+    np.testing.assert_array_equal(EpochOrder(rows, seed=3, epoch=1)[start:stop], whole[start:stop])
+
+
+@pytest.mark.usefixtures("small_buffers")
+@pytest.mark.parametrize("size", [1, 10, 21, 100])
+def test_the_order_depends_on_seed_and_epoch_alone(size: int) -> None:
+    first = rows_of(shuffled_batches(encoded(100), batch_size=size, seed=0, epoch=0))
+    assert first == EpochOrder(100, seed=0, epoch=0)[0:100].tolist()
+    assert first != rows_of(shuffled_batches(encoded(100), batch_size=size, seed=1, epoch=0))
+    assert first != rows_of(shuffled_batches(encoded(100), batch_size=size, seed=0, epoch=1))
+
+
+def test_a_small_table_is_shuffled_as_a_whole() -> None:
+    order = EpochOrder(10_000, seed=0, epoch=0)[0:10_000]
+    tenths = order[:1000] // 1000
+    assert np.bincount(tenths, minlength=10).min() > 60
+    assert abs(np.corrcoef(order, np.arange(10_000))[0, 1]) < 0.05
+
+
+@pytest.mark.usefixtures("small_buffers")
+def test_a_large_table_is_shuffled_by_blocks_then_within_buffers() -> None:
+    order = EpochOrder(210, seed=0, epoch=0)[0:210]
+    for buffer in order.reshape(10, 21):
+        blocks, counts = np.unique(buffer // 7, return_counts=True)
+        assert counts.tolist() == [7, 7, 7], "a buffer holds whole blocks, so that few rows are near at a time"
+        assert (np.diff(buffer) < 0).any()
+        assert len(blocks) == 3
+    # Neither the blocks of a buffer nor the order within them repeat from buffer to buffer or epoch to epoch.
+    other = EpochOrder(210, seed=0, epoch=1)[0:210]
+    buffers = [*order.reshape(10, 21), *other.reshape(10, 21)]
+    assert len({tuple(np.unique(buffer // 7)) for buffer in buffers}) == 20
+    assert len({tuple(np.argsort(buffer)) for buffer in buffers}) == 20
+
+
+@pytest.mark.usefixtures("small_buffers")
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("skipped", [0, 1, 4, 9, 10])
+def test_skipped_batches_change_nothing_in_those_that_follow(skipped: int, weights: bool) -> None:
+    rows = encoded(97, weights=weights)
+    whole = list(shuffled_batches(rows, batch_size=10, seed=5, epoch=2, unseen_rate=0.3))
+    rest = list(shuffled_batches(rows, batch_size=10, seed=5, epoch=2, unseen_rate=0.3, start=skipped))
+    assert len(rest) == 10 - skipped
+    assert all(same(own, other) for own, other in zip(rest, whole[skipped:], strict=True))
+
+
+# The rows
+
+
+def test_a_batch_holds_what_the_set_holds() -> None:
+    rows = encoded(30, weights=True)
+    for batch in shuffled_batches(rows, batch_size=8, seed=0, epoch=0):
+        n = batch.values[:, 2].long()
+        assert torch.equal(batch.ids, torch.stack([n + 100, n % 5 + 50, torch.full_like(n, 5)], dim=1).int())
+        assert torch.equal(batch.values[:, :2], torch.ones(len(batch), 2))
+        assert torch.equal(batch.labels, (n % 3 == 0).float())
+        assert batch.weights is not None
+        assert torch.equal(batch.weights, n.float() / 2)
+        assert batch.dense is None
+        assert (batch.ids.dtype, batch.values.dtype, batch.labels.dtype) == (torch.int32, torch.float32, torch.float32)
+        assert batch.weights.dtype == torch.float32
+
+
+@pytest.mark.parametrize("size", [1, 7, 30, 100])
+def test_ordered_batches_keep_the_order(size: int) -> None:
+    rows = encoded(30, weights=True)
+    stream = list(ordered_batches(rows, batch_size=size))
+    assert rows_of(iter(stream)) == list(range(30))
+    assert sum(len(batch) for batch in stream) == 30
+    by_row = {int(b.values[i, 2]): b.ids[i] for b in stream for i in range(len(b))}
+    assert by_row[7].tolist() == [107, 52, 5]
+
+
+def test_no_rows_are_no_batches() -> None:
+    assert list(ordered_batches(encoded(0), batch_size=4)) == []
+    assert list(shuffled_batches(encoded(0), batch_size=4, seed=0, epoch=0)) == []
+
+
+def test_values_that_are_one_everywhere_need_no_memory() -> None:
+    rows = encoded(10)
+    texts = EncodedSet(
+        ids=rows.ids,
+        values=np.empty((10, 0), dtype=np.float32),
+        labels=rows.labels,
+        weights=None,
+        groups=None,
+        fixed_ids=np.array([-1, -1], dtype=np.int32),
+        unit_values=np.array([True, True]),
+        untrained_unseen_ids=np.array([-1, -1], dtype=np.int32),
+    )
+    for stream in (shuffled_batches(texts, batch_size=4, seed=0, epoch=0), ordered_batches(texts, batch_size=4)):
+        for batch in stream:
+            assert torch.equal(batch.values, torch.ones(len(batch), 2))
+            assert batch.values.untyped_storage().nbytes() == 8
+            assert torch.equal(batch.ids[:, 1] - 50, (batch.ids[:, 0] - 100) % 5)
+
+
+def test_a_batch_moves_whole() -> None:
+    batch = next(ordered_batches(encoded(3, weights=True), batch_size=3))
+    moved = batch.to(torch.device("meta"))
+    assert moved.weights is not None
+    assert {t.device.type for t in (moved.ids, moved.values, moved.labels, moved.weights)} == {"meta"}
+    assert len(moved) == 3
+
+
+def test_batches_leave_the_set_as_it_is() -> None:
+    rows = encoded(40)
+    before = rows.ids.copy()
+    for stream in (
+        shuffled_batches(rows, batch_size=7, seed=0, epoch=0, unseen_rate=0.9),
+        ordered_batches(rows, batch_size=7),
+    ):
+        for batch in stream:
+            batch.ids.zero_()
+    np.testing.assert_array_equal(rows.ids, before)
+
+
+# The unseen rate
+
+
+def hidden_rows(rows: EncodedSet, rate: float, *, size: int = 64, seed: int = 0, epoch: int = 0) -> set[int]:
+    stream = shuffled_batches(rows, batch_size=size, seed=seed, epoch=epoch, unseen_rate=rate)
+    return {int(b.values[i, 2]) for b in stream for i in torch.nonzero(b.ids[:, 0] == UNSEEN).ravel().tolist()}
+
+
+def test_a_share_of_values_is_shown_as_unseen_where_nothing_is_rare() -> None:
+    rows = encoded(20_000)
+    share = len(hidden_rows(rows, 0.05)) / 20_000
+    assert share == pytest.approx(0.05, abs=0.008)
+    assert hidden_rows(rows, 0.0) == set()
+    for batch in shuffled_batches(rows, batch_size=5000, seed=0, epoch=0, unseen_rate=0.5):
+        n = batch.values[:, 2].long()
+        assert torch.equal(batch.ids[:, 1].long(), n % 5 + 50), "a field with rare values is left alone"
+        seen = batch.ids[:, 0] != UNSEEN
+        assert torch.equal(batch.ids[seen, 0].long(), n[seen] + 100)
+
+
+def test_what_is_hidden_depends_on_seed_epoch_row_and_field() -> None:
+    rows = encoded(2000)
+    hidden = hidden_rows(rows, 0.1)
+    assert hidden == hidden_rows(rows, 0.1, size=7)
+    assert hidden != hidden_rows(rows, 0.1, seed=1)
+    assert hidden != hidden_rows(rows, 0.1, epoch=1)
+    assert hidden < hidden_rows(rows, 0.2)
+
+
+def test_fields_are_hidden_independently() -> None:
+    n = np.arange(20_000)
+    rows = EncodedSet(
+        ids=np.stack([n + 100, n + 100], axis=1).astype(np.int32),
+        values=np.empty((20_000, 0), dtype=np.float32),
+        labels=np.zeros(20_000, dtype=np.uint8),
+        weights=None,
+        groups=None,
+        fixed_ids=np.array([-1, -1], dtype=np.int32),
+        unit_values=np.array([True, True]),
+        untrained_unseen_ids=np.array([2, 4], dtype=np.int32),
+    )
+    ids = torch.cat([b.ids for b in shuffled_batches(rows, batch_size=5000, seed=0, epoch=0, unseen_rate=0.1)])
+    first, second = ids[:, 0] == 2, ids[:, 1] == 4
+    assert (first & second).float().mean().item() == pytest.approx(0.01, abs=0.004)

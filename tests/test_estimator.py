@@ -1,0 +1,400 @@
+"""`CTRClassifier`: one engine behind every face, and settings that mean what they mean on the command line."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from masknet import ArtifactError, ConfigError, CTRClassifier, DataError, load
+from masknet.config import RunConfig
+from masknet.datasets import planted_log
+from masknet.progress import LogProgress
+from masknet.train import train
+
+ROWS = 2500
+SMALL = {"embedding_dim": 4, "block_dims": [8, 8], "top_dims": [8], "reduction": 1.0}
+
+
+@pytest.fixture(scope="module")
+def log() -> pl.DataFrame:
+    return planted_log(ROWS, seed=1)[0].drop("timestamp")
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., CTRClassifier]:
+    """A classifier that is quick to train; settings may be changed."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def make(model: str = "lr", **settings: Any) -> CTRClassifier:
+        return CTRClassifier(model, **{"epochs": 1, "device": "cpu", "threads": 1, "cache_dir": cache, **settings})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def fitted(log: pl.DataFrame, make: Callable[..., CTRClassifier]) -> CTRClassifier:
+    return make("parallel-masknet", model_settings=SMALL, epochs=2, batch_size=64, learning_rate=0.01).fit(log, "click")
+
+
+def click_probabilities(classifier: CTRClassifier, rows: Any) -> NDArray[np.float64]:
+    return classifier.predict_proba(rows)[:, 1]
+
+
+def assert_same_network(a: CTRClassifier, b: CTRClassifier) -> None:
+    assert a.network_.state_dict().keys() == b.network_.state_dict().keys()
+    for name, tensor in a.network_.state_dict().items():
+        assert torch.equal(tensor, b.network_.state_dict()[name]), name
+
+
+# Settings
+
+
+def test_the_settings_are_those_of_a_run_file() -> None:
+    parameters = dict(inspect.signature(CTRClassifier).parameters)
+    assert parameters.pop("model_settings").default is None
+    one_value = {
+        name
+        for name, field in RunConfig.model_fields.items()
+        for choice in (field.annotation, *typing.get_args(field.annotation))
+        if typing.get_origin(choice) is Literal and len(typing.get_args(choice)) == 1
+    }
+    said_otherwise = {"data", "label", "valid", "set"}  # X, y, eval_set, model_settings
+    of_a_folder = {"out", "overwrite", "resume", "json_output", "checkpoint_minutes"}
+    assert set(parameters) == set(RunConfig.model_fields) - one_value - said_otherwise - of_a_folder
+    for name, parameter in parameters.items():
+        assert parameter.default == RunConfig.model_fields[name].default, name
+        assert type(parameter.default) is type(RunConfig.model_fields[name].default), name
+
+
+def test_the_constructor_stores_what_it_is_given_and_checks_nothing() -> None:
+    ignored = ["a", "b"]
+    classifier = CTRClassifier("no-such-model", ignore=ignored, epochs=-1)
+    assert classifier.ignore is ignored
+    assert classifier.get_params()["epochs"] == -1
+
+
+def test_settings_are_checked_when_fitting(log: pl.DataFrame, make: Callable[..., CTRClassifier]) -> None:
+    with pytest.raises(ConfigError, match=r"'epochs' setting must be .* got -1"):
+        make(epochs=-1).fit(log, "click")
+    with pytest.raises(ConfigError, match="did you mean 'parallel-masknet'"):
+        make("paralel-masknet").fit(log, "click")
+    with pytest.raises(ConfigError, match="did you mean 'reduction'"):
+        make("parallel-masknet", model_settings={"reducton": 2.0}).fit(log, "click")
+
+
+def test_clone_and_params(fitted: CTRClassifier, log: pl.DataFrame) -> None:
+    twin = clone(fitted)
+    assert twin.get_params() == fitted.get_params()
+    with pytest.raises(NotFittedError):
+        twin.predict_proba(log)
+    assert twin.set_params(seed=7, learning_rate=0.1) is twin
+    assert (twin.seed, twin.learning_rate, fitted.seed) == (7, 0.1, 0)
+
+
+def test_model_settings_reach_the_network(fitted: CTRClassifier) -> None:
+    from masknet.models import ParallelMaskNet
+
+    assert isinstance(fitted.network_, ParallelMaskNet)
+    assert fitted.network_.embedding.table.weight.shape[1] == SMALL["embedding_dim"]
+    assert [block.d_out for block in fitted.network_.blocks] == SMALL["block_dims"]
+    assert fitted.network_.head.in_features == 8
+
+
+# Fitting
+
+
+def test_what_is_known_after_fit(fitted: CTRClassifier, log: pl.DataFrame) -> None:
+    assert fitted.classes_.tolist() == [0, 1]
+    assert fitted.feature_names_in_.tolist() == [name for name in log.columns if name != "click"]
+    assert fitted.n_features_in_ == 8
+    assert [record["epoch"] for record in fitted.history_] == [1, 2]
+    assert 0.5 < fitted.metrics_["auc"]["value"] < 1
+    assert not fitted.network_.training
+    shape = fitted.predict_proba(log)
+    assert shape.dtype == np.float64
+    assert shape.shape == (ROWS, 2)
+    np.testing.assert_allclose(shape.sum(axis=1), 1)
+
+
+def test_a_path_and_a_frame_train_the_same_network(
+    log: pl.DataFrame, make: Callable[..., CTRClassifier], fitted: CTRClassifier, tmp_path: Path
+) -> None:
+    file = tmp_path / "train.parquet"
+    log.write_parquet(file)
+    from_path = clone(fitted).fit(file, "click")
+    assert_same_network(from_path, fitted)
+    assert click_probabilities(from_path, str(file)).tolist() == click_probabilities(fitted, log).tolist()
+
+
+@pytest.mark.parametrize("kind", ["polars", "pandas", "numpy", "list", "arrow"])
+def test_labels_beside_the_table_and_in_it_train_the_same_network(
+    log: pl.DataFrame, make: Callable[..., CTRClassifier], kind: str
+) -> None:
+    series = log["click"]
+    labels: Any = {
+        "polars": lambda: series,
+        "pandas": lambda: series.to_pandas(),
+        "numpy": lambda: series.to_numpy(),
+        "list": lambda: series.to_list(),
+        "arrow": lambda: series.to_arrow(),
+    }[kind]()
+    beside = make().fit(log.drop("click"), labels)
+    assert_same_network(beside, make().fit(log, "click"))
+    assert beside.classes_.tolist() == [0, 1]
+
+
+def test_labels_may_lie_beside_files(log: pl.DataFrame, make: Callable[..., CTRClassifier], tmp_path: Path) -> None:
+    for i, part in enumerate(log.iter_slices(ROWS // 2)):
+        part.drop("click").write_csv(tmp_path / f"part-{i}.csv")
+    assert_same_network(make().fit(tmp_path, log["click"]), make().fit(log, "click"))
+
+
+def test_a_column_called_label_is_no_label(log: pl.DataFrame, make: Callable[..., CTRClassifier]) -> None:
+    table = log.drop("click").rename({"ad": "label", "user": "sample_weight"})
+    fitted = make().fit(table, log["click"].to_list(), sample_weight=np.ones(ROWS))
+    assert fitted.feature_names_in_.tolist() == table.columns
+    assert len(click_probabilities(fitted, table)) == ROWS
+
+
+def test_an_eval_set_is_a_path_a_frame_or_a_pair(
+    log: pl.DataFrame, make: Callable[..., CTRClassifier], tmp_path: Path
+) -> None:
+    rows, valid = log[:2000], log[2000:]
+    file = tmp_path / "valid.parquet"
+    valid.write_parquet(file)
+    first = make().fit(rows, "click", eval_set=file)
+    pair = (valid.drop("click"), valid["click"].to_numpy())
+    for other in (
+        make().fit(rows, "click", eval_set=valid),
+        make().fit(rows, "click", eval_set=pair),
+        make().fit(rows, "click", eval_set=(valid, "click")),
+        make().fit(rows.drop("click"), rows["click"], eval_set=pair),
+        make().fit(rows.drop("click"), rows["click"], eval_set=valid),
+        make().fit(rows.drop("click"), rows["click"].to_list(), eval_set=pair),
+    ):
+        assert_same_network(other, first)
+        assert other.metrics_ == first.metrics_
+    assert first.metrics_ != make().fit(rows, "click").metrics_
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"), [(np.array([False, True]), "b"), (np.array(["buy", "leave"]), "U"), (np.array([-1, 1]), "i")]
+)
+def test_any_two_labels(
+    log: pl.DataFrame, make: Callable[..., CTRClassifier], values: NDArray[Any], kind: str, tmp_path: Path
+) -> None:
+    table, labels = log.drop("click"), values[log["click"].to_numpy()]
+    fitted = make().fit(table, labels.tolist())
+    fitted.save(tmp_path / "m")
+    for classifier in (fitted, load(tmp_path / "m")):
+        assert classifier.classes_.tolist() == values.tolist()
+        predicted = classifier.predict(table)
+        assert predicted.dtype.kind == kind
+        expected = values[(click_probabilities(classifier, table) > 0.5).astype(int)]
+        assert predicted.tolist() == expected.tolist()
+    assert_same_network(fitted, make().fit(log, "click"))
+
+
+def test_sample_weights_count(log: pl.DataFrame, make: Callable[..., CTRClassifier]) -> None:
+    weights = np.where(log["click"] == 1, 5.0, 1.0)
+    plain = make(learning_rate=0.02).fit(log, "click")
+    weighted = make(learning_rate=0.02).fit(log, "click", sample_weight=weights)
+    assert click_probabilities(weighted, log).mean() > click_probabilities(plain, log).mean() + 0.05
+    column = make(learning_rate=0.02, weight="w").fit(log.with_columns(w=weights), "click")
+    assert_same_network(weighted, column)
+    valid = log[2000:]
+    beside = make(learning_rate=0.02).fit(log[:2000], "click", sample_weight=weights[:2000], eval_set=valid)
+    ones = log[:2000].with_columns(w=weights[:2000])
+    column = make(learning_rate=0.02, weight="w").fit(ones, "click", eval_set=valid.with_columns(w=1.0))
+    assert_same_network(beside, column)
+
+
+def test_a_model_trained_with_sample_weights_needs_no_weights_later(
+    log: pl.DataFrame, make: Callable[..., CTRClassifier], tmp_path: Path
+) -> None:
+    fitted = make().fit(log, "click", sample_weight=np.linspace(0, 2, ROWS))
+    fitted.save(tmp_path / "m")
+    loaded = load(tmp_path / "m")
+    assert loaded.weight is None
+    assert json.loads((tmp_path / "m" / "encoding.json").read_text())["schema"]["weight"] is None
+    assert_same_network(loaded.fit(log, "click", sample_weight=np.linspace(0, 2, ROWS)), fitted)
+
+
+def test_frames_and_arrays_are_left_as_they_were(log: pl.DataFrame, make: Callable[..., CTRClassifier]) -> None:
+    frame, labels, weights = log.drop("click").to_pandas(), log["click"].to_numpy().copy(), np.ones(ROWS)
+    before = frame.copy(), labels.copy(), weights.copy()
+    make().fit(frame, labels, sample_weight=weights, eval_set=(frame, labels)).predict(frame)
+    assert frame.equals(before[0])
+    assert labels.tolist() == before[1].tolist()
+    assert weights.tolist() == before[2].tolist()
+
+
+def test_fit_prints_nothing(log: pl.DataFrame, make: Callable[..., CTRClassifier], capfd: Any) -> None:
+    make().fit(log, "click")
+    assert capfd.readouterr() == ("", "")
+
+
+# Scoring
+
+
+def test_every_kind_of_rows_scores_alike(fitted: CTRClassifier, log: pl.DataFrame, tmp_path: Path) -> None:
+    rows = log.drop("click")
+    expected = click_probabilities(fitted, rows)
+    rows.write_csv(tmp_path / "rows.csv")
+    shuffled = rows.select(reversed(rows.columns)).with_columns(another=1)
+    for other in (rows.to_pandas(), rows.to_arrow(), rows.to_dicts(), tmp_path / "rows.csv", shuffled, log):
+        assert click_probabilities(fitted, other).tolist() == expected.tolist(), type(other)
+
+
+def test_unseen_and_missing_values_are_scored(fitted: CTRClassifier, log: pl.DataFrame) -> None:
+    row = log.drop("click").row(0, named=True)
+    known, unseen, missing, empty = click_probabilities(
+        fitted, [row, {**row, "user": 10**30, "site": "nowhere"}, {**row, "price": None}, dict.fromkeys(row)]
+    )
+    assert all(0 < p < 1 for p in (known, unseen, missing, empty))
+    assert unseen != known != missing
+
+
+def test_no_rows_give_no_probabilities(fitted: CTRClassifier, log: pl.DataFrame) -> None:
+    assert fitted.predict_proba(log[:0]).shape == (0, 2)
+    assert fitted.predict(log[:0]).shape == (0,)
+
+
+def test_a_missing_column_is_named(fitted: CTRClassifier, log: pl.DataFrame) -> None:
+    with pytest.raises(DataError, match="'price' is missing from the frame"):
+        fitted.predict_proba(log.drop("price"))
+
+
+def test_before_fit_there_is_nothing_to_score_or_save(log: pl.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(NotFittedError):
+        CTRClassifier().predict_proba(log)
+    with pytest.raises(NotFittedError):
+        CTRClassifier().predict(log)
+    with pytest.raises(NotFittedError):
+        CTRClassifier().save(tmp_path / "m")
+    assert not list(tmp_path.iterdir())
+
+
+# Saving
+
+
+def test_a_loaded_model_is_the_saved_one(fitted: CTRClassifier, log: pl.DataFrame, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "ads.masknet")
+    loaded = load(tmp_path / "ads.masknet")
+    assert click_probabilities(loaded, log).tolist() == click_probabilities(fitted, log).tolist()
+    assert_same_network(loaded, fitted)
+    assert loaded.metrics_ == fitted.metrics_
+    assert loaded.history_ == fitted.history_
+    assert loaded.feature_names_in_.tolist() == fitted.feature_names_in_.tolist()
+    assert loaded.get_params() == {**fitted.get_params(), "cache_dir": str(fitted.cache_dir)}
+
+
+def test_a_loaded_model_trains_again_to_the_same_weights(
+    fitted: CTRClassifier, log: pl.DataFrame, tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "m")
+    assert_same_network(load(tmp_path / "m").fit(log, "click"), fitted)
+
+
+def test_a_loaded_model_saves_the_same_files(fitted: CTRClassifier, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "a" / "m")
+    load(tmp_path / "a" / "m").save(tmp_path / "b" / "m")
+    names = sorted(file.name for file in (tmp_path / "a" / "m").iterdir())
+    assert "golden.parquet" in names
+    assert names == sorted(file.name for file in (tmp_path / "b" / "m").iterdir())
+    for name in names:
+        assert (tmp_path / "a" / "m" / name).read_bytes() == (tmp_path / "b" / "m" / name).read_bytes(), name
+
+
+def test_the_command_line_and_python_train_the_same_network(
+    fitted: CTRClassifier, log: pl.DataFrame, tmp_path: Path
+) -> None:
+    log.write_parquet(tmp_path / "train.parquet")
+    settings = {**fitted.get_params(), "set": SMALL, "out": tmp_path / "m"}
+    del settings["model_settings"]
+    train(RunConfig(**settings, data=tmp_path / "train.parquet", label="click"), LogProgress())
+    loaded = load(tmp_path / "m")
+    assert_same_network(loaded, fitted)
+    assert loaded.get_params() == {**fitted.get_params(), "cache_dir": str(fitted.cache_dir)}
+
+
+def test_nothing_is_overwritten_by_chance(fitted: CTRClassifier, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "m")
+    with pytest.raises(ArtifactError):
+        fitted.save(tmp_path / "m")
+    fitted.save(tmp_path / "m", overwrite=True)
+    with pytest.raises(ArtifactError, match="no artifact"):
+        load(tmp_path / "n")
+
+
+def test_the_run_of_files_can_be_run_again(
+    log: pl.DataFrame, make: Callable[..., CTRClassifier], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log[:2000].write_parquet(tmp_path / "train.parquet")
+    log[2000:].write_parquet(tmp_path / "valid.parquet")
+    monkeypatch.chdir(tmp_path)
+    make().fit("train.parquet", "click", eval_set="valid.parquet").save("m")
+    run = json.loads((tmp_path / "m" / "run.json").read_text())
+    assert (run["data"], run["valid"]) == (str(tmp_path / "train.parquet"), str(tmp_path / "valid.parquet"))
+    assert RunConfig(**run).label == "click"
+    make().fit("train.parquet", "click", eval_set=log[2000:]).save("n")
+    assert json.loads((tmp_path / "n" / "run.json").read_text())["data"] is None
+
+
+# Wrong input
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "training needs y"),
+        ([0, 1], r"'label' has 2, the frame 2,500 rows"),
+        ([0] * ROWS, r"y holds 1 \(0\)"),
+        (list(range(ROWS)), r"y holds 2,500 \(0, 1, 2, \.\.\.\)"),
+        (["yes", None] * (ROWS // 2), "none is in row 2"),
+        ([1.0, float("nan")] * (ROWS // 2), "none is in row 2"),
+        (np.zeros((ROWS, 2)), "shape"),
+        (np.full(ROWS, b"a"), "numbers, booleans or texts"),
+    ],
+)
+def test_labels_that_are_none(log: pl.DataFrame, make: Callable[..., CTRClassifier], labels: Any, message: str) -> None:
+    with pytest.raises((DataError, ConfigError), match=message):
+        make().fit(log.drop("click"), labels)
+
+
+def test_a_label_in_both_x_and_y_is_refused(log: pl.DataFrame, make: Callable[..., CTRClassifier]) -> None:
+    with pytest.raises(DataError, match="'click' is in both"):
+        make().fit(log, log["click"])
+
+
+def test_eval_sets_that_are_none(log: pl.DataFrame, make: Callable[..., CTRClassifier]) -> None:
+    rows, labels = log.drop("click"), log["click"].to_list()
+    with pytest.raises(ConfigError, match=r"the frame has no such column"):
+        make().fit(rows, labels, eval_set=rows)
+    with pytest.raises(ConfigError, match="'clicked' is another column"):
+        make().fit(log, "click", eval_set=(log, "clicked"))
+    with pytest.raises(ConfigError, match="validation rows are said once"):
+        make(valid_fraction=0.2).fit(log, "click", eval_set=log)
+    with pytest.raises(DataError, match="eval_set holds 2 in row 1"):
+        make().fit(rows, labels, eval_set=(rows, [2] * ROWS))
+
+
+def test_weights_that_are_none(log: pl.DataFrame, make: Callable[..., CTRClassifier]) -> None:
+    with pytest.raises(ConfigError, match="weights are said once"):
+        make(weight="price").fit(log, "click", sample_weight=np.ones(ROWS))
+    with pytest.raises(DataError, match="'sample_weight' has 3"):
+        make().fit(log, "click", sample_weight=[1, 1, 1])
+    with pytest.raises(DataError, match="at least 0"):
+        make().fit(log, "click", sample_weight=np.full(ROWS, -1.0))

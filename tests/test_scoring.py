@@ -1,0 +1,71 @@
+"""Encoded rows to logits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from masknet import scoring
+from masknet.encode import EncodedSet
+from masknet.scoring import probabilities_of, score
+
+CPU = torch.device("cpu")
+
+
+class Sums(nn.Module):
+    """The logit is what the row's ids and values sum up to: 10 id + value, over the slots."""
+
+    def __init__(self, p: float = 0.0) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.dropout = nn.Dropout(p)
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return self.dropout(self.scale * (10.0 * ids + values).sum(dim=1))
+
+
+def rows(count: int) -> EncodedSet:
+    """Two slots: a categorical one, and a numeric one whose id is 3 in every row and so is not stored."""
+    return EncodedSet(
+        ids=np.arange(count, dtype=np.int32)[:, None],
+        values=np.linspace(0, 1, count, dtype=np.float32)[:, None],
+        labels=np.zeros(count, dtype=np.uint8),
+        weights=None,
+        groups=None,
+        fixed_ids=np.array([-1, 3], dtype=np.int32),
+        unit_values=np.array([True, False]),
+        untrained_unseen_ids=np.array([-1, -1], dtype=np.int32),
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 24])
+def test_every_row_has_its_logit_in_order(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(scoring, "BATCH_ROWS", 8)
+    done: list[int] = []
+    logits = score(Sums(), rows(count), device=CPU, advance=done.append)
+    expected = 10.0 * np.arange(count) + 1 + 30 + np.linspace(0, 1, count)
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+    assert logits.dtype == np.float32
+    assert done == [min(8 * (batch + 1), count) for batch in range(math.ceil(count / 8))]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_scoring_drops_nothing_and_leaves_the_network_as_it_was(training: bool) -> None:
+    network = Sums(p=0.9).train(training)
+    assert np.array_equal(score(network, rows(20), device=CPU), score(Sums(), rows(20), device=CPU))
+    assert network.training is training
+    assert network.dropout.training is training
+    assert network.scale.grad is None
+
+
+def test_probabilities_are_the_logistic_function_at_full_precision() -> None:
+    logits = np.array([0.0, 1.0, -1.0, 40.0, -40.0, 700.0, -700.0, 3e38, -3e38], dtype=np.float32)
+    probabilities = probabilities_of(logits)
+    exact = [0.5] + [1 / (1 + math.exp(-x)) for x in (1.0, -1.0, 40.0, -40.0, 700.0, -700.0)]
+    np.testing.assert_allclose(probabilities, [*exact, 1.0, 0.0], rtol=1e-15)
+    assert probabilities.dtype == np.float64
+    assert probabilities[4] > 0  # float32 would not tell it from none

@@ -1,0 +1,399 @@
+"""A run that was stopped, at whatever moment, ends with the bits of the run that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import PIPE
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from masknet.config import RunConfig
+from masknet.datasets import planted_log
+from masknet.progress import LogProgress
+from masknet.train import Fitted, Interrupted, train
+from masknet.train.checkpoint import RunFolder
+
+SMALL = {"embedding_dim": 3, "block_dims": [6, 5], "top_dims": [7]}
+BATCHES = 9  # of 64 rows, in an epoch of 540 training rows
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "lr": {"model": "lr", "set": {}},
+    "dropout": {"model": "serial-masknet", "set": {"dropout": 0.3, "block_dims": [6, 5]}, "unseen_rate": 0.2},
+    "average": {"average_weights": 0.9},
+    "penalties": {"embedding_l2": 0.01, "network_l2": 0.001, "clip": 0.1},
+    "weights": {"weight": "w", "ignore": ["timestamp"], "monitor": "log_loss"},
+    "constant": {"schedule": "constant", "learning_rate": 0.05, "patience": 9},
+    "refit": {"refit": True},
+    "all": {
+        "set": SMALL | {"dropout": 0.2},
+        "average_weights": 0.8,
+        "embedding_l2": 0.01,
+        "weight": "w",
+        "ignore": ["timestamp"],
+        "unseen_rate": 0.1,
+        "refit": True,
+    },
+}
+
+
+REFIT: dict[str, Any] = {"refit": True, "patience": 9}
+Run = Callable[..., RunConfig]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("home")
+    log, _ = planted_log(600, seed=4)
+    weights = pl.Series("w", np.random.default_rng(0).exponential(2.0, size=600))
+    log.with_columns(weights).write_parquet(home / "log.parquet")
+    before = torch.get_num_threads()
+    yield home
+    assert torch.get_num_threads() == before  # a run leaves its caller's threads alone
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loss of power is not what these tests try; a killed process loses nothing that it gave to the system."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+def settings_of_a_run(home: Path, out: Path, **settings: Any) -> RunConfig:
+    given: dict[str, Any] = {
+        "data": home / "log.parquet",
+        "label": "click",
+        "ignore": ["timestamp", "w"],
+        "cache_dir": home / "cache",
+        "out": out,
+        "set": SMALL,
+        "batch_size": 64,
+        "learning_rate": 0.01,
+        "epochs": 3,
+        "threads": 1,
+        "device": "cpu",
+    }
+    return RunConfig(**given | settings)
+
+
+@pytest.fixture
+def run(home: Path, tmp_path: Path) -> Callable[..., RunConfig]:
+    """A run, not yet begun."""
+    return lambda **settings: settings_of_a_run(home, tmp_path / "ads.masknet", **settings)
+
+
+@pytest.fixture(scope="module")
+def whole(home: Path) -> Callable[..., RunConfig]:
+    """The finished run of these settings, which nothing stopped."""
+    finished: dict[str, RunConfig] = {}
+
+    def whole(**settings: Any) -> RunConfig:
+        key = json.dumps(settings, sort_keys=True)
+        if key not in finished:
+            config = settings_of_a_run(home, home / f"{len(finished)}.masknet", **settings)
+            train(config, LogProgress())
+            finished[key] = config
+        return finished[key]
+
+    return whole
+
+
+class Stops(LogProgress):
+    """Asks to stop after so many batches; counts them, and all evaluations."""
+
+    def __init__(self, after: int | None = None) -> None:
+        self.after, self.batches = after, 0
+        self.notes: list[str] = []
+
+    def stopping(self) -> bool:
+        self.batches += 1
+        return self.batches == self.after
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def finish(config: RunConfig, after: int) -> int:
+    """Stop after so many batches, resume, stop, ... to the end; says how often it was stopped."""
+    stopped = 0
+    while True:
+        try:
+            train(config.replace(resume=stopped > 0), Stops(after))
+        except Interrupted:
+            stopped += 1
+            assert stopped < 100, "it does not move on"
+            assert not Path(str(config.out)).exists()
+            assert RunFolder(Path(f"{config.out}.run")).load() is not None
+        else:
+            return stopped
+
+
+def timeless(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in record.items() if "seconds" not in key} for record in records]
+
+
+def log_of(config: RunConfig) -> list[dict[str, Any]]:
+    lines = Path(f"{config.out}.run", "log.jsonl").read_text().splitlines()
+    return timeless([json.loads(line) for line in lines])
+
+
+def weights_of(config: RunConfig) -> bytes:
+    return Path(str(config.out), "weights.safetensors").read_bytes()
+
+
+def assert_same_run(config: RunConfig, whole: RunConfig) -> None:
+    assert weights_of(config) == weights_of(whole)
+    found, expected = (
+        json.loads(Path(str(c.out), "metrics.json").read_text(encoding="utf-8")) for c in (config, whole)
+    )
+    assert timeless(found.pop("history")) == timeless(expected.pop("history"))
+    assert found == expected
+    assert log_of(config) == log_of(whole)
+    assert os.listdir(f"{config.out}.run") == ["log.jsonl"]
+
+
+# --- stopped between two batches
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_stopped_again_and_again_it_ends_with_the_same_bits(run: Run, whole: Run, variant: str) -> None:
+    stopped, expected = run(**VARIANTS[variant]), whole(**VARIANTS[variant])
+    history = json.loads(Path(str(expected.out), "metrics.json").read_text())["history"]
+    refitted = 1 + int(np.argmax([record["best"] for record in history[::-1]]))
+    refitted = len(history) + 1 - refitted if expected.refit else 0
+    # One line an evaluation, and one for each epoch of the refit, which has all 600 rows.
+    assert len(log_of(expected)) == len(history) + refitted
+    assert finish(stopped, after=4) == (len(history) * BATCHES + refitted * 10) // 4
+    assert_same_run(stopped, expected)
+
+
+def test_stopped_after_each_batch_it_ends_with_the_same_bits(run: Run, whole: Run) -> None:
+    """First, middle and last batch of an epoch, and of the refit."""
+    settings = VARIANTS["all"] | {"epochs": 1}
+    stopped = run(**settings)
+    assert finish(stopped, after=1) == BATCHES + 10
+    assert_same_run(stopped, whole(**settings))
+
+
+@pytest.mark.parametrize("after", [1, 5, BATCHES, BATCHES + 1, 3 * BATCHES, 3 * BATCHES + 1, 3 * BATCHES + 10])
+def test_stopped_once_it_says_where_and_ends_with_the_same_bits(run: Run, whole: Run, after: int) -> None:
+    stopped = run(**REFIT)
+    with pytest.raises(Interrupted, match=r"^stopped in epoch \d, after \d+ steps$"):
+        train(stopped, Stops(after))
+    progress = Stops()
+    train(stopped.replace(resume=True), progress)
+    in_fit = after if after <= 3 * BATCHES else after - 3 * BATCHES
+    assert f"resumed after {in_fit} steps" in progress.notes
+    assert_same_run(stopped, whole(**REFIT))
+
+
+def test_the_variants_are_different_runs(whole: Run) -> None:
+    """Otherwise a setting without effect would make the tests above empty."""
+    assert len({weights_of(whole(**settings)) for settings in VARIANTS.values()}) == len(VARIANTS)
+
+
+# --- stopped anywhere else: as a kill would, with no chance to write anything
+
+
+class Killed(BaseException):
+    """Nobody catches it."""
+
+
+class KilledIn(Stops):
+    """Dies when a phase is reported for the given time."""
+
+    def __init__(self, phase: str, time: int) -> None:
+        super().__init__()
+        self.phase, self.time, self.seen = phase, time, 0
+
+    def track(self, phase: str, done: int, total: int | None, detail: str = "") -> None:
+        self.seen += phase.startswith(self.phase)
+        if self.seen == self.time:
+            self.seen += 1
+            raise Killed
+
+
+@pytest.mark.parametrize(
+    ("phase", "time", "minutes", "resumed"),
+    [
+        ("learn", 1, 1e6, None),  # the run has not begun
+        ("epoch", 1, 1e6, None),
+        ("epoch", 4, 0.0, 3),
+        ("epoch", 2 * BATCHES, 1e6, BATCHES),
+        ("validate", 1, 1e6, None),
+        ("validate", 1, 0.0, BATCHES - 1),
+        ("validate", 2, 1e6, BATCHES),
+        ("encode", 2, 1e6, 3 * BATCHES),  # for the refit
+        ("epoch", 3 * BATCHES + 4, 1e6, 3 * BATCHES),  # in the refit
+        ("epoch", 3 * BATCHES + 4, 0.0, 3),
+    ],
+)
+def test_killed_in_any_phase_it_ends_with_the_same_bits(
+    run: Run, whole: Run, tmp_path: Path, phase: str, time: int, minutes: float, resumed: int | None
+) -> None:
+    cache = {"cache_dir": tmp_path / "cache"} if phase in ("learn", "encode") else {}
+    killed = run(**REFIT, **cache, checkpoint_minutes=minutes)
+    with pytest.raises(Killed):
+        train(killed, KilledIn(phase, time))
+    progress = Stops()
+    train(killed.replace(resume=True), progress)
+    said = f"resumed after {resumed} steps" if resumed else f"no checkpoint of {killed.out} to resume"
+    assert [note for note in progress.notes if "resume" in note] == [
+        said + ("" if resumed else ": the run starts afresh")
+    ]
+    assert_same_run(killed, whole(**REFIT))
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "time", "after"),
+    [
+        (RunFolder, "begin", 1, False),
+        (RunFolder, "begin", 1, True),
+        (RunFolder, "save", 2, False),  # an evaluation is done, its checkpoint not yet written
+        (RunFolder, "append_log", 2, False),  # ... written, and the log not yet
+        (RunFolder, "append_log", 4, True),  # in the refit
+        (Fitted, "save", 1, False),  # trained, the artifact not yet written
+        (Fitted, "save", 1, True),  # ... written, the checkpoint still there
+        (RunFolder, "finish", 2, True),  # ... removed (`begin` calls it too)
+    ],
+)
+def test_killed_before_or_after_any_write_it_ends_with_the_same_bits(
+    run: Run, whole: Run, monkeypatch: pytest.MonkeyPatch, owner: Any, method: str, time: int, after: bool
+) -> None:
+    killed = run(**REFIT)
+    real, calls = getattr(owner, method), []
+
+    def dying(*args: Any, **kwargs: Any) -> None:
+        calls.append(args)
+        if len(calls) == time and not after:
+            raise Killed
+        real(*args, **kwargs)
+        if len(calls) == time:
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, method, dying)
+        with pytest.raises(Killed):
+            train(killed, Stops())
+    progress = Stops()
+    train(killed.replace(resume=True), progress)
+    assert_same_run(killed, whole(**REFIT))
+    finished = f"the run of {killed.out} is finished: there is nothing to resume"
+    assert (progress.notes == [finished]) is (method == "finish")
+
+
+def test_the_log_is_cut_back_to_the_checkpoint(run: Run, whole: Run) -> None:
+    stopped = run()
+    with pytest.raises(Interrupted):
+        train(stopped, Stops(BATCHES + 3))
+    with Path(f"{stopped.out}.run", "log.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "what a kill": "left over"}\n{"half a li')
+    train(stopped.replace(resume=True), Stops())
+    assert_same_run(stopped, whole())
+
+
+@pytest.mark.parametrize("place", ["validate", "save"])
+def test_ctrl_c_outside_a_batch_leaves_a_resumable_run_and_says_so(
+    run: Run, whole: Run, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def interrupt(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    stopped, progress = run(), Stops()
+    with monkeypatch.context() as patched:
+        if place == "validate":  # the second one breaks in; the first epoch's state is there to go on from
+            state = RunFolder(Path(f"{stopped.out}.run"))
+            patched.setattr(progress, "track", lambda at, *_: interrupt() if at == place and state.resumable else None)
+        else:
+            patched.setattr(Fitted, "save", interrupt)
+        with pytest.raises(Interrupted, match=r"^stopped$"):
+            train(stopped, progress)
+    train(stopped.replace(resume=True), Stops())
+    assert_same_run(stopped, whole())
+
+
+def test_ctrl_c_before_the_run_began_leaves_nothing_to_resume(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    progress = Stops()
+    monkeypatch.setattr(progress, "track", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(run(cache_dir=tmp_path / "cache"), progress)
+    assert sorted(os.listdir(tmp_path)) == ["cache"]
+
+
+# --- real processes
+
+
+# A checkpoint at every step: 3 epochs of 34 of them, and a refit.
+STEPWISE: dict[str, Any] = REFIT | {"batch_size": 16, "average_weights": 0.9, "checkpoint_minutes": 0.0}
+
+
+class Command:
+    """`masknet train` in a process of its own."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self.run_file = Path(f"{config.out}.yaml")
+        self.run_file.write_text(json.dumps(config.settings()))
+        self.checkpoint = Path(f"{config.out}.run", "checkpoint.safetensors")
+
+    def start(self, *flags: str) -> subprocess.Popen[str]:
+        program = f"from masknet.cli import main; main(['train', '--config', {str(self.run_file)!r}, *{flags}])"
+        return subprocess.Popen([sys.executable, "-c", program], stdout=PIPE, stderr=PIPE, text=True)
+
+    def start_training(self, *flags: str) -> subprocess.Popen[str]:
+        """As `start`, and wait until this process has written a checkpoint."""
+        written = self._written()
+        process = self.start(*flags)
+        while self._written() == written:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.002)
+        return process
+
+    def _written(self) -> int:
+        return self.checkpoint.stat().st_mtime_ns if self.checkpoint.exists() else 0
+
+
+def test_killed_at_random_moments_it_ends_with_the_bits_of_another_process(run: Run, whole: Run) -> None:
+    killed, moments = run(**STEPWISE), random.Random(0)
+    command = Command(killed)
+    for number in range(3):
+        process = command.start_training(*(["--resume"] if number else []))
+        time.sleep(moments.uniform(0, 0.2))
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "the run was done before it was killed"
+    process = command.start("--resume")
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert "resumed after" in said
+    assert_same_run(killed, whole(**STEPWISE))
+
+
+def test_ctrl_c_leaves_a_resumable_run_and_says_so(run: Run, whole: Run) -> None:
+    stopped = run(**STEPWISE)
+    process = Command(stopped).start_training()
+    process.send_signal(signal.SIGINT)
+    printed, said = process.communicate()
+    assert (process.returncode, printed) == (130, ""), said
+    assert "Traceback" not in said
+    assert said.splitlines()[-1].startswith("stopped in epoch 1, after ")
+    assert said.splitlines()[-1].endswith("; the same command with --resume goes on from there")
+    assert not Path(str(stopped.out)).exists()
+    progress = Stops()
+    train(stopped.replace(resume=True), progress)
+    assert any(note.startswith("resumed after") for note in progress.notes)
+    assert_same_run(stopped, whole(**STEPWISE))

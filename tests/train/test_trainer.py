@@ -1,0 +1,376 @@
+"""The training loop on hand-made rows: the loss and its weights, what is kept, when it stops."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from masknet.config import RunConfig
+from masknet.encode import EncodedSet
+from masknet.errors import ConfigError, DataError
+from masknet.models import ParallelMaskNet
+from masknet.progress import LogProgress
+from masknet.space import FeatureSpace, FieldSpace
+from masknet.train.checkpoint import RunFolder
+from masknet.train.trainer import State, Trainer
+
+IDS = 12
+SPACE = FeatureSpace(num_ids=IDS, fields=(FieldSpace("user"), FieldSpace("ad")))
+Weights = NDArray[np.float64] | None
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def encoded(ids: NDArray[np.int32], labels: NDArray[np.uint8], weights: Weights = None) -> EncodedSet:
+    return EncodedSet(
+        ids=ids,
+        values=np.empty((len(ids), 0), dtype=np.float32),
+        labels=labels,
+        weights=weights,
+        groups=None,
+        fixed_ids=np.array([-1, -1], dtype=np.int32),
+        unit_values=np.array([True, True]),
+        untrained_unseen_ids=np.array([-1, -1], dtype=np.int32),
+    )
+
+
+def drawn(rows: int, seed: int = 0, weights: Weights = None) -> EncodedSet:
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(1, IDS, size=(rows, 2)).astype(np.int32)
+    labels = ((ids.sum(axis=1) % 2 == 0) ^ (rng.random(rows) < 0.2)).astype(np.uint8)
+    return encoded(ids, labels, weights)
+
+
+def flipped(rows: EncodedSet) -> EncodedSet:
+    """The same rows with the other labels: the better on these, the worse on those."""
+    return encoded(np.array(rows.ids), 1 - np.array(rows.labels))
+
+
+def masknet(dropout: float = 0.0, seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ParallelMaskNet(SPACE, embedding_dim=4, block_dims=(6,), top_dims=(6,), dropout=dropout)
+
+
+class Trained:
+    """A finished training run: the network, where it ended, its trainer."""
+
+    def __init__(
+        self,
+        train: EncodedSet,
+        valid: EncodedSet | None = None,
+        *,
+        network: nn.Module | None = None,
+        progress: Any = None,
+        monitor: str = "log_loss",
+        rates: list[float] | None = None,
+        folder: RunFolder | None = None,
+        **settings: Any,
+    ) -> None:
+        self.network = masknet() if network is None else network
+        config = RunConfig(
+            **{"epochs": 2, "batch_size": 16, "learning_rate": 0.02, "clip": None, "unseen_rate": 0.0, **settings}
+        )
+        trainer = Trainer(
+            self.network,
+            train=train,
+            valid=valid,
+            config=config,
+            monitor=monitor,
+            progress=progress or LogProgress(),
+            rates=[0.02] * config.epochs if valid is None and rates is None else rates,
+            folder=folder,
+        )
+        self.state: State = trainer.run()
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        return {name: p.detach().clone() for name, p in self.network.named_parameters()}
+
+
+def same(a: Trained | dict[str, Tensor], b: Trained | dict[str, Tensor]) -> bool:
+    left, right = (x.weights if isinstance(x, Trained) else x for x in (a, b))
+    return all(torch.equal(left[name], right[name]) for name in right)
+
+
+def log_losses(network: nn.Module, rows: EncodedSet) -> NDArray[np.float64]:
+    """A slow copy of the loss, row by row."""
+    network.eval()
+    with torch.no_grad():
+        logits = network(torch.from_numpy(rows.ids), torch.ones(len(rows), 2), None).double().numpy()
+    sign = np.where(rows.labels == 1, 1.0, -1.0)
+    return np.log1p(np.exp(-sign * logits))
+
+
+# --- the loss and its weights
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_training_loss_is_the_weighted_mean(weighted: bool) -> None:
+    weights = np.random.default_rng(1).exponential(3.0, size=50) if weighted else None
+    rows = drawn(50, weights=weights)
+    start = masknet()
+    trained = Trained(rows, network=copy.deepcopy(start), rates=[1e-12, 1e-12])
+    expected = np.average(log_losses(start, rows), weights=weights)
+    assert [record["train_log_loss"] for record in trained.state.history] == pytest.approx([expected] * 2, abs=1e-6)
+
+
+def test_a_whole_weight_is_a_row_given_so_often() -> None:
+    """Both see, at every step, the mean over the same rows, so both move alike."""
+    weights = np.random.default_rng(2).integers(0, 4, size=40).astype(float)
+    weighted = drawn(40, weights=weights)
+    repeated = encoded(
+        np.repeat(weighted.ids, weights.astype(int), axis=0), np.repeat(weighted.labels, weights.astype(int))
+    )
+    one = Trained(weighted, batch_size=10_000, epochs=3)
+    other = Trained(repeated, batch_size=10_000, epochs=3)
+    unweighted = Trained(drawn(40), batch_size=10_000, epochs=3)
+    for name, weight in one.weights.items():
+        torch.testing.assert_close(weight, other.weights[name], rtol=0, atol=2e-4)
+    gap = max(float((w - unweighted.weights[name]).abs().max()) for name, w in one.weights.items())
+    assert gap > 1e-2
+
+
+@pytest.mark.parametrize("weight", [1.0, 2.0, 0.1, 41.0, 1e-3, 1e30, 1e-30])
+def test_equal_weights_are_no_weights_bit_for_bit(weight: float) -> None:
+    none, equal = Trained(drawn(100)), Trained(drawn(100, weights=np.full(100, weight)))
+    assert same(none, equal)
+    assert none.state.history[-1]["train_log_loss"] == equal.state.history[-1]["train_log_loss"]
+
+
+@pytest.mark.parametrize(("weight", "shown"), [(0.0, "is 0"), (1e-60, "is 1e-60"), (1e60, r"is 1e\+60")])
+def test_weights_that_weigh_nothing_or_no_number_are_refused(weight: float, shown: str) -> None:
+    with pytest.raises(DataError, match=f"mean above 0 .*these 10 rows {shown}.*--weight"):
+        Trained(drawn(10, weights=np.full(10, weight)))
+
+
+def test_a_batch_that_weighs_nothing_moves_nothing() -> None:
+    """16 rows a batch, and only one row of all weighs: most steps are of no weight, and none of them is NaN."""
+    weights = np.zeros(64)
+    weights[3] = 1.0
+    trained = Trained(drawn(64, weights=weights), epochs=1)
+    assert all(bool(w.isfinite().all()) for w in trained.weights.values())
+    assert not same(trained, {name: p.detach() for name, p in masknet().named_parameters()})
+
+
+# --- seeds
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_one_others() -> None:
+    rows, valid = drawn(100), drawn(40, seed=9)
+    settings: dict[str, Any] = {"average_weights": 0.9}
+    once, again, other = (
+        Trained(rows, valid, network=masknet(dropout=0.3), seed=seed, **settings) for seed in (5, 5, 6)
+    )
+    assert same(once, again)
+    assert not same(once, other)
+    assert not same(Trained(rows, seed=5), Trained(rows, seed=6))  # the order of the rows, not dropout alone
+
+
+def test_what_was_drawn_before_changes_nothing_and_the_callers_draws_stay() -> None:
+    rows = drawn(100)
+    torch.manual_seed(1)
+    first = torch.rand(3)
+    torch.manual_seed(1)
+    once = Trained(rows, network=masknet(dropout=0.3))
+    assert torch.equal(torch.rand(3), first)
+    torch.manual_seed(2)
+    assert same(once, Trained(rows, network=masknet(dropout=0.3)))
+
+
+def test_dropout_is_drawn_anew_at_every_step() -> None:
+    seen = []
+
+    class Drops(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = nn.Parameter(torch.zeros(()))
+
+        def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+            drawn = nn.functional.dropout(torch.ones(len(ids)), 0.5, self.training)
+            if self.training:
+                seen.append(tuple(drawn.tolist()))
+            return drawn * self.bias
+
+    Trained(drawn(64), network=Drops(), epochs=2)
+    assert len(seen) == 8
+    assert len(set(seen)) == 8
+
+
+# --- what is kept (defect 12)
+
+
+def best_first(**settings: Any) -> Trained:
+    """Trained on rows, validated on those with the labels flipped: the first epoch is the best, the last the worst."""
+    rows = drawn(200)
+    return Trained(rows, flipped(rows), patience=9, schedule="constant", **settings)
+
+
+@pytest.mark.parametrize("settings", [{}, {"average_weights": 0.9}])
+def test_the_best_epochs_weights_are_kept_not_the_lasts(settings: dict[str, Any]) -> None:
+    trained = best_first(epochs=4, **settings)
+    losses = [record["valid"]["log_loss"] for record in trained.state.history]
+    assert losses == sorted(losses)
+    assert (trained.state.best_epoch, trained.state.epoch) == (1, 4)
+    assert [record["best"] for record in trained.state.history] == [True, False, False, False]
+    assert same(trained, best_first(epochs=1, **settings))
+    assert not same(trained, Trained(drawn(200), epochs=4, **settings))
+    kept = float(log_losses(trained.network, flipped(drawn(200))).mean())
+    assert kept == pytest.approx(losses[0], abs=1e-6)
+    assert not trained.network.training
+
+
+class Recorder(LogProgress):
+    """Notes the weights after each step, as they are when the step is reported."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.steps: list[dict[str, NDArray[np.float64]]] = []
+
+    def track(self, phase: str, done: int, total: int | None, detail: str = "") -> None:
+        if phase.startswith("epoch"):
+            own = self.network.named_parameters()
+            self.steps.append({name: p.detach().double().numpy().copy() for name, p in own})
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_the_average_of_all_steps_is_evaluated_and_kept(validated: bool) -> None:
+    network = masknet()
+    recorder = Recorder(network)
+    average = {name: p.detach().double().numpy().copy() for name, p in network.named_parameters()}
+    rows = drawn(100)
+    valid = drawn(50, seed=1) if validated else None
+    trained = Trained(rows, valid, network=network, progress=recorder, average_weights=0.8, epochs=1)
+    assert len(recorder.steps) == 7
+    for number, weights in enumerate(recorder.steps):
+        kept = min(0.8, (1 + number) / (10 + number))
+        average = {name: kept * average[name] + (1 - kept) * weight for name, weight in weights.items()}
+    for name, weight in trained.weights.items():
+        np.testing.assert_allclose(weight.numpy(), average[name], atol=1e-6, err_msg=name)
+    assert any(np.abs(average[name] - w).max() > 1e-3 for name, w in recorder.steps[-1].items())
+    if valid is not None:
+        loss = float(log_losses(trained.network, valid).mean())
+        assert trained.state.history[0]["valid"]["log_loss"] == pytest.approx(loss, abs=1e-6)
+
+
+# --- when it stops
+
+
+def test_patience_ends_it_and_each_evaluation_without_a_better_one_cuts_the_rate() -> None:
+    rows = drawn(200)
+    trained = Trained(rows, flipped(rows), epochs=20, patience=3, schedule="plateau")
+    assert [record["learning_rate"] for record in trained.state.history] == pytest.approx([0.02, 0.02, 0.002, 0.0002])
+    assert [record["epoch"] for record in trained.state.history] == [1, 2, 3, 4]
+    assert trained.state.done
+    assert trained.state.best_epoch == 1
+
+
+def test_a_refit_takes_the_rates_given_and_keeps_the_last_weights() -> None:
+    rows = drawn(100)
+    trained = Trained(rows, rates=[0.02, 0.02, 0.002])
+    assert [record["learning_rate"] for record in trained.state.history] == [0.02, 0.02, 0.002]
+    assert [record["best"] for record in trained.state.history] == [False, False, True]
+    assert all("valid" not in record and record["refit"] for record in trained.state.history)
+    assert not same(trained, Trained(rows, rates=[0.02, 0.02]))
+    assert not same(trained, Trained(rows, rates=[0.02, 0.02, 0.02]))
+
+
+@pytest.mark.parametrize("minutes", [0.0, 1e6])
+def test_numbers_that_are_no_longer_finite_are_one_sentence_and_never_kept(tmp_path: Path, minutes: float) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.begin({})
+    rows = drawn(200)
+    with pytest.raises(
+        ConfigError, match=r"finite .* epoch 1 .*--learning-rate \(now 1e\+30\) or set --clip"
+    ) as caught:
+        Trained(rows, drawn(50), learning_rate=1e30, folder=folder, checkpoint_minutes=minutes)
+    assert "\n" not in str(caught.value)
+    kept = folder.load()
+    assert kept is None or all(bool(t.isfinite().all()) for t in kept.part("network").values())
+
+
+def test_a_network_that_breaks_only_when_it_scores_is_the_same_sentence() -> None:
+    class Breaks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = nn.Parameter(torch.zeros(()))
+
+        def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+            return self.bias + torch.full((len(ids),), 0.0 if self.training else float("nan"))
+
+    with pytest.raises(ConfigError, match=r"finite .* or --clip \(now 10\)"):
+        Trained(drawn(30), drawn(30), network=Breaks(), clip=10.0)
+
+
+# --- what it tells
+
+
+def test_progress_hears_of_every_row_and_interrupts_are_held_while_it_trains() -> None:
+    class Hears(LogProgress):
+        def __init__(self) -> None:
+            self.heard: list[tuple[str, int, int | None]] = []
+            self.notes: list[str] = []
+            self.held = 0
+
+        def track(self, phase: str, done: int, total: int | None, detail: str = "") -> None:
+            self.heard.append((phase, done, total))
+            assert ("rows/s" in detail) == phase.startswith("epoch")
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+        def holding_interrupts(self) -> AbstractContextManager[None]:
+            self.held += 1
+            return nullcontext()
+
+    hears = Hears()
+    Trained(drawn(40), drawn(20), epochs=2, progress=hears)
+    one = [("epoch 1/2", 16, 40), ("epoch 1/2", 32, 40), ("epoch 1/2", 40, 40), ("validate", 20, 20)]
+    assert hears.heard == one + [(phase.replace("1/", "2/"), done, total) for phase, done, total in one]
+    assert hears.held == 1
+    assert [note.partition(":")[0] for note in hears.notes] == ["epoch 1", "epoch 2"]
+    assert all("; valid auc 0." in note for note in hears.notes)
+
+
+def test_the_log_has_a_line_an_evaluation_as_the_history_tells_it(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.begin({})
+    trained = Trained(drawn(40), drawn(20), epochs=3, folder=folder)
+    lines = [json.loads(line) for line in (folder.path / "log.jsonl").read_text().splitlines()]
+    assert lines == trained.state.history
+    assert len(lines) == 3
+    assert set(lines[0]) == {
+        *("epoch", "step", "learning_rate", "train_log_loss", "train_seconds", "valid", "best", "seconds")
+    }
+    assert set(lines[0]["valid"]) >= {"auc", "log_loss", "normalized_entropy", "pr_auc"}
+    assert [line["step"] for line in lines] == [3, 6, 9]
+    assert 0 <= lines[1]["train_seconds"] <= lines[1]["seconds"]
+
+
+@pytest.mark.parametrize(("minutes", "saves"), [(0.0, 6), (1e6, 2)])
+def test_a_checkpoint_is_written_when_due_and_at_each_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, saves: int
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.begin({})
+    steps: list[int] = []
+    real: Callable[..., None] = folder.save
+    monkeypatch.setattr(folder, "save", lambda c: (steps.append(c.state["trainer"]["step"]), real(c)))
+    Trained(drawn(40), drawn(20), epochs=2, folder=folder, checkpoint_minutes=minutes)
+    assert steps == ([1, 2, 3, 4, 5, 6] if saves == 6 else [3, 6])
