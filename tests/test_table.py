@@ -637,3 +637,22 @@ def test_estimated_rows_of_large_text(tmp_path: Path) -> None:
         assert table.num_rows is None
         assert table.num_bytes == (tmp_path / f"x.{suffix}").stat().st_size
         assert 0.8 < table.estimated_rows() / 200_000 < 1.25
+
+
+@pytest.mark.parametrize("name", ["", "*", "a b", ".*", "$x^"])
+def test_a_column_may_have_any_name_but_a_pattern(name: str, tmp_path: Path) -> None:
+    frame = pl.DataFrame({name: [1, 2], "b": [3, 4]})
+    frame.write_parquet(tmp_path / "t.parquet")
+    frame.write_csv(tmp_path / "t.csv")
+    rows = [{name: 1, "b": 3}, {name: 2, "b": 4}]
+    sources = [str(tmp_path / "t.parquet"), str(tmp_path / "t.csv"), frame, frame.to_arrow(), frame.to_pandas(), rows]
+    for source in sources:
+        (chunk,) = open_table(source).chunks()
+        assert chunk.frame.columns == [name, "b"]
+        (chunk,) = open_table(source).chunks([name])
+        assert [int(value) for value in chunk.frame[name]] == [1, 2]
+
+
+def test_a_name_that_is_a_pattern_is_refused() -> None:
+    with pytest.raises(DataError, match=r"has '\^x\$': rename it"):
+        open_table(pl.DataFrame({"^x$": [1]}))

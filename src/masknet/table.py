@@ -289,6 +289,9 @@ def _check_names(columns: tuple[str, ...], name: str) -> None:
         raise DataError(f"the columns of a table have different names; {name} repeats {', '.join(repeated)}: rename it")
     if not columns:
         raise DataError(f"a table has at least one column; {name} has none")
+    pattern = next((c for c in columns if c.startswith("^") and c.endswith("$")), None)
+    if pattern is not None:  # Polars takes such a name for a regular expression, wherever it meets it
+        raise DataError(f"a column's name does not begin with ^ and end with $; {name} has '{pattern}': rename it")
 
 
 def _check_same(first: _Part, other: _Part) -> None:
@@ -630,7 +633,8 @@ def _of_polars(frame: pl.DataFrame) -> _Memory:
     frame = frame.with_columns(objects)
 
     def read(names: list[str], start: int, length: int) -> pl.DataFrame:
-        return frame.select(names).slice(start, length)
+        rows = frame.slice(start, length)
+        return pl.DataFrame({name: rows[name] for name in names})  # `select` would read a name such as * as a pattern
 
     return _Memory(tuple(frame.columns), frame.height, int(frame.estimated_size()), read)
 
@@ -670,7 +674,7 @@ def _of_pandas(frame: pd.DataFrame) -> _Memory:
         return _from_values(name, rows, own, start + 1)
 
     def read(names: list[str], start: int, length: int) -> pl.DataFrame:
-        return pl.DataFrame([column(name, start, length) for name in names])
+        return pl.DataFrame({name: column(name, start, length) for name in names})
 
     return _Memory(columns, len(frame), int(frame.memory_usage(index=False).sum()), read)
 
@@ -685,7 +689,7 @@ def _of_rows(rows: Sequence[Mapping[str, Any]]) -> _Memory:
 
     def read(names: list[str], start: int, length: int) -> pl.DataFrame:
         some = rows[start : start + length]
-        return pl.DataFrame([_from_values(n, [row.get(n) for row in some], dtype(n), start + 1) for n in names])
+        return pl.DataFrame({n: _from_values(n, [row.get(n) for row in some], dtype(n), start + 1) for n in names})
 
     return _Memory(columns, len(rows), 8 * len(rows) * len(columns), read)
 
@@ -695,7 +699,7 @@ def _normal(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _from_arrow(table: pa.Table, source: str) -> pl.DataFrame:
-    return pl.DataFrame([_arrow_series(n, table.column(n), source) for n in table.column_names])
+    return pl.DataFrame({n: _arrow_series(n, table.column(n), source) for n in table.column_names})
 
 
 def _arrow_series(name: str, column: Any, source: str) -> pl.Series:

@@ -33,6 +33,9 @@ from masknet.train.optim import Optimizer, Plateau, WeightAverage
 __all__ = ["Interrupted", "State", "Trainer"]
 
 
+_TELL_AFTER_SECONDS = 2.0
+
+
 class Interrupted(MasknetError):  # noqa: N818 - no error: the user's wish
     """The user stopped the run; what was reached is in its checkpoint."""
 
@@ -152,12 +155,19 @@ class Trainer:
             unseen_rate=config.unseen_rate,
         )
         self.network.train()
-        started, first = time.monotonic(), state.batch
+        started, first, told = time.monotonic(), state.batch, False
         for batch in batches:
             self._step(batch.to(self._device))
             state.batch += 1
             state.step += 1
-            rate = (state.batch - first) * size / max(time.monotonic() - started, 1e-9)
+            elapsed = time.monotonic() - started
+            rate = (state.batch - first) * size / max(elapsed, 1e-9)
+            if state.epoch == 0 and not told and elapsed > _TELL_AFTER_SECONDS:
+                told = True
+                longest = self.epochs * rows / rate / 60
+                self._progress.note(
+                    f"an epoch takes about {rows / rate:,.0f} s; {self.epochs} epochs at most, {longest:,.0f} min"
+                )
             self._progress.track(
                 f"epoch {state.epoch + 1}/{self.epochs}",
                 min(state.batch * size, rows),
