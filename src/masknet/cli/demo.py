@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,13 +104,14 @@ def command(
     console = screen()
     console.print(f"{dataset.name}, test rows that no model has seen")
     console.print(_results_table(results))
+    program = "masknet" if shutil.which("masknet") else sys.argv[0]  # a fresh .venv is not on the path
     console.print(f"\ntrained in {seconds:.0f} s; the model lies in {out}. Next:")
     for words in (
         ("evaluate", out, str(files.test), "--baseline", lr_out),
         ("predict", out, str(files.test), "--out", "scores.parquet", "--append", ",".join(dataset.categorical[:2])),
         ("check", out),
     ):
-        console.print(f"  {shlex.join(('masknet', *words))}", soft_wrap=True)  # to be copied as one line
+        console.print(f"  {shlex.join((program, *words))}", soft_wrap=True)  # to be copied as one line
 
 
 def _click_log(progress: ConsoleProgress, cache_dir: str | None) -> tuple[Dataset, DatasetFiles]:

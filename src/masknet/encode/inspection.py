@@ -249,7 +249,7 @@ class _ColumnFacts:
             if self.named_like_an_id:
                 return "categorical", "integers, named like an id or code", False
             if distinct is not None and distinct < FEW_DISTINCT:
-                return "categorical", f"integers, under {FEW_DISTINCT} distinct values", False
+                return "categorical", f"integers, under {FEW_DISTINCT} distinct", False
             return "numeric", "integers; if ids, --categorical", True
         if self.all_numbers and self.words < self.rows - self.missing:
             if self.named_like_an_id:
