@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 
 import pytest
 import typer
@@ -101,7 +102,8 @@ def test_the_first_ctrl_c_is_kept_the_second_breaks_in(capsys, interrupt: Callab
 
 
 @pytest.fixture
-def interrupt() -> Callable[[], None]:
-    import signal
-
-    return lambda: signal.raise_signal(signal.SIGINT)
+def interrupt() -> Iterator[Callable[[], None]]:
+    # Python's own handler: a process that was started in the background ignores the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
