@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
 import gzip
 import os
 import re
@@ -439,3 +441,12 @@ def test_a_label_that_is_none_is_refused_with_its_row() -> None:
     frame = rows(20).with_columns(click=pl.when(pl.col("row") == 6).then(2).otherwise(pl.col("click")))
     with pytest.raises(DataError, match=r"column 'click' holds '2' in row 7 of the frame"):
         evaluate_table(trained(), open_table(frame), progress=LogProgress())
+
+
+def test_a_baseline_of_another_label_is_refused() -> None:
+    artifact = trained("lr")
+    encoder = copy.copy(artifact.encoder)
+    encoder.schema = encoder.schema.model_copy(update={"label": "bought"})
+    other = dataclasses.replace(artifact, encoder=encoder)
+    with pytest.raises(ConfigError, match="a baseline predicts the same label"):
+        evaluate_table(artifact, open_table(rows(50)), baseline=other, progress=LogProgress())

@@ -283,7 +283,7 @@ def _write_files(
     golden_rows = 0 if golden is None else len(golden)
     if golden is not None and golden_rows:
         golden.write_parquet(folder / GOLDEN_FILE)
-    (folder / "README.md").write_text(_model_card(folder.name, manifest, encoder, golden_rows), encoding="utf-8")
+    (folder / "README.md").write_text(_model_card(folder.name, manifest, encoder, golden_rows, run), encoding="utf-8")
     write_checksums(folder)
 
 
@@ -301,11 +301,14 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _model_card(name: str, manifest: Manifest, encoder: Encoder, golden_rows: int) -> str:
+def _model_card(name: str, manifest: Manifest, encoder: Encoder, golden_rows: int, run: dict[str, Any]) -> str:
     label = encoder.schema.label
     count = manifest.num_parameters
     parameters = ", ".join(f"{number:,} in the {part}" for part, number in count.items())
     kept = f"- `{GOLDEN_FILE}` holds {golden_rows} rows of the data.\n" if golden_rows else ""
+    again = ""
+    if run.get("data") is not None:  # not of frames, which no command can name
+        again = f"; `masknet train --config {name}/run.json --out again.masknet` trains it again"
     judged = (
         "before the refit, which trained on those rows too"
         if manifest.training.get("refit")
@@ -324,7 +327,7 @@ The probability of `{label}` = 1 for a row of raw columns, by the network `{mani
 
 {_bullets(manifest.training)}
 
-The settings are in `run.json`; `masknet train --config {name}/run.json` trains it again.
+The settings are in `run.json`{again}.
 
 ## What it reads
 

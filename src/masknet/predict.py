@@ -243,11 +243,17 @@ def evaluate_table(
         progress: told of the rows done.
 
     Raises:
+        ConfigError: the baseline predicts another label.
         DataError: a column is missing, or a cell cannot be what its column means.
     """
     schema = artifact.encoder.schema
     if group is not None:
         schema = schema.model_copy(update={"group": group})
+    if baseline is not None and baseline.encoder.schema.label != schema.label:
+        raise ConfigError(
+            f"a baseline predicts the same label; the model's is '{schema.label}', the baseline's "
+            f"'{baseline.encoder.schema.label}': name another --baseline"
+        )
     scorers = [artifact] if baseline is None else [artifact, baseline]
     for scorer in scorers:
         require_columns(scorer, table)

@@ -77,7 +77,7 @@ def test_elsewhere_than_on_a_terminal_progress_is_a_line_now_and_then(capsys, mo
         for second in range(1, 26):
             now[0] = float(second)
             progress.track("encode", second * 1000, 25_000, "9 rows/s" if second == 20 else "")
-    lines = ["encode: 10,000 of 25,000 rows", "encode: 20,000 of 25,000 rows 9 rows/s"]
+    lines = ["encode: 10,000 of 25,000 rows, 14 s left", "encode: 20,000 of 25,000 rows 9 rows/s, 5 s left"]
     assert capsys.readouterr().err.splitlines() == lines
 
 

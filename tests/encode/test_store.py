@@ -25,10 +25,14 @@ class Notes(LogProgress):
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.warnings: list[str] = []
         self.phases: dict[str, tuple[int, int | None]] = {}
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
     def track(self, phase: str, done: int, total: int | None, detail: str = "") -> None:
         self.phases[phase] = (done, total)
@@ -446,3 +450,21 @@ def test_a_validation_table_that_does_not_fit_is_refused(valid: str, sentence: s
         prepare(open_table(frame), write(tmp_path, valid), PLAN, LogProgress(), cache=tmp_path / "cache")
     assert sentence in str(caught.value)
     assert list((tmp_path / "cache" / "encoded").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("encoding.json", b""), ("train/ids.npy", None), ("inspection.json", b"{")]
+)
+def test_a_damaged_set_is_made_again_and_it_says_so(tmp_path: Path, name: str, content: bytes | None) -> None:
+    log = log_of(4000)
+    first, _ = run(tmp_path, log)
+    before = arrays_of(first.train)
+    (file,) = (tmp_path / "encoded").glob(f"*/{name}")
+    file.write_bytes(file.read_bytes()[:500] if content is None else content)
+    notes = Notes()
+    again = prepare(open_table(log), None, PLAN, notes, cache=tmp_path)
+    assert not notes.reused
+    assert len([text for text in notes.warnings if "damaged" in text and "made again" in text]) == 1
+    for old, new in zip(before, arrays_of(again.train), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert run(tmp_path, log)[1]

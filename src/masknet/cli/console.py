@@ -57,7 +57,7 @@ class ConsoleProgress:
         )
         self._task: TaskID | None = None
         self._phase = ""
-        self._drawn = self._printed = time.monotonic()
+        self._began = self._drawn = self._printed = time.monotonic()
         self._stopping = False
 
     def __enter__(self) -> ConsoleProgress:
@@ -81,16 +81,19 @@ class ConsoleProgress:
         if phase == self._phase and done != total and now - self._drawn < _DRAW_SECONDS:
             return
         self._drawn = now
+        fresh = phase != self._phase
+        if fresh:
+            self._phase, self._began = phase, now
         if self.console.is_terminal:
-            if phase != self._phase or self._task is None:
+            if fresh or self._task is None:
                 if self._task is not None:
                     self._bar.remove_task(self._task)
                 self._task = self._bar.add_task(phase, total=total or done, detail=detail)
             self._bar.update(self._task, completed=done, total=total or done, detail=detail)
         elif now - self._printed >= _PLAIN_SECONDS:
             self._printed = now
-            self.note(f"{phase}: {done:,}{f' of {total:,}' if total else ''} rows {detail}".rstrip())
-        self._phase = phase
+            left = f", {(now - self._began) / done * (total - done):,.0f} s left" if total and done else ""
+            self.note(f"{phase}: {done:,}{f' of {total:,}' if total else ''} rows {detail}".rstrip() + left)
 
     def stopping(self) -> bool:
         """Whether Ctrl-C was pressed."""

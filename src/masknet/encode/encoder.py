@@ -116,6 +116,11 @@ class Encoder:
         return np.array([e.fixed_value for e in self.encodings], dtype=np.bool_)
 
     @property
+    def value_ids(self) -> NDArray[np.int32]:
+        """For each slot of a numeric field the id that carries its value, else -1."""
+        return np.array([e.value if isinstance(e, NumericEncoding) else -1 for e in self.encodings], dtype=np.int32)
+
+    @property
     def untrained_unseen_ids(self) -> NDArray[np.int32]:
         """For each slot its unseen id where no training row was rare, so that training must show it some, else -1."""
         return np.array(

@@ -240,7 +240,7 @@ class _ColumnFacts:
         if self.empty:
             return "ignored", "missing in every row", True
         if "temporal" in self.types:
-            return "ignored", "a date or time; name it in --categorical to use its text", True
+            return "ignored", "dates and times are not read yet", True
         if "boolean" in self.types or self.all_booleans:
             return "categorical", "booleans", False
         if self.typed and "text" in self.types:

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import platformdirs
+import polars as pl
 from numpy.typing import NDArray
 
 from masknet import __version__
@@ -214,19 +215,29 @@ def prepare(
     parts = [tables, asdict(plan), join, FORMAT, __version__]
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     folder = cache / fingerprint[:40]
-    if not folder.is_dir():
-        _make_room(cache)
-        # Under the final name only once it is whole: a crash, or a second process, never leaves half a set.
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=cache) as temporary:
-            made = Path(temporary) / "set"
-            _write(made, table, valid, plan, progress, join)
-            try:
-                os.replace(made, folder)
-            except OSError:
-                if not folder.is_dir():  # else another process was first, with the same set
-                    raise
-    else:
-        progress.note(f"the encoded rows of {table.name} are taken from the cache")
+    if folder.is_dir():
+        try:
+            prepared = _open(folder, fingerprint, join)
+        except (OSError, ValueError, LookupError, pl.exceptions.PolarsError) as error:
+            progress.warn(f"the encoded rows in '{folder}' are damaged ({type(error).__name__}): they are made again")
+            shutil.rmtree(folder)
+        else:
+            progress.note(f"the encoded rows of {table.name} are taken from the cache")
+            return prepared
+    _make_room(cache)
+    # Under the final name only once it is whole: a crash, or a second process, never leaves half a set.
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=cache) as temporary:
+        made = Path(temporary) / "set"
+        _write(made, table, valid, plan, progress, join)
+        try:
+            os.replace(made, folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was first, with the same set
+                raise
+    return _open(folder, fingerprint, join)
+
+
+def _open(folder: Path, fingerprint: str, join: bool) -> Prepared:
     encoder = Encoder.load(folder)
     return Prepared(
         encoder=encoder,

@@ -62,3 +62,10 @@ def build_network(model: str, space: FeatureSpace, settings: dict[str, Any]) -> 
         return MODELS[model](space, **settings)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{model}: {error}") from None
+    except (RuntimeError, MemoryError) as error:
+        if "alloc" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        raise ConfigError(
+            f"the weights of {model} must fit in memory; with {settings} and {space.num_ids:,} ids they do not: choose "
+            f"smaller widths, or fewer ids with --min-count or --max-vocabulary"
+        ) from None

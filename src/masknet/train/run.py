@@ -24,6 +24,7 @@ from masknet import metrics
 from masknet.artifact import PROBABILITY, check_free, save_artifact
 from masknet.config import RunConfig
 from masknet.encode import Declared, EncodedSet, Encoder, EncodingPlan, Inspection, Prepared, prepare
+from masknet.encode.draws import keyed_uniform
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
 from masknet.manifest import Manifest, installed_versions
 from masknet.models import build_network, resolve_settings
@@ -404,35 +405,37 @@ def _final_metrics(network: nn.Module, valid: EncodedSet, device: torch.device) 
 def _leaks(prepared: Prepared) -> Iterable[str]:
     """Fields that rank the label almost perfectly on their own: likely the label under another name."""
     rows = prepared.train
-    some = slice(0, min(len(rows), _LEAK_ROWS))
-    labels = np.array(rows.labels[some])
-    if labels.all() or not labels.any():
-        return
-    ids, values = rows.expand(np.array(rows.ids[some]), np.array(rows.values[some]))
+    some = np.unique(np.linspace(0, len(rows) - 1, _LEAK_ROWS).astype(np.int64))
+    labels = rows.labels[some]
+    ids, values = rows.expand(rows.ids[some], rows.values[some])
     for slot, field in enumerate(prepared.encoder.schema.fields):
+        found = _ranking(*_held_out_rates(ids[:, slot], labels))  # of a numeric field: of its being missing
         if field.kind == "numeric":
-            column = values[:, slot].astype(np.float64)
-            judged = labels
-        else:
-            column, judged = _held_out_rates(ids[:, slot], labels)
-        if judged.all() or not judged.any() or column.max() == column.min():
-            continue
-        ranks = (column - column.min()) / (column.max() - column.min())
-        value = metrics.auc(judged, ranks).value
-        if value is not None and max(value, 1 - value) > _LEAK_AUC:
+            known = ids[:, slot] == prepared.encoder.value_ids[slot]
+            found = max(found, _ranking(values[known, slot].astype(np.float64), labels[known]))
+        if found > _LEAK_AUC:
             yield (
-                f"column '{field.name}' alone tells the label (AUC {max(value, 1 - value):.4f}): if it is the label "
-                f"under another name, leave it out with --ignore {field.name}"
+                f"column '{field.name}' alone tells the label (AUC {found:.4f}): if it is the label under another "
+                f"name, leave it out with --ignore {field.name}"
             )
 
 
+def _ranking(column: NDArray[np.float64], labels: NDArray[np.uint8]) -> float:
+    """The AUC of a column's values, or of their negatives; 0.5 where it is undefined or the column is constant."""
+    if not len(column) or column.max() == column.min():
+        return 0.5
+    value = metrics.auc(labels, (column - column.min()) / (column.max() - column.min())).value
+    return 0.5 if value is None else max(value, 1 - value)
+
+
 def _held_out_rates(ids: NDArray[np.int32], labels: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Each odd row's click rate of its value among the even rows, so that a value seen once tells nothing."""
+    """The click rate of a row's value among other rows, for a random half: a value seen once tells nothing."""
+    held = keyed_uniform(_LEAK_ROWS, np.arange(len(ids))) < 0.5
     size = int(ids.max()) + 1
-    counts = np.bincount(ids[::2], minlength=size)
-    clicks = np.bincount(ids[::2], weights=labels[::2], minlength=size)
+    counts = np.bincount(ids[~held], minlength=size)
+    clicks = np.bincount(ids[~held], weights=labels[~held], minlength=size)
     rates = (clicks + labels.mean()) / (counts + 1.0)
-    return rates[ids[1::2]], labels[1::2]
+    return rates[ids[held]], labels[held]
 
 
 def _golden(table: Table, encoder: Encoder, network: nn.Module, rows: int) -> pl.DataFrame | None:
