@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -49,12 +50,12 @@ def test_the_commands_run(folder: Path) -> None:
     assert len(scores) == 300
 
 
-def test_the_python_blocks_run() -> None:
+def test_the_python_blocks_run(folder: Path) -> None:
     blocks = _blocks("python")
     assert len(blocks) == 2
     for block in blocks:
-        names: dict[str, object] = {}
-        exec(compile(block, str(README), "exec"), names)
+        (folder / "block.py").write_text(block, encoding="utf-8")
+        names = runpy.run_path("block.py")
         assert "probabilities" in names or "masks" in names
 
 
