@@ -252,7 +252,7 @@ def save_artifact(
         except pl.exceptions.ComputeError as error:  # what Polars makes of a full disk
             raise OSError(f"'{path}' cannot be written: {error}") from error
         for file in (*made.iterdir(), made):
-            _sync(file)
+            sync(file)
         if path.is_dir():
             path.rename(replaced)
         try:
@@ -261,7 +261,7 @@ def save_artifact(
             if replaced.exists():
                 replaced.rename(path)
             raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _write_files(
@@ -291,7 +291,8 @@ def _write_json(file: Path, content: Any) -> None:
     file.write_bytes(to_json(content, indent=1, inf_nan_mode="null"))  # NaN is not JSON
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     if path.is_dir() and os.name == "nt":  # Windows cannot open a folder
         return
     handle = os.open(path, os.O_RDONLY)

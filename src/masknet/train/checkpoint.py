@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from masknet.artifact import sync
 from masknet.errors import ArtifactError
 
 __all__ = ["Checkpoint", "RunFolder"]
@@ -138,18 +139,8 @@ class RunFolder:
         try:
             made = self._writing / path.name
             yield made
-            _sync(made)
+            sync(made)
             os.replace(made, path)
         finally:
             shutil.rmtree(self._writing, ignore_errors=True)
-        _sync(self.path)
-
-
-def _sync(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":  # Windows cannot open a folder
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(self.path)
