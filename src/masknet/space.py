@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["categorical", "numeric"]
+Kind = Literal["categorical", "numeric", "bag", "dense"]
 Pooling = Literal["sum", "mean"]
 
 
 @dataclass(frozen=True)
 class FieldSpace:
-    """One field as a model sees it: `slots` neighbouring `(id, value)` pairs of every row.
+    """One field as a model sees it: `slots` neighbouring `(id, value)` pairs of every row, or columns of `dense`.
 
     Args:
         name: the column's name.
         kind: what the field holds; a model may treat kinds differently, an embedding does not.
-        slots: how many `(id, value)` pairs the field owns in a row, at least 1.
+        slots: how many `(id, value)` pairs the field owns in a row, at least 1; a dense field owns none.
         pooling: how several slots become one embedding.
         ordered: whether the order of the slots carries meaning.
+        width: how many neighbouring columns of `dense` the field owns, at least 1; 0 for a field of slots.
+        projected: whether a dense field enters through a learned projection, and not as it is.
     """
 
     name: str
@@ -26,8 +28,19 @@ class FieldSpace:
     slots: int = 1
     pooling: Pooling = "sum"
     ordered: bool = False
+    width: int = 0
+    projected: bool = False
 
     def __post_init__(self) -> None:
+        if self.kind == "dense":
+            if self.slots != 0 or self.width < 1:
+                raise ValueError(
+                    f"a dense field owns at least 1 column and no slot; field '{self.name}' was given {self.width} "
+                    f"columns and {self.slots} slots"
+                )
+            return
+        if self.width != 0 or self.projected:
+            raise ValueError(f"only a dense field owns columns; field '{self.name}' is {self.kind}")
         if self.slots < 1:
             raise ValueError(f"a field owns at least 1 slot; field '{self.name}' was given {self.slots}")
 
@@ -44,7 +57,7 @@ class FeatureSpace:
 
     Args:
         num_ids: rows of an embedding table over this space, padding included (at least 1).
-        fields: the fields; their slots lie one after the other in this order.
+        fields: the fields; their slots, and their columns of `dense`, lie one after the other in this order.
     """
 
     num_ids: int
@@ -68,6 +81,11 @@ class FeatureSpace:
     def num_slots(self) -> int:
         """The width of `ids` and `values`."""
         return sum(f.slots for f in self.fields)
+
+    @property
+    def dense_width(self) -> int:
+        """The width of `dense`; 0 where no field is dense."""
+        return sum(f.width for f in self.fields)
 
     @property
     def slot_fields(self) -> tuple[int, ...]:
