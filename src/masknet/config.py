@@ -216,6 +216,8 @@ def parse_setting(text: str) -> Any:
     """
     try:
         return yaml.load(text, Loader=_Loader)
+    except ConfigError:  # a key given twice
+        raise
     except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: 2026-02-30, which looks like a date
         raise ConfigError(
             f"the value of a --set is a number, true, false, null, a list or a word; got '{text}'"
@@ -233,6 +235,8 @@ def read_run_file(path: str | Path) -> dict[str, Any]:
         content = _load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no run file at '{path}'") from None
+    except ConfigError:  # a key given twice
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the run file '{path}' cannot be read: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
