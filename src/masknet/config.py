@@ -96,7 +96,7 @@ class RunConfig(BaseModel):
     cache_dir: PathText | None = _setting(DATA, "Where encoded sets are kept (default: the user's cache).")
     verify: bool = _setting(DATA, "Read data files whole to see whether they changed.", False)
 
-    model: str = _setting(MODEL, "The network.", "parallel-masknet")
+    model: str = _setting(MODEL, "The network; one of your own is package.module:Class.", "parallel-masknet")
     set: Keywords = _setting(MODEL, "A keyword of the network's constructor, as KEY=VALUE (repeatable).", {})
     epochs: int = _setting(MODEL, "Passes over the training rows, at most.", 50, ge=1)
     batch_size: int = _setting(MODEL, "Rows a step.", 1024, ge=1)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from masknet.cli.console import ConsoleProgress, metrics_table, print_json, screen, states_errors
+from masknet.cli.console import ConsoleProgress, import_from_here, metrics_table, print_json, screen, states_errors
 
 
 @states_errors
@@ -20,6 +20,7 @@ def command(
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads (default: all cores).", min=1)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is none of masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Measure a model on labelled rows."""
@@ -29,10 +30,12 @@ def command(
     from masknet.predict import evaluate_table
     from masknet.table import open_table
 
+    if trust_code:
+        import_from_here()
     if threads is not None:
         torch.set_num_threads(threads)
-    artifact = load_artifact(model, device=device)
-    other = None if baseline is None else load_artifact(baseline, device=device)
+    artifact = load_artifact(model, device=device, trust_code=trust_code)
+    other = None if baseline is None else load_artifact(baseline, device=device, trust_code=trust_code)
     with ConsoleProgress() as progress:
         evaluation = evaluate_table(
             artifact, open_table(data), baseline=other, group=group, limit=limit_rows, progress=progress

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from masknet.cli.console import (
     ConsoleProgress,
+    import_from_here,
     metrics_table,
     print_inspection,
     print_json,
@@ -89,6 +90,8 @@ def command(data: str | None = None, *, config: str | None = None, **flags: Any)
     if "set" in given and isinstance(from_file.get("set"), dict):
         given["set"] = from_file["set"] | given["set"]
     run = RunConfig(**{**from_file, **given, **({} if data is None else {"data": data})})
+
+    import_from_here()  # where a network of the user's own may lie
 
     from masknet.encode import Prepared
     from masknet.train import Interrupted, train

@@ -27,11 +27,12 @@ from masknet.encode import Declared, EncodedSet, Encoder, EncodingPlan, Inspecti
 from masknet.encode.draws import keyed_uniform
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
 from masknet.manifest import Manifest, installed_versions
-from masknet.models import build_network, resolve_settings
+from masknet.models import build_network, is_code, resolve_settings
 from masknet.progress import Progress
 from masknet.scoring import probabilities_of, resolve_device, score
 from masknet.table import Table, open_table
 from masknet.train.checkpoint import Checkpoint, RunFolder
+from masknet.train.contract import require_contract
 from masknet.train.optim import embedding_parameters
 from masknet.train.trainer import Interrupted, State, Trainer
 
@@ -282,6 +283,8 @@ class _Job:
 def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
     """The network's settings, once all that can be known before the table is read is known to be right."""
     settings = resolve_settings(config.model, config.set)
+    if is_code(config.model):
+        require_contract(config.model, settings)
     if PROBABILITY in table.columns and PROBABILITY not in config.ignore:
         raise DataError(
             f"'{PROBABILITY}' is the column that predictions are written to; {table.name} has one of that name: rename "
