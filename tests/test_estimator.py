@@ -322,7 +322,7 @@ def test_the_command_line_and_python_train_the_same_network(
     fitted: CTRClassifier, log: pl.DataFrame, tmp_path: Path
 ) -> None:
     log.write_parquet(tmp_path / "train.parquet")
-    settings = {**fitted.get_params(), "set": SMALL, "out": tmp_path / "m"}
+    settings = {**fitted.get_params(deep=False), "set": SMALL, "out": tmp_path / "m"}
     del settings["model_settings"]
     train(RunConfig(**settings, data=tmp_path / "train.parquet", label="click"), LogProgress())
     loaded = load(tmp_path / "m")
@@ -359,10 +359,12 @@ def test_the_run_of_files_can_be_run_again(
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, "training needs y"),
+        (None, "training requires y"),
         ([0, 1], r"'label' has 2, the frame 2,500 rows"),
-        ([0] * ROWS, r"y holds 1 \(0\)"),
-        (list(range(ROWS)), r"y holds 2,500 \(0, 1, 2, \.\.\.\)"),
+        ([], "y holds 0"),
+        (np.linspace(0, 1, ROWS), r"y is continuous \(0\.0, "),
+        ([0] * ROWS, r"y holds 1 class \(0\)"),
+        (list(range(ROWS)), r"Only binary .* y holds 2,500 classes \(0, 1, 2, \.\.\.\)"),
         (["yes", None] * (ROWS // 2), "none is in row 2"),
         ([1.0, float("nan")] * (ROWS // 2), "none is in row 2"),
         (np.zeros((ROWS, 2)), "shape"),
@@ -396,5 +398,9 @@ def test_weights_that_are_none(log: pl.DataFrame, make: Callable[..., CTRClassif
         make(weight="price").fit(log, "click", sample_weight=np.ones(ROWS))
     with pytest.raises(DataError, match="'sample_weight' has 3"):
         make().fit(log, "click", sample_weight=[1, 1, 1])
+    with pytest.raises(DataError, match="all of them are zero"):
+        make().fit(log, "click", sample_weight=np.zeros(ROWS))
+    with pytest.raises(DataError, match="hold 1 class"):
+        make().fit(log.drop("click"), log["click"], sample_weight=log["click"])
     with pytest.raises(DataError, match="at least 0"):
         make().fit(log, "click", sample_weight=np.full(ROWS, -1.0))

@@ -140,9 +140,7 @@ def check(artifact: Artifact) -> CheckResult:
     return CheckResult(rows=len(golden), difference=float(np.abs(np.concatenate(found) - expected).max()))
 
 
-def load_artifact(
-    path: str | Path, *, device: str = "cpu", verify: bool = True, trust_code: bool = False
-) -> Artifact:
+def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True, trust_code: bool = False) -> Artifact:
     """Read what `save_artifact` wrote.
 
     Args:
@@ -181,8 +179,8 @@ def load_artifact(
 def _build(folder: Path, manifest: Manifest, encoder: Encoder, *, trust_code: bool) -> nn.Module:
     if is_code(manifest.model) and not trust_code:
         raise ArtifactError(
-            f"the network of '{folder}' is the class {manifest.model}, code that loading would import: if you trust it, "
-            f"pass --trust-code (in Python, trust_code=True)"
+            f"the network of '{folder}' is the class {manifest.model}, code that loading would import: if you trust "
+            f"it, pass --trust-code (in Python, trust_code=True)"
         )
     if not is_code(manifest.model) and manifest.model not in MODELS:
         raise ArtifactError(f"'{folder}' holds an {unknown('model', manifest.model, MODELS)}")

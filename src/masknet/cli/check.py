@@ -12,7 +12,7 @@ from masknet.cli.console import fail, import_from_here, print_json, screen, stat
 @states_errors
 def command(
     model: Annotated[str, typer.Argument(help="A trained model.")],
-    trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is none of masknet's.")] = False,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """See that a model is whole and still gives its golden probabilities."""

@@ -20,7 +20,7 @@ def command(
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads (default: all cores).", min=1)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
-    trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is none of masknet's.")] = False,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Measure a model on labelled rows."""

@@ -91,7 +91,8 @@ def command(data: str | None = None, *, config: str | None = None, **flags: Any)
         given["set"] = from_file["set"] | given["set"]
     run = RunConfig(**{**from_file, **given, **({} if data is None else {"data": data})})
 
-    import_from_here()  # where a network of the user's own may lie
+    if ":" in run.model:
+        import_from_here()
 
     from masknet.encode import Prepared
     from masknet.train import Interrupted, train

@@ -52,8 +52,7 @@ def network_class(model: str) -> type[nn.Module]:
     ('LogisticRegression', 'SerialMaskNet')
     >>> network_class("torch.nn:Linear")
     Traceback (most recent call last):
-    masknet.errors.ConfigError: a network's constructor takes the feature space first and keywords after; torch.nn:Linear
-    takes 'out_features' by position: write a * before it
+    masknet.errors.ConfigError: ... torch.nn:Linear takes 'out_features' by position: write a * before it
 
     Raises:
         ConfigError: there is no such model, module or class, or the class is no network built as ours are.
@@ -101,17 +100,17 @@ def model_name(network: type[nn.Module]) -> str:
         return name
     name = f"{network.__module__}:{network.__qualname__}"
     if "." in network.__qualname__ or network_class(name) is not network:
-        raise ConfigError(f"a network is found again by its name; {name} is not: define the class at the top of a module")
+        raise ConfigError(f"a network is found again by its name; {name} is not: define it at the top of a module")
     return name
 
 
 def _require_keywords(model: str, network: type[nn.Module]) -> None:
     """Refuse a constructor that is not the model's whole configuration, by keywords that JSON can hold."""
     rule = "a network's constructor takes the feature space first and keywords after"
-    space, *rest = inspect.signature(network).parameters.values() or [None]
-    if space is None or space.kind not in (space.POSITIONAL_ONLY, space.POSITIONAL_OR_KEYWORD):
+    parameters = list(inspect.signature(network).parameters.values())
+    if not parameters or parameters[0].kind not in (parameters[0].POSITIONAL_ONLY, parameters[0].POSITIONAL_OR_KEYWORD):
         raise ConfigError(f"{rule}; {model} takes nothing by position")
-    for parameter in rest:
+    for parameter in parameters[1:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise ConfigError(f"{rule}, each by its name; {model} takes '{parameter}': name what it may be")
         if parameter.kind != parameter.KEYWORD_ONLY:

@@ -1,4 +1,4 @@
-"""A network of the user's own is checked before it trains: what `masknet.testing` asks of every network, asked of it."""
+"""A network of the user's own is asked, before it trains, what `masknet.testing` asks of every network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def require_contract(model: str, settings: dict[str, Any]) -> None:
     Raises:
         ConfigError: with the check, and the sentence of the rule.
     """
-    _require(network_class(model), model, json.dumps(settings))
+    _require(network_class(model), model, json.dumps(settings))  # type: ignore[arg-type]  # classes do have a hash
 
 
 @functools.lru_cache(maxsize=256)
