@@ -15,6 +15,7 @@ import platform
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import sklearn
 from sklearn.utils.estimator_checks import check_estimator
@@ -44,6 +45,24 @@ EXPECTED_FAILURES = {
 }
 
 
+def markdown(result: dict[str, Any]) -> str:
+    """The table of the docs."""
+    lines = [
+        f"With scikit-learn {result['versions']['scikit-learn']}:",
+        "",
+        "| network | ran | passed | expected failures | failed | skipped |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, count in result["counts"].items():
+        numbers = [count.get(status, 0) for status in ("passed", "xfail", "failed", "skipped")]
+        lines.append(f"| {name} | {sum(numbers[:3])} | {' | '.join(map(str, numbers))} |")
+    lines += ["", "| check | outcome | why |", "|---|---|---|"]
+    words = {"xfail": "expected failure"}
+    for check, status, why in sorted({(o["check"], o["status"], o["why"]) for o in result["others"]}):
+        lines.append(f"| `{check}` | {words.get(status, status)} | {why} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     logging.getLogger("masknet").addHandler(logging.NullHandler())
     found = {}
@@ -65,13 +84,6 @@ def main() -> None:
         for result in results
         if result["status"] != "passed"
     ]
-    print(f"scikit-learn {sklearn.__version__}, masknet {masknet.__version__}")
-    print(f"{'network':<18}{'ran':>5}{'passed':>8}{'expected failures':>19}{'failed':>8}{'skipped':>9}")
-    for name, count in counts.items():
-        ran = count.total() - count["skipped"]
-        print(f"{name:<18}{ran:>5}{count['passed']:>8}{count['xfail']:>19}{count['failed']:>8}{count['skipped']:>9}")
-    for check, status, why in sorted({(other["check"], other["status"], other["why"]) for other in others}):
-        print(f"{status}: {check}: {why}")
     path = Path(__file__).parent / "results" / "sklearn_checks.json"
     path.parent.mkdir(exist_ok=True)
     versions = {
@@ -81,6 +93,7 @@ def main() -> None:
     }
     result = {"versions": versions, "counts": {name: dict(count) for name, count in counts.items()}, "others": others}
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(markdown(result), end="")
 
 
 if __name__ == "__main__":
