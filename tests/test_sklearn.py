@@ -105,6 +105,13 @@ def test_a_grid_search_over_the_network_in_two_processes(
     assert search.predict_proba(frame).shape == (ROWS, 2)
 
 
+def test_numbers_of_numpy_are_numbers(make: Make, frame: pd.DataFrame, labels: NDArray[np.int64]) -> None:
+    drawn = {"seed": np.int64(3), "learning_rate": np.float64(0.01), "model__embedding_dim": np.int64(3)}
+    fitted = make().set_params(**drawn).fit(frame, labels)
+    assert fitted.network_.embedding.table.weight.shape[1] == 3
+    assert fitted._run["seed"] == 3
+
+
 def test_a_calibrated_classifier(make: Make, frame: pd.DataFrame, labels: NDArray[np.int64]) -> None:
     weights = np.linspace(0.5, 2, ROWS)
     calibrated = CalibratedClassifierCV(make("lr", epochs=2), cv=2).fit(frame, labels, sample_weight=weights)

@@ -228,6 +228,9 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _config(self, paths: dict[str, str], *, label: str, weight: str | None) -> RunConfig:
         settings = self.get_params(deep=False)
         settings["set"] = settings.pop("model_settings") or {}
+        if isinstance(settings["set"], Mapping):
+            settings["set"] = {name: _plain(value) for name, value in settings["set"].items()}
+        settings = {name: _plain(value) for name, value in settings.items()}
         if inspect.isclass(self.model):
             settings["model"] = model_name(self.model)
         if self.cache_dir is not None:
@@ -410,6 +413,11 @@ def load(path: str | Path, *, trust_code: bool = False) -> CTRClassifier:
     classifier = CTRClassifier(**settings, model_settings=run["set"] or None)
     classifier._adopt(model, run=run, golden=golden, history=history)
     return classifier
+
+
+def _plain(value: Any) -> Any:
+    """Python's own number for NumPy's, which a random search draws."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _keywords(model: object) -> dict[str, inspect.Parameter] | None:
