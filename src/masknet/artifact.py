@@ -31,8 +31,8 @@ from masknet.errors import ArtifactError, unknown
 from masknet.manifest import MANIFEST_FILE, Manifest, damaged, read_manifest, write_checksums
 from masknet.manifest import verify as verify_files
 from masknet.models import MODELS
-from masknet.schema import Categorical
-from masknet.scoring import BATCH_ROWS, probabilities_of, resolve_device
+from masknet.schema import Bag, Categorical
+from masknet.scoring import resolve_device, score_encoded
 from masknet.table import Chunk, open_table
 
 __all__ = [
@@ -112,15 +112,7 @@ def probabilities(artifact: Artifact, chunk: Chunk) -> NDArray[np.float64]:
     Raises:
         DataError: a cell cannot be what its column means.
     """
-    ids, values = map(torch.from_numpy, artifact.encoder.encode(chunk))
-    device = next(artifact.network.parameters()).device
-    logits = np.empty(len(ids), dtype=np.float32)
-    with torch.inference_mode():
-        for start in range(0, len(ids), BATCH_ROWS):
-            rows = slice(start, start + BATCH_ROWS)
-            batch = artifact.network(ids[rows].to(device), values[rows].to(device), None)
-            logits[rows] = batch.float().cpu().numpy()
-    return probabilities_of(logits)
+    return score_encoded(artifact.network, artifact.encoder.encode(chunk))
 
 
 def check(artifact: Artifact) -> CheckResult:
@@ -369,11 +361,8 @@ def _bullets(facts: dict[str, Any]) -> str:
 def _field_rows(encoder: Encoder) -> str:
     rows = []
     for field, encoding in zip(encoder.schema.fields, encoder.encodings, strict=True):
-        saved = encoding.to_json()
-        if isinstance(field, Categorical):
-            kind, known = f"{field.kind} ({field.values})", f"{saved['vocabulary']:,} values"
-        else:
-            kind, known = field.kind, f"{saved['scale']['low']:.6g} to {saved['scale']['high']:.6g}"
+        kind = f"{field.kind} ({field.values})" if isinstance(field, Categorical | Bag) else field.kind
+        known = encoding.known
         name = field.name.replace("|", "\\|").replace("\n", " ")
         rows.append(f"| {name} | {kind} | {known} |")
     return "\n".join(rows)

@@ -203,7 +203,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoder, manifest = fitted.encoder, fitted.manifest
         if sample_weight is not None:  # no table has the column, so no evaluation may ask for it
             schema = encoder.schema.model_copy(update={"weight": None})
-            encoder = Encoder(schema, encoder.encodings, encoder.space)
+            encoder = Encoder(schema, encoder.encodings, encoder.space.num_ids)
         if not isinstance(y, str):
             manifest = manifest.model_copy(update={"data": {**manifest.data, "classes": classes.tolist()}})
         model = Artifact(path=Path(), manifest=manifest, encoder=encoder, network=fitted.network.eval())

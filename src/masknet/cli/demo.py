@@ -177,11 +177,12 @@ def _tree_rows(
     fields = fitted.encoder.schema.fields
     parts, labels = [], []
     for chunk in open_table(path).chunks([*(f.name for f in fields), label], limit=limit):
-        ids, _ = fitted.encoder.encode(chunk)
-        matrix = ids.astype(np.float64)
-        for slot, field in enumerate(fields):
+        matrix = np.empty((len(chunk.frame), len(fields)))
+        for column, (field, encoding) in enumerate(zip(fields, fitted.encoder.encodings, strict=True)):
             if field.kind == "numeric":
-                matrix[:, slot] = values.numbers(chunk.frame[field.name], chunk.place)
+                matrix[:, column] = values.numbers(chunk.frame[field.name], chunk.place)
+            else:
+                matrix[:, column] = encoding.encode(chunk)[0][:, 0]
         parts.append(matrix)
         labels.append(values.labels(chunk.frame[label], chunk.place))
     return np.concatenate(parts), np.concatenate(labels)

@@ -29,8 +29,9 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
     kinds = [kind for kind in typing.get_args(annotation) if kind is not types.NoneType] or [annotation]
     kind: Any = next((k for k in (bool, int, float) if k in kinds), str)
     metavar = None
-    if name in ("label", "categorical", "numeric", "ignore", "set"):
-        kind, metavar = list[str], "KEY=VALUE" if name == "set" else "COLUMN"
+    origin = typing.get_origin(annotation) or annotation
+    if name == "label" or origin in (tuple, dict):
+        kind, metavar = list[str], "COLUMN" if origin is not dict else "KEY=VALUE" if name == "set" else "FIELD=VALUE"
     if kind is bool and name != "json":
         option = f"{option}/--no-{option[2:]}"
     return kind | None, typer.Option(option, help=help_text, metavar=metavar, rich_help_panel=panel)

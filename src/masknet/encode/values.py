@@ -25,6 +25,31 @@ MISSING_NUMBERS = ("nan", "none")
 """Texts, in any case, that are a missing number; in a categorical field they are texts."""
 
 
+def refuse(
+    wrong: NDArray[np.bool_],
+    column: str,
+    place: Place,
+    sentence: Callable[[int, str], str],
+    *,
+    rows: NDArray[np.int64] | None = None,
+) -> None:
+    """Raise where a cell is wrong.
+
+    Args:
+        wrong: marks the cells that break a rule.
+        column: whose cells they are.
+        place: where cell `i` stands.
+        sentence: what to say of cell `i`, which stands at that place.
+        rows: the row of each cell, where cells are not rows.
+
+    Raises:
+        DataError: with the sentence of the first wrong cell.
+    """
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise DataError(sentence(first, place(first)))
+
+
 def is_nested(dtype: pl.DataType) -> bool:
     """Whether a column of this type holds no plain value (a list, a struct, raw bytes, a duration, ...)."""
     return dtype.is_nested() or dtype in (pl.Binary, pl.Object, pl.Duration)
@@ -103,7 +128,7 @@ def numbers(column: pl.Series, place: Place) -> NDArray[np.float64]:
         if wrong.any():
             row = int(wrong.arg_max() or 0)
             raise DataError(
-                f"a numeric column holds numbers; column '{column.name}' holds '{_short(column[row])}' in "
+                f"a numeric column holds numbers; column '{column.name}' holds '{short(column[row])}' in "
                 f"{place(row)}: mend the value, or name the column in --categorical or --ignore"
             )
         column = parsed
@@ -138,7 +163,7 @@ def labels(column: pl.Series, place: Place) -> NDArray[np.uint8]:
         if cell is None or cell == "" or cell != cell:
             raise DataError(f"a label is 0 or 1; column '{column.name}' is missing in {place(row)}: drop such rows")
         raise DataError(
-            f"a label is 0 or 1; column '{column.name}' holds '{_short(cell)}' in {place(row)}: "
+            f"a label is 0 or 1; column '{column.name}' holds '{short(cell)}' in {place(row)}: "
             f"name another label, or map its values first"
         )
     return known.to_numpy()
@@ -191,7 +216,7 @@ def times(column: pl.Series, place: Place) -> NDArray[np.float64]:
         row = int(wrong.argmax())
         raise DataError(
             f"a time is a number or an ISO date (2026-01-31, 2026-01-31 12:00:00); column '{column.name}' holds "
-            f"'{_short(column[row])}' in {place(row)}"
+            f"'{short(column[row])}' in {place(row)}"
         )
     return seconds
 
@@ -201,6 +226,7 @@ def groups(column: pl.Series) -> NDArray[np.uint64]:
     return categorical_text(column, "text", lambda row: "").hash(seed=0).to_numpy()
 
 
-def _short(cell: object, most: int = 40) -> str:
+def short(cell: object, most: int = 40) -> str:
+    """A cell as a message shows it."""
     text = str(cell)
     return text if len(text) <= most else text[: most - 3] + "..."

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,13 @@ import masknet
 from masknet import metrics
 from masknet.artifact import PROBABILITY, check_free, save_artifact
 from masknet.config import RunConfig
-from masknet.encode import Declared, EncodedSet, Encoder, EncodingPlan, Inspection, Prepared, prepare
+from masknet.encode import Declared, EncodedSet, Encoder, EncodingPlan, Inspection, NumericEncoding, Prepared, prepare
 from masknet.encode.draws import keyed_uniform
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
 from masknet.manifest import Manifest, installed_versions
 from masknet.models import build_network, resolve_settings
 from masknet.progress import Progress
-from masknet.scoring import probabilities_of, resolve_device, score
+from masknet.scoring import probabilities_of, resolve_device, score, score_encoded
 from masknet.table import Table, open_table
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.optim import embedding_parameters
@@ -308,19 +308,13 @@ def _threads(count: int) -> Iterator[None]:
 def encoding_plan(config: RunConfig) -> EncodingPlan:
     """Those of a run's settings that decide how its tables are encoded and split."""
     return EncodingPlan(
-        declared=Declared(
-            label=config.label,
-            weight=config.weight,
-            group=config.group,
-            time=config.time,
-            categorical=config.categorical,
-            numeric=config.numeric,
-            ignore=config.ignore,
-        ),
+        declared=Declared(**{part.name: getattr(config, part.name) for part in fields(Declared)}),
         valid_fraction=config.valid_fraction,
         valid_after=config.valid_after,
         min_count=config.min_count,
         max_vocabulary=config.max_vocabulary,
+        numeric_encoding=config.numeric_encoding,
+        negative_rate=config.negative_rate,
         limit_rows=config.limit_rows,
     )
 
@@ -407,12 +401,18 @@ def _leaks(prepared: Prepared) -> Iterable[str]:
     rows = prepared.train
     some = np.unique(np.linspace(0, len(rows) - 1, _LEAK_ROWS).astype(np.int64))
     labels = rows.labels[some]
-    ids, values = rows.expand(rows.ids[some], rows.values[some])
-    for slot, field in enumerate(prepared.encoder.schema.fields):
-        found = _ranking(*_held_out_rates(ids[:, slot], labels))  # of a numeric field: of its being missing
-        if field.kind == "numeric":
-            known = ids[:, slot] == prepared.encoder.value_ids[slot]
-            found = max(found, _ranking(values[known, slot].astype(np.float64), labels[known]))
+    ids, values, _ = rows.take(some)
+    slot = 0
+    for field, encoding in zip(prepared.encoder.schema.fields, prepared.encoder.encodings, strict=True):
+        own = range(slot, slot + len(encoding.fixed_ids))
+        slot += len(own)
+        if not own:
+            continue
+        # Of a scaled number this is its being missing; of a bag, its first value.
+        found = max(_ranking(*_held_out_rates(ids[:, s], labels)) for s in own[: 1 if field.kind == "bag" else None])
+        if isinstance(encoding, NumericEncoding):
+            known = ids[:, own[0]] == encoding.value
+            found = max(found, _ranking(values[known, own[0]].astype(np.float64), labels[known]))
         if found > _LEAK_AUC:
             yield (
                 f"column '{field.name}' alone tells the label (AUC {found:.4f}): if it is the label under another "
@@ -442,11 +442,8 @@ def _golden(table: Table, encoder: Encoder, network: nn.Module, rows: int) -> pl
     if rows == 0:
         return None
     chunk = next(table.chunks(encoder.schema.field_names, limit=rows))
-    ids, values = encoder.encode(chunk)
-    network.eval()
-    with torch.inference_mode():
-        logits = network(torch.from_numpy(ids), torch.from_numpy(values), None)
-    return chunk.frame.with_columns(pl.Series(PROBABILITY, probabilities_of(logits.numpy())))
+    probabilities = score_encoded(network.eval(), encoder.encode(chunk))
+    return chunk.frame.with_columns(pl.Series(PROBABILITY, probabilities))
 
 
 def _manifest(
