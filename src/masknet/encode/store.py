@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import platformdirs
@@ -27,6 +27,7 @@ from masknet import __version__
 from masknet.encode import values
 from masknet.encode.encoder import Encoder, EncoderFit
 from masknet.encode.inspection import Declared, Inspection, inspect_table
+from masknet.encode.sift import BadRows, Quarantine, declared_checks, schema_checks
 from masknet.encode.split import latest_rows, random_rows
 from masknet.errors import DataError
 from masknet.progress import Progress
@@ -161,6 +162,7 @@ class EncodingPlan:
     min_count: int = 1
     max_vocabulary: int | None = None
     limit_rows: int | None = None
+    bad_rows: Literal["refuse", "quarantine"] = "refuse"
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,7 @@ class Prepared:
     train: EncodedSet
     valid: EncodedSet | None
     fingerprint: str
+    bad_rows: BadRows | None = None
 
 
 @dataclass(frozen=True)
@@ -245,6 +248,7 @@ def _open(folder: Path, fingerprint: str, join: bool) -> Prepared:
         train=EncodedSet.open(folder / "train", encoder),
         valid=None if join else EncodedSet.open(folder / "valid", encoder),
         fingerprint=fingerprint,
+        bad_rows=BadRows.open(folder),
     )
 
 
@@ -259,7 +263,15 @@ def _make_room(cache: Path) -> None:
 def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, progress: Progress, join: bool) -> None:
     started = time.perf_counter()
     progress.note(f"reading {table.name}: about {table.estimated_rows():,} rows, {table.num_bytes / 1e6:,.1f} MB")
+    quarantine = None
+    if plan.bad_rows == "quarantine":
+        plan.declared.check(table)
+        quarantine = Quarantine(folder, progress)
+        table = quarantine.sift("train", table, declared_checks(plan.declared), limit=plan.limit_rows)
     inspection = inspect_table(table, plan.declared, progress, limit=plan.limit_rows)
+    if quarantine is not None and valid is not None:
+        _check_columns(table, valid, inspection.schema)
+        valid = quarantine.sift("valid", valid, schema_checks(inspection.schema), limit=plan.limit_rows)
     assert inspection.labels is not None
     _check_classes(inspection.labels, f"rows of {table.name}", plan)
     sources = _sources(table, valid, plan, inspection, join)
@@ -277,7 +289,7 @@ def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, 
         )
     seconds = 3 * (time.perf_counter() - started) * rows / inspection.rows
     progress.note(f"encoding {rows:,} rows: {num_bytes / 1e6:,.1f} MB in the cache, about {max(1, round(seconds))} s")
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     encoder = _fit(sources, schema, plan, rows, progress)
     encoder.save(folder)
     (folder / "inspection.json").write_text(json.dumps(inspection.to_json()), encoding="utf-8")
