@@ -50,6 +50,8 @@ ROWS = 65_536  # of a chunk, at most
 # that does not fit in the first.
 BLOCKS = (1 << 22, 1 << 28)
 NOT_UTF8 = "\0not UTF-8\0"
+# Bytes of bad rows that follow each other, kept until pyarrow comes to an end of a block with a good one.
+HELD = 1 << 27
 _SAMPLE = 1 << 20
 _FINGERPRINT_BLOCK, _FINGERPRINT_BLOCKS = 1 << 16, 16
 _TEXT_SUFFIXES = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
@@ -541,14 +543,16 @@ class _TextFile:
         end = "\0end of rows\0" + (self.delimiter if len(self.columns) == 1 else "")
         ended, ragged = False, None
         left_out: deque[Any] = deque()
+        held = 0
 
         def invalid(row: Any) -> str:
-            nonlocal ended, ragged
+            nonlocal ended, ragged, held
             if row.text == end:
                 ended = True
                 return "skip"
-            if bad is not None:
+            if bad is not None and held < HELD:
                 left_out.append(row)
+                held += _size(row)
                 return "skip"
             ragged = row
             return "error"
@@ -569,12 +573,19 @@ class _TextFile:
                         done += 1
                     numbers = _between(done, len(frame), left_out)
                     done = int(numbers[-1]) if len(numbers) else done
-                    yield self._without(frame, numbers, left_out, bad, marked=marked.found)
+                    good = self._without(frame, numbers, left_out, bad, marked=marked.found)
+                    held = sum(map(_size, left_out))
+                    yield good
             except pa.ArrowInvalid as error:
                 if ragged is None and "straddl" in str(error):
                     raise _TooLongError from error
                 if ragged is None:
                     raise DataError(f"{self.name} cannot be read after row {done} ({error}); write it again") from error
+        if ragged is not None and bad is not None:
+            raise DataError(
+                f"bad rows are set aside where they are few; from row {done + 1} of {self.name} on, {len(left_out):,} "
+                f"and more have other than the header's {len(self.columns)} values: does the header belong to them?"
+            )
         if ragged is not None:
             # pyarrow counts the header as a row, and neither blank lines nor quoted line breaks.
             raise DataError(self._mend(ragged.number - 1, ragged.actual_columns, not_utf8=NOT_UTF8 in ragged.text))
@@ -651,6 +662,10 @@ class _TextFile:
 
 class _TooLongError(Exception):
     """A row does not fit in a block."""
+
+
+def _size(row: Any) -> int:
+    return len(row.text) + 200
 
 
 def _between(done: int, rows: int, left_out: Iterable[Any]) -> NDArray[np.int64]:
