@@ -138,6 +138,9 @@ class RunConfig(BaseModel):
     unseen_rate: float = _setting(
         DATA, "The share of values shown as unseen in training, in fields where nothing is rare.", 0.001, ge=0, lt=1
     )
+    bad_rows: Literal["refuse", "quarantine"] = _setting(
+        DATA, "quarantine: set bad rows aside in a file, with place and reason, and train on the others.", "refuse"
+    )
     limit_rows: int | None = _setting(DATA, "Read only the first so many rows of a table.", ge=1)
     cache_dir: PathText | None = _setting(DATA, "Where encoded sets are kept (default: the user's cache).")
     verify: bool = _setting(DATA, "Read data files whole to see whether they changed.", False)

@@ -55,6 +55,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         min_count: values seen in fewer training rows than this share the unseen row.
         max_vocabulary: keep at most this many values of a field, the commonest.
         unseen_rate: the share of values shown as unseen in training, in fields where nothing is rare; in [0, 1).
+        bad_rows: "refuse" them, or "quarantine": set them aside in a file in the cache, and train on the others.
         limit_rows: read only the first so many rows of a table.
         cache_dir: where encoded sets are kept; None for the user's cache.
         verify: read data files whole to see whether they changed.
@@ -104,6 +105,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         min_count: int = 2,
         max_vocabulary: int | None = None,
         unseen_rate: float = 0.001,
+        bad_rows: Literal["refuse", "quarantine"] = "refuse",
         limit_rows: int | None = None,
         cache_dir: str | Path | None = None,
         verify: bool = False,
@@ -136,6 +138,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.min_count = min_count
         self.max_vocabulary = max_vocabulary
         self.unseen_rate = unseen_rate
+        self.bad_rows = bad_rows
         self.limit_rows = limit_rows
         self.cache_dir = cache_dir
         self.verify = verify

@@ -3,9 +3,11 @@
 from masknet.encode.encoder import Encoder, EncoderFit
 from masknet.encode.fields import EncodedRows, NumericEncoding
 from masknet.encode.inspection import ColumnReport, Declared, Inspection, inspect_table
+from masknet.encode.sift import BadRows
 from masknet.encode.store import EncodedSet, EncodingPlan, Prepared, default_cache, prepare, read_roles
 
 __all__ = [
+    "BadRows",
     "ColumnReport",
     "Declared",
     "EncodedRows",

@@ -89,13 +89,11 @@ def bag_cells(column: pl.Series, field: Bag, place: Place) -> BagCells:
         wrong = known.to_numpy() & ~np.isfinite(weights)
         refuse(
             wrong,
-            column.name,
             where,
             lambda i, at: (
                 f"a weighted bag gives each value a finite weight; column '{column.name}' gives '{text[i]}' none in "
                 f"{at}: mend the cell, or declare the bag without weights"
             ),
-            rows=row,
         )
         weights = weights[known.to_numpy()]
     return BagCells(text.filter(known), weights, row[known.to_numpy()])
@@ -146,7 +144,6 @@ def vectors(column: pl.Series, width: int, place: Place) -> NDArray[np.float32]:
     lengths = lists.list.len().fill_null(0).to_numpy()
     refuse(
         known & (lengths != width),
-        column.name,
         place,
         lambda i, at: (
             f"the vectors of a dense column have one width; those of column '{column.name}' have {width} numbers, that "
@@ -162,7 +159,6 @@ def vectors(column: pl.Series, width: int, place: Place) -> NDArray[np.float32]:
     infinite: NDArray[np.bool_] = np.logical_not(np.isfinite(narrow).all(axis=1))
     refuse(
         infinite,
-        column.name,
         place,
         lambda i, at: (
             f"the vectors of a dense column are made of finite numbers; column '{column.name}' holds "
@@ -257,7 +253,6 @@ def _iso(column: pl.Series, place: Place) -> Moments:
         rare: NDArray[np.bool_] = with_zone if with_zone[known].mean() < 0.5 else ~with_zone
         refuse(
             known & rare,
-            column.name,
             place,
             lambda i, at: (
                 f"the moments of a column all name their zone, or none does; column '{column.name}' holds "
@@ -290,7 +285,6 @@ def _refuse_moments(wrong: NDArray[np.bool_], column: pl.Series, form: TimeForm,
     }
     refuse(
         wrong,
-        column.name,
         place,
         lambda i, at: (
             f"a datetime column holds moments, here {form_words.get(form, f'{form} since 1970')}; column "

@@ -37,7 +37,9 @@ FEW_DISTINCT = 50
 """Integers with fewer distinct values than this are categorical."""
 
 _COUNT_UP_TO = 10_000
-_SEPARATORS = ("|", ";", ",", " ")  # a blank only where none of the others stands in any cell
+SEPARATORS = ("|", ";", ",", " ")
+"""What may separate the values of a bag of texts, where nothing is declared."""
+
 _DATE = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _OPTIONS_OF = {
     "hash": ("categorical", "bag"),
@@ -221,7 +223,7 @@ class _Distinct:
         return 0 if self._known is None else values.canonical(self._known, value_type).n_unique()
 
 
-class _Epoch:
+class Epoch:
     """Which numbers a column of moments holds: dates, dates with hours, or a count since 1970."""
 
     def __init__(self) -> None:
@@ -257,7 +259,7 @@ class _ColumnFacts:
         """How to part the cells of a declared bag."""
         self.vector = False
         """Whether texts are to be read as vectors: the column is declared so."""
-        self.epoch: _Epoch | None = None
+        self.epoch: Epoch | None = None
         """The forms that the numbers of a declared moment may have."""
         self.entries = 0
         self.lengths: Counter[int] = Counter()
@@ -449,7 +451,7 @@ def inspect_table(
     for name in declared.dense:
         facts[name].vector = True
     for name in declared.datetime:
-        facts[name].epoch = _Epoch()
+        facts[name].epoch = Epoch()
     label_parts: list[NDArray[np.uint8]] = []
     time_parts: list[NDArray[np.float64]] = []
     total = table.estimated_rows() if limit is None else min(limit, table.estimated_rows())
@@ -489,13 +491,19 @@ def inspect_table(
     )
 
 
+def likely_separator(found: Mapping[str, int]) -> str:
+    """The separator that stands in most cells, given how many each stands in; a blank only where no other does."""
+    best = max(SEPARATORS[:-1], key=lambda separator: found[separator])
+    return best if found[best] else " " if found[" "] else SEPARATORS[0]
+
+
 def _separators(table: Table, declared: Declared, limit: int | None) -> dict[str, str]:
     """What separates the values of each declared bag of texts: what is declared, or else what stands there.
 
     Raises:
         DataError: a declared separator stands in no cell.
     """
-    counts = {name: dict.fromkeys((*_SEPARATORS, declared.separator.get(name, "|")), 0) for name in declared.bag}
+    counts = {name: dict.fromkeys((*SEPARATORS, declared.separator.get(name, "|")), 0) for name in declared.bag}
     texts = dict.fromkeys(counts, 0)
     for chunk in table.chunks(list(counts), limit=limit) if counts else ():
         for name, found in counts.items():
@@ -506,8 +514,7 @@ def _separators(table: Table, declared: Declared, limit: int | None) -> dict[str
                     found[separator] += int(column.str.contains(separator, literal=True).sum() or 0)
     chosen = {}
     for name, found in counts.items():
-        best = max(_SEPARATORS[:3], key=lambda separator: found[separator])
-        best = best if found[best] else " " if found[" "] else "|"
+        best = likely_separator(found)
         chosen[name] = declared.separator.get(name, best)
         if name in declared.separator and texts[name] and not found[chosen[name]]:
             also = f" ('{best}' stands in {found[best] / texts[name]:.0%} of them)" if found[best] else ""

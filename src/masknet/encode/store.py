@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import platformdirs
@@ -29,6 +29,7 @@ from masknet.encode import values
 from masknet.encode.draws import keyed_uniform
 from masknet.encode.encoder import EncodedRows, Encoder, EncoderFit
 from masknet.encode.inspection import Declared, Inspection, inspect_table
+from masknet.encode.sift import BadRows, Quarantine, declared_checks, schema_checks
 from masknet.encode.split import latest_rows, random_rows
 from masknet.errors import DataError
 from masknet.progress import Progress
@@ -270,6 +271,7 @@ class EncodingPlan:
     numeric_encoding: NumericEncodingName = "linear"
     negative_rate: float = 1.0
     limit_rows: int | None = None
+    bad_rows: Literal["refuse", "quarantine"] = "refuse"
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,7 @@ class Prepared:
     train: EncodedSet
     valid: EncodedSet | None
     fingerprint: str
+    bad_rows: BadRows | None = None
 
 
 @dataclass(frozen=True)
@@ -381,6 +384,7 @@ def _open(folder: Path, fingerprint: str, join: bool) -> Prepared:
         train=EncodedSet.open(folder / "train", encoder),
         valid=None if join else EncodedSet.open(folder / "valid", encoder),
         fingerprint=fingerprint,
+        bad_rows=BadRows.open(folder),
     )
 
 
@@ -398,9 +402,17 @@ def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, 
     cache = folder.parent.parent
     least = table.estimated_rows() if plan.limit_rows is None else min(table.estimated_rows(), plan.limit_rows)
     _require_room(4 * least * max(1, len(table.columns) - len(plan.declared.ignore) - 1), cache)
+    quarantine = None
+    if plan.bad_rows == "quarantine":
+        plan.declared.check(table)
+        quarantine = Quarantine(folder, progress)
+        table = quarantine.sift("train", table, declared_checks(plan.declared), limit=plan.limit_rows)
     inspection = inspect_table(
         table, plan.declared, progress, limit=plan.limit_rows, numeric_encoding=plan.numeric_encoding
     )
+    if quarantine is not None and valid is not None:
+        _check_columns(table, valid, inspection.schema)
+        valid = quarantine.sift("valid", valid, schema_checks(inspection.schema), limit=plan.limit_rows)
     assert inspection.labels is not None
     _check_classes(inspection.labels, f"rows of {table.name}", plan)
     sources = _sources(table, valid, plan, inspection, join)
@@ -411,7 +423,7 @@ def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, 
     _require_room(num_bytes, cache)
     seconds = 3 * (time.perf_counter() - started) * rows / inspection.rows
     progress.note(f"encoding {rows:,} rows: {num_bytes / 1e6:,.1f} MB in the cache, about {max(1, round(seconds))} s")
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     encoder = _fit(sources, schema, plan, rows, progress)
     encoder.save(folder)
     (folder / "inspection.json").write_text(json.dumps(inspection.to_json()), encoding="utf-8")

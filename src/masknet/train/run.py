@@ -25,6 +25,7 @@ from masknet.artifact import PROBABILITY, check_free, save_artifact
 from masknet.config import RunConfig
 from masknet.encode import Declared, EncodedSet, Encoder, EncodingPlan, Inspection, NumericEncoding, Prepared, prepare
 from masknet.encode.draws import keyed_uniform
+from masknet.encode.sift import declared_checks, sift
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
 from masknet.manifest import Manifest, installed_versions
 from masknet.models import build_network, resolve_settings
@@ -183,6 +184,7 @@ def fit(
         encode = partial(prepare, table, valid, encoding_plan(config), progress, cache=cache, verify=config.verify)
         prepared = encode()
         on_prepared(prepared)
+        _tell_bad_rows(prepared, folder, progress)
         for warning in (*prepared.inspection.warnings, *_leaks(prepared)):
             progress.warn(warning)
         if checkpoint is not None:
@@ -219,7 +221,7 @@ def fit(
             encoder=encoder,
             manifest=_manifest(job, network, prepared, found, machine, data_name=table.name, seconds=seconds),
             inspection=prepared.inspection,
-            golden=_golden(table, encoder, network, config.golden_rows),
+            golden=_golden(table, encoder, network, config),
             history=found.history,
             run={**config.settings(), "resume": False, "overwrite": False},
         )
@@ -316,6 +318,7 @@ def encoding_plan(config: RunConfig) -> EncodingPlan:
         numeric_encoding=config.numeric_encoding,
         negative_rate=config.negative_rate,
         limit_rows=config.limit_rows,
+        bad_rows=config.bad_rows,
     )
 
 
@@ -438,9 +441,24 @@ def _held_out_rates(ids: NDArray[np.int32], labels: NDArray[np.uint8]) -> tuple[
     return rates[ids[held]], labels[held]
 
 
-def _golden(table: Table, encoder: Encoder, network: nn.Module, rows: int) -> pl.DataFrame | None:
+def _tell_bad_rows(prepared: Prepared, folder: RunFolder | None, progress: Progress) -> None:
+    """Say what was set aside, and keep it beside the log where there is one."""
+    bad = prepared.bad_rows
+    file = None if bad is None or not len(bad) else bad.file
+    if folder is not None:
+        kept = folder.keep_bad_rows(file)
+        file = None if file is None else kept
+    if bad is not None and file is not None:
+        for sentence in bad.sentences(file):
+            progress.note(sentence)
+
+
+def _golden(table: Table, encoder: Encoder, network: nn.Module, config: RunConfig) -> pl.DataFrame | None:
+    rows = config.golden_rows
     if rows == 0:
         return None
+    if config.bad_rows == "quarantine":
+        table = sift(table, declared_checks(encoding_plan(config).declared), limit=rows)
     chunk = next(table.chunks(encoder.schema.field_names, limit=rows))
     probabilities = score_encoded(network.eval(), encoder.encode(chunk))
     return chunk.frame.with_columns(pl.Series(PROBABILITY, probabilities))
@@ -477,6 +495,7 @@ def _manifest(
             "name": data_name,
             "rows": len(prepared.train),
             "valid_rows": valid_rows,
+            "bad_rows": len(prepared.bad_rows or ()),
             "fingerprint": prepared.fingerprint,
         },
         training={
