@@ -31,6 +31,7 @@ from masknet.errors import ArtifactError, unknown
 from masknet.manifest import MANIFEST_FILE, Manifest, damaged, read_manifest, write_checksums
 from masknet.manifest import verify as verify_files
 from masknet.models import MODELS
+from masknet.nn.ensemble import as_one
 from masknet.schema import Bag, Categorical
 from masknet.scoring import resolve_device, score_encoded
 from masknet.table import Chunk, open_table
@@ -172,7 +173,7 @@ def _build(folder: Path, manifest: Manifest, encoder: Encoder) -> nn.Module:
     settings = {key: tuple(v) if isinstance(v, list) else v for key, v in manifest.settings.items()}
     try:
         with torch.random.fork_rng(devices=[]):  # initial weights are drawn and overwritten; the caller's draws stay
-            return MODELS[manifest.model](encoder.space, **settings)
+            return as_one([MODELS[manifest.model](encoder.space, **settings) for _ in range(manifest.members)])
     except (TypeError, ValueError) as error:
         raise ArtifactError(f"the settings of '{folder}' do not fit its network {manifest.model}: {error}") from None
 
@@ -299,6 +300,7 @@ def _model_card(name: str, manifest: Manifest, encoder: Encoder, golden_rows: in
     count = manifest.num_parameters
     parameters = ", ".join(f"{number:,} in the {part}" for part, number in count.items())
     kept = f"- `{GOLDEN_FILE}` holds {golden_rows} rows of the data.\n" if golden_rows else ""
+    networks = "the network" if manifest.members == 1 else f"the mean of {manifest.members} networks"
     again = ""
     if run.get("data") is not None:  # not of frames, which no command can name
         again = f"; `masknet train --config {name}/run.json --out again.masknet` trains it again"
@@ -309,8 +311,8 @@ def _model_card(name: str, manifest: Manifest, encoder: Encoder, golden_rows: in
     )
     return f"""# {name}
 
-The probability of `{label}` = 1 for a row of raw columns, by the network `{manifest.model}`.
-{sum(count.values()):,} parameters ({parameters}). Written by masknet {manifest.masknet} on {manifest.created}.
+The probability of `{label}` = 1 for a row of raw columns, by {networks} `{manifest.model}`.
+{manifest.headline} ({parameters}). Written by masknet {manifest.masknet} on {manifest.created}.
 
 ## Trained on
 

@@ -161,6 +161,9 @@ class RunConfig(BaseModel):
     average_weights: float | None = _setting(
         MODEL, "Evaluate and save an exponential moving average of the weights, with this decay.", gt=0, lt=1
     )
+    members: int = _setting(
+        MODEL, "Train so many networks, each from other draws, and average their probabilities.", 1, ge=1
+    )
     embedding_updates: Literal["dense"] = _setting(MODEL, "dense: Adam moves every row at every step.", "dense")
     refit: bool = _setting(MODEL, "Train once more on training and validation rows for the epochs found.", False)
     seed: int = _setting(MODEL, "Fixes the initial weights, the order of rows and dropout.", 0, ge=0, lt=2**63)

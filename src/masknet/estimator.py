@@ -68,6 +68,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patience: stop after this many evaluations in a row without a better one.
         schedule: "plateau" divides the learning rate by ten after each of those, "constant" does not.
         average_weights: the decay of the moving average of the weights that is evaluated and kept; in (0, 1).
+        members: train so many networks, each from other draws, and average their probabilities.
         refit: train once more on training and validation rows for the epochs found.
         seed: fixes the initial weights, the order of rows and dropout.
         device: "auto", "cpu", "cuda", "cuda:1", ...; scoring is on the processor.
@@ -119,6 +120,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patience: int = 2,
         schedule: Literal["plateau", "constant"] = "plateau",
         average_weights: float | None = None,
+        members: int = 1,
         refit: bool = False,
         seed: int = 0,
         device: str = "auto",
@@ -152,6 +154,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.schedule = schedule
         self.average_weights = average_weights
+        self.members = members
         self.refit = refit
         self.seed = seed
         self.device = device

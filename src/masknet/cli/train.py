@@ -112,11 +112,13 @@ def command(data: str | None = None, *, config: str | None = None, **flags: Any)
         result: dict[str, Any] = {"out": str(path)}
         if fitted is not None:
             manifest = fitted.manifest
-            result |= {"metrics": manifest.metrics, "rows": manifest.rows, "training": manifest.training}
+            result |= {"model": manifest.subject, "metrics": manifest.metrics}
+            result |= {"rows": manifest.rows, "training": manifest.training}
         print_json(result)
     elif fitted is not None:
         out = screen()
         out.print(metrics_table(fitted.manifest.metrics))
+        out.print(fitted.manifest.headline)
         out.print(f"the model, measured on {fitted.manifest.rows:,} validation rows, lies in {path}")
 
 

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,13 +28,14 @@ from masknet.encode.draws import keyed_uniform
 from masknet.encode.sift import declared_checks, sift
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
 from masknet.manifest import Manifest, installed_versions
-from masknet.models import build_network, resolve_settings
+from masknet.models import resolve_settings
 from masknet.progress import Progress
 from masknet.scoring import probabilities_of, resolve_device, score, score_encoded
 from masknet.table import Table, open_table
 from masknet.train.checkpoint import Checkpoint, RunFolder
+from masknet.train.members import Found, Job, whereabouts
 from masknet.train.optim import embedding_parameters
-from masknet.train.trainer import Interrupted, State, Trainer
+from masknet.train.trainer import Interrupted
 
 __all__ = ["Fitted", "encoding_plan", "fit", "train"]
 
@@ -189,9 +190,9 @@ def fit(
             progress.warn(warning)
         if checkpoint is not None:
             _check_same_data(prepared, checkpoint)
-            progress.note(f"resumed after {checkpoint.state['trainer']['step']:,} steps")
+            progress.note(f"resumed {whereabouts(checkpoint, config.members)}")
         assert prepared.valid is not None
-        job = _Job(
+        job = Job(
             config=config,
             settings=settings,
             monitor=_monitor(config, prepared.valid, progress),
@@ -203,18 +204,18 @@ def fit(
         )
         encoder = prepared.encoder
         if checkpoint is None or checkpoint.state["found"] is None:
-            network, state = job.fit(prepared)
-            found = _Found.of(state, _final_metrics(network, prepared.valid, job.device))
+            network, fits = job.fit(prepared)
+            found = Found(fits, _final_metrics(network, prepared.valid, job.device))
         else:
-            found = _Found(**checkpoint.state["found"])
-        seconds = found.seconds
+            found = Found.from_json(checkpoint.state["found"])
+        seconds = sum(fit.seconds for fit in found.fits)
         if config.refit:
-            progress.note(f"refit on training and validation rows; epochs: {found.best_epoch}")
+            epochs = ", ".join(str(fit.best_epoch) for fit in found.fits)
+            progress.note(f"refit on training and validation rows; epochs: {epochs}")
             everything = encode(join=True)
-            network, state = job.fit(everything, found)
+            network, fits = job.fit(everything, found)
             encoder = everything.encoder
-            seconds += state.seconds
-        network = network.cpu()
+            seconds += sum(fit.seconds for fit in fits)
         progress.note(f"trained in {time.monotonic() - started:.0f} s")
         return Fitted(
             network=network,
@@ -225,60 +226,6 @@ def fit(
             history=found.history,
             run={**config.settings(), "resume": False, "overwrite": False},
         )
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What the fit on the training rows found: all that a refit needs, and that is told of it."""
-
-    history: list[dict[str, Any]]
-    best_epoch: int
-    seconds: float
-    metrics: dict[str, dict[str, Any]]
-
-    @classmethod
-    def of(cls, state: State, metrics: dict[str, dict[str, Any]]) -> _Found:
-        assert state.best_epoch is not None  # the first evaluation is the best so far
-        return cls(state.history, state.best_epoch, state.seconds, metrics)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What the fits of a run share, and the checkpoint that belongs to one of them."""
-
-    config: RunConfig
-    settings: dict[str, Any]
-    monitor: str
-    device: torch.device
-    identity: dict[str, Any]
-    progress: Progress
-    folder: RunFolder | None
-    checkpoint: Checkpoint | None
-
-    def fit(self, rows: Prepared, found: _Found | None = None) -> tuple[nn.Module, State]:
-        """Train a network from its initial weights; with what a fit before it found, for that one's epochs."""
-        network = self._initial_network(rows)
-        history = [] if found is None else found.history
-        trainer = Trainer(
-            network,
-            train=rows.train,
-            valid=rows.valid,
-            config=self.config,
-            monitor=self.monitor,
-            progress=self.progress,
-            rates=None if found is None else [record["learning_rate"] for record in history[: found.best_epoch]],
-            folder=self.folder,
-            identity=self.identity | {"found": None if found is None else asdict(found)},
-            earlier=history,
-        )
-        if self.checkpoint is not None and (self.checkpoint.state["found"] is None) == (found is None):
-            trainer.restore(self.checkpoint)
-        return network, trainer.run()
-
-    def _initial_network(self, rows: Prepared) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            return build_network(self.config.model, rows.encoder.space, self.settings).to(self.device)
 
 
 def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
@@ -394,7 +341,8 @@ def _monitor(config: RunConfig, valid: EncodedSet, progress: Progress) -> str:
 
 
 def _final_metrics(network: nn.Module, valid: EncodedSet, device: torch.device) -> dict[str, dict[str, Any]]:
-    probabilities = probabilities_of(score(network, valid, device=device))
+    probabilities = probabilities_of(score(network.to(device), valid, device=device))
+    network.cpu()
     estimates = metrics.evaluate(valid.labels, probabilities, valid.weights, valid.groups)
     return {name: estimate.to_json() for name, estimate in estimates.items()}
 
@@ -464,11 +412,20 @@ def _golden(table: Table, encoder: Encoder, network: nn.Module, config: RunConfi
     return chunk.frame.with_columns(pl.Series(PROBABILITY, probabilities))
 
 
+def _epochs(found: Found, monitor: str) -> dict[str, Any]:
+    """How long was trained, a list where several members were; then also what each of them reached alone."""
+    epochs, best_epoch = [len(fit.history) for fit in found.fits], [fit.best_epoch for fit in found.fits]
+    if len(found.fits) == 1:
+        return {"epochs": epochs[0], "best_epoch": best_epoch[0]}
+    alone = [fit.history[fit.best_epoch - 1]["valid"][monitor] for fit in found.fits]
+    return {"epochs": epochs, "best_epoch": best_epoch, "members_alone": alone}
+
+
 def _manifest(
-    job: _Job,
+    job: Job,
     network: nn.Module,
     prepared: Prepared,
-    found: _Found,
+    found: Found,
     machine: dict[str, Any],
     *,
     data_name: str,
@@ -482,6 +439,7 @@ def _manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=job.config.model,
         settings=job.settings,
+        members=job.config.members,
         num_parameters={
             "embedding": sum(size for name, size in sizes.items() if name in tables),
             "network": sum(size for name, size in sizes.items() if name not in tables),
@@ -499,8 +457,7 @@ def _manifest(
             "fingerprint": prepared.fingerprint,
         },
         training={
-            "epochs": len(found.history),
-            "best_epoch": found.best_epoch,
+            **_epochs(found, job.monitor),
             "seconds": round(seconds, 3),
             "monitor": job.monitor,
             "refit": job.config.refit,
