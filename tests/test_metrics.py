@@ -19,6 +19,7 @@ from masknet.errors import ConfigError, DataError
 from masknet.metrics import MONITORS, Estimate, evaluate
 
 NAMES = ["auc", "log_loss", "normalized_entropy", "calibration_ratio", "expected_calibration_error", "pr_auc"]
+GROUPED = ["grouped_auc", "ndcg_at_5", "ndcg_at_10"]
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 WEIGHTS = st.floats(0.01, 10.0)
 
@@ -362,7 +363,7 @@ def test_one_class_leaves_metrics_undefined(label: int, why: str) -> None:
 )
 def test_no_rows_leave_every_metric_undefined(rows: tuple[list[float], ...], why: str) -> None:
     found = evaluate(*rows, groups=rows[0])
-    assert set(found) == {*NAMES, "grouped_auc"}
+    assert set(found) == {*NAMES, *GROUPED}
     assert all(estimate == Estimate(None, why=why) for estimate in found.values())
 
 
@@ -407,7 +408,7 @@ def test_a_whole_weight_is_worth_as_many_rows(data: Rows) -> None:
     for name, estimate in evaluate(y, p, w, groups).items():
         if estimate.value is None:
             assert replicated[name].value is None
-        else:
+        elif not name.startswith("ndcg"):  # a copy takes a place of its own
             assert_allclose(estimate.value, replicated[name].value, rtol=1e-12, atol=1e-12)
 
 
@@ -417,7 +418,7 @@ def test_evaluate_is_every_metric_by_itself(weighted: bool) -> None:
     weights = w if weighted else None
     groups = np.arange(400) % 7
     found = evaluate(y, p, weights, groups)
-    assert list(found) == [*NAMES, "grouped_auc"]
+    assert list(found) == [*NAMES, *GROUPED]
     assert list(evaluate(y, p, weights)) == NAMES
     assert {name: getattr(metrics, name)(y, p, weights) for name in NAMES} == evaluate(y, p, weights)
     assert metrics.grouped_auc(y, p, groups, weights) == found["grouped_auc"]
