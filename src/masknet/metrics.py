@@ -1,6 +1,6 @@
 """How good the probabilities are: every metric exact, weighted, with an interval where theory gives one.
 
-Rows are sorted by probability once and those of equal probability are merged; all metrics but the grouped one are sums
+Rows are sorted by probability once and those of equal probability are merged; all metrics but the grouped ones are sums
 over that short table, so ties are never split and the order of the rows does not matter. A row of weight 0 is as if
 absent. A weight says how much a row counts, not how often it was seen: intervals take a weighted row for one
 observation. A resample is the same sorted rows with other weights: how often each row, or its group, was drawn.

@@ -352,6 +352,8 @@ def evaluate_table(
 
     fields = [name for scorer in scorers for name in scorer.encoder.schema.field_names]
     roles: dict[str, list[NDArray[Any]]] = {"labels": [np.empty(0, dtype=np.uint8)]}
+    if schema.group is not None:
+        roles["groups"] = [np.empty(0, dtype=np.uint64)]
     scores: list[list[NDArray[np.float64]]] = [[np.empty(0)] for _ in scorers]
     done, total = 0, _rows_to_read(table, limit)
     for chunk in table.chunks((*fields, *schema.role_names, *cut), limit=limit):

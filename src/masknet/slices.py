@@ -17,7 +17,7 @@ __all__ = ["Slice", "SliceColumn"]
 
 _MOST = 20  # values that are shown each by itself
 _MISSING, _OTHER = "missing", "other values"
-_EXACT = 2.0**53  # a whole number beyond it is an id, not a quantity
+_EXACT = 2.0**53  # an integer of this size is an id, not a quantity: a float would not tell it from the next
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class SliceColumn:
     """Reads a column chunk by chunk, then divides its rows; every row is in one slice.
 
     A field of the model is read as the model reads it. Of another column all rows decide: it is one of quantities if
-    each value is a number, none of them is padded with zeros (`07`), and none is a whole number above 2^53. Quantities
+    each value is a number, none of them is padded with zeros (`07`), and none is an integer from 2^53 on. Quantities
     of more than 20 values are cut at their deciles, each slice named by its least and its greatest value. Of other
     columns the 20 values of most rows are shown, the rest together. The slices are named alike for every reader.
 
@@ -91,9 +91,8 @@ def _quantities(text: pl.Series) -> pl.Series | None:
     numbers = known.cast(pl.Float64, strict=False)
     if numbers.null_count() > known.null_count() or numbers.null_count() == len(numbers):
         return None
-    if known.str.contains(values.ZERO_PADDED).any() or (numbers.is_finite() & (numbers.abs() > _EXACT)).any():
-        return None
-    return numbers
+    ids = known.filter(numbers.abs() >= _EXACT).str.contains(values.CANONICAL_INTEGER)
+    return None if ids.any() or known.str.contains(values.ZERO_PADDED).any() else numbers
 
 
 def _alike(text: pl.Series) -> pl.Series:
