@@ -240,7 +240,7 @@ def test_a_column_of_labels_warns(make: Make, frame: pd.DataFrame, labels: NDArr
 
 
 def test_a_notebook_shows_what_was_trained(make: Make, frame: pd.DataFrame, labels: NDArray[np.int64]) -> None:
-    classifier = make()
+    classifier = make(members=2)
     assert "masknet-facts" not in classifier._repr_html_()
     fitted = classifier.fit(frame.rename(columns={"site": "<b>"}), labels)
     parameters = sum(p.numel() for p in fitted.network_.parameters())
@@ -248,6 +248,7 @@ def test_a_notebook_shows_what_was_trained(make: Make, frame: pd.DataFrame, labe
         assert "CTRClassifier" in shown
         facts = shown[shown.index('<table class="masknet-facts">') :]
         assert f"{parameters:,} (" in facts
+        assert '">2</td>' in facts
         assert f"{fitted.metrics_['auc']['value']:.4f}" in facts
         assert f"{fitted.metrics_['log_loss']['value']:.4f}" in facts
         assert "540 to train on, 60 to validate on" in facts

@@ -60,6 +60,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         min_count: values seen in fewer training rows than this share the unseen row.
         max_vocabulary: keep at most this many values of a field, the commonest.
         unseen_rate: the share of values shown as unseen in training, in fields where nothing is rare; in [0, 1).
+        bad_rows: "refuse" them, or "quarantine": set them aside in a file in the cache, and train on the others.
         limit_rows: read only the first so many rows of a table.
         cache_dir: where encoded sets are kept; None for the user's cache.
         verify: read data files whole to see whether they changed.
@@ -72,6 +73,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patience: stop after this many evaluations in a row without a better one.
         schedule: "plateau" divides the learning rate by ten after each of those, "constant" does not.
         average_weights: the decay of the moving average of the weights that is evaluated and kept; in (0, 1).
+        members: train so many networks, each from other draws, and average their probabilities.
         refit: train once more on training and validation rows for the epochs found.
         seed: fixes the initial weights, the order of rows and dropout.
         device: "auto", "cpu", "cuda", "cuda:1", ...; scoring is on the processor.
@@ -110,6 +112,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         min_count: int = 2,
         max_vocabulary: int | None = None,
         unseen_rate: float = 0.001,
+        bad_rows: Literal["refuse", "quarantine"] = "refuse",
         limit_rows: int | None = None,
         cache_dir: str | Path | None = None,
         verify: bool = False,
@@ -123,6 +126,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patience: int = 2,
         schedule: Literal["plateau", "constant"] = "plateau",
         average_weights: float | None = None,
+        members: int = 1,
         refit: bool = False,
         seed: int = 0,
         device: str = "auto",
@@ -142,6 +146,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.min_count = min_count
         self.max_vocabulary = max_vocabulary
         self.unseen_rate = unseen_rate
+        self.bad_rows = bad_rows
         self.limit_rows = limit_rows
         self.cache_dir = cache_dir
         self.verify = verify
@@ -155,6 +160,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.schedule = schedule
         self.average_weights = average_weights
+        self.members = members
         self.refit = refit
         self.seed = seed
         self.device = device
@@ -214,7 +220,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoder, manifest = fitted.encoder, fitted.manifest
         if sample_weight is not None:  # no table has the column, so no evaluation may ask for it
             schema = encoder.schema.model_copy(update={"weight": None})
-            encoder = Encoder(schema, encoder.encodings, encoder.space)
+            encoder = Encoder(schema, encoder.encodings, encoder.space.num_ids)
         data: dict[str, Any] = dict(manifest.data)
         if not isinstance(y, str):
             data["classes"] = classes.tolist()
@@ -347,11 +353,11 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         count = manifest.num_parameters
         facts = {
             "network": manifest.model,
-            "members": f"{manifest.training.get('members', 1)}",
+            "members": f"{manifest.members}",
             "parameters": f"{sum(count.values()):,} ({', '.join(f'{n:,} in the {part}' for part, n in count.items())})",
             "columns": f"{len(self._model.encoder.schema.field_names):,}",
             "rows": f"{manifest.data['rows']:,} to train on, {manifest.rows:,} to validate on",
-            "epochs": f"{manifest.training['epochs']}, the best was {manifest.training['best_epoch']}",
+            "epochs": f"{_listed(manifest.training['epochs'])}, the best {_listed(manifest.training['best_epoch'])}",
         }
         for name in ("auc", "log_loss"):
             estimate = self.metrics_[name]
@@ -413,6 +419,11 @@ def load(path: str | Path, *, trust_code: bool = False) -> CTRClassifier:
     classifier = CTRClassifier(**settings, model_settings=run["set"] or None)
     classifier._adopt(model, run=run, golden=golden, history=history)
     return classifier
+
+
+def _listed(numbers: int | list[int]) -> str:
+    """One number, or one a member."""
+    return str(numbers) if isinstance(numbers, int) else ", ".join(map(str, numbers))
 
 
 def _plain(value: Any) -> Any:
