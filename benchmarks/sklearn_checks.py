@@ -1,6 +1,6 @@
 """scikit-learn's checks of an estimator, run on `CTRClassifier`: how many ran, passed, and fail as expected and why.
 
-    python benchmarks/sklearn_checks.py
+    SCIPY_ARRAY_API=1 python benchmarks/sklearn_checks.py
 
 prints a table and writes `benchmarks/results/sklearn_checks.json`. `tests/test_sklearn.py` runs the same checks, on the
 same estimators, with the same expectations.

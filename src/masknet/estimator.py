@@ -53,12 +53,22 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model: a name in `masknet.models.MODELS`, or a network of your own: its class, or "package.module:Class".
         model_settings: keywords of the network's constructor, `{"reduction": 4.0}`; the `set` of a run file. Each is a
             setting of its own too, `model__reduction`, for `set_params` and the grid of a search.
-        categorical, numeric, ignore: columns of that kind; the kind of all others is inferred.
+        categorical, numeric, bag, dense, datetime, ignore: columns of that kind; the kind of all others is inferred.
+        separator: `{bag: text}`, what separates the values of a bag of texts; None for what stands there of `|;,` and
+            blanks.
+        weighted, ordered: bags whose texts are `value:weight`, and bags whose order carries meaning.
+        max_length: `{bag: number}`, keep its last so many values; 50 for bags not named.
+        pooling: `{bag: "mean" or "sum"}`, how it becomes one vector; by default sum where weighted, else mean.
+        share: `{field: other}`, the field reads the vocabulary of the other.
+        hash: `{field: buckets}`, hash its values into so many, for ids without end.
+        project: dense columns that enter through a learned projection, and not as they are.
         weight, group, time: the columns of sample weights, of groups for the grouped AUC, and of time.
         valid_fraction: validate on a random part of this size, in (0, 1); None for a tenth.
         valid_after: validate on the rows whose `time` is later than this.
         min_count: values seen in fewer training rows than this share the unseen row.
         max_vocabulary: keep at most this many values of a field, the commonest.
+        numeric_encoding: "linear" scales a numeric field, "knots" gives its two neighbouring quantile knots.
+        negative_rate: train on this share of the negatives, weighted back to all of them; in (0, 1].
         unseen_rate: the share of values shown as unseen in training, in fields where nothing is rare; in [0, 1).
         bad_rows: "refuse" them, or "quarantine": set them aside in a file in the cache, and train on the others.
         limit_rows: read only the first so many rows of a table.
@@ -103,7 +113,18 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model_settings: Mapping[str, Any] | None = None,
         categorical: str | Sequence[str] = (),
         numeric: str | Sequence[str] = (),
+        bag: str | Sequence[str] = (),
+        dense: str | Sequence[str] = (),
+        datetime: str | Sequence[str] = (),
         ignore: str | Sequence[str] = (),
+        separator: Mapping[str, str] | None = None,
+        weighted: str | Sequence[str] = (),
+        ordered: str | Sequence[str] = (),
+        max_length: Mapping[str, int] | None = None,
+        pooling: Mapping[str, str] | None = None,
+        share: Mapping[str, str] | None = None,
+        hash: Mapping[str, int] | None = None,  # noqa: A002 -- the setting's name everywhere
+        project: str | Sequence[str] = (),
         weight: str | None = None,
         group: str | None = None,
         time: str | None = None,
@@ -111,6 +132,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         valid_after: str | None = None,
         min_count: int = 2,
         max_vocabulary: int | None = None,
+        numeric_encoding: Literal["linear", "knots"] = "linear",
+        negative_rate: float = 1.0,
         unseen_rate: float = 0.001,
         bad_rows: Literal["refuse", "quarantine"] = "refuse",
         limit_rows: int | None = None,
@@ -137,7 +160,18 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.model_settings = model_settings
         self.categorical = categorical
         self.numeric = numeric
+        self.bag = bag
+        self.dense = dense
+        self.datetime = datetime
         self.ignore = ignore
+        self.separator = separator
+        self.weighted = weighted
+        self.ordered = ordered
+        self.max_length = max_length
+        self.pooling = pooling
+        self.share = share
+        self.hash = hash
+        self.project = project
         self.weight = weight
         self.group = group
         self.time = time
@@ -145,6 +179,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.valid_after = valid_after
         self.min_count = min_count
         self.max_vocabulary = max_vocabulary
+        self.numeric_encoding = numeric_encoding
+        self.negative_rate = negative_rate
         self.unseen_rate = unseen_rate
         self.bad_rows = bad_rows
         self.limit_rows = limit_rows
@@ -233,9 +269,10 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _config(self, paths: dict[str, str], *, label: str, weight: str | None) -> RunConfig:
         settings = self.get_params(deep=False)
-        settings["set"] = settings.pop("model_settings") or {}
-        if isinstance(settings["set"], Mapping):
-            settings["set"] = {name: _plain(value) for name, value in settings["set"].items()}
+        settings["set"] = settings.pop("model_settings")
+        for name, field in RunConfig.model_fields.items():
+            if field.default == {} and settings[name] is None:  # here None, since a default must not be written into
+                settings[name] = {}
         settings = {name: _plain(value) for name, value in settings.items()}
         if inspect.isclass(self.model):
             settings["model"] = model_name(self.model)
@@ -412,7 +449,7 @@ def load(path: str | Path, *, trust_code: bool = False) -> CTRClassifier:
     history = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["history"]
     golden = pl.read_parquet(folder / GOLDEN_FILE) if (folder / GOLDEN_FILE).is_file() else None
     settings: dict[str, Any] = {
-        name: tuple(run[name]) if isinstance(run[name], list) else run[name]
+        name: tuple(run[name]) if isinstance(run[name], list) else None if run[name] == {} else run[name]
         for name in inspect.signature(CTRClassifier).parameters
         if name in run
     }
@@ -427,7 +464,9 @@ def _listed(numbers: int | list[int]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Python's own number for NumPy's, which a random search draws."""
+    """Python's own numbers for NumPy's, which a random search draws."""
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
     return value.item() if isinstance(value, np.generic) else value
 
 
