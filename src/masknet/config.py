@@ -115,6 +115,12 @@ class RunConfig(BaseModel):
     members: int = _setting(
         MODEL, "Train so many networks, each from other draws, and average their probabilities.", 1, ge=1
     )
+    pretrained: dict[str, PathText] = _setting(
+        MODEL,
+        "Vectors that a field's rows start from, as FIELD=FILE (repeatable): Parquet, CSV, or word2vec's text.",
+        {},
+    )
+    freeze: Names = _setting(MODEL, "Fields whose pretrained rows are not trained (repeatable).", ())
     embedding_updates: Literal["dense"] = _setting(MODEL, "dense: Adam moves every row at every step.", "dense")
     refit: bool = _setting(MODEL, "Train once more on training and validation rows for the epochs found.", False)
     seed: int = _setting(MODEL, "Fixes the initial weights, the order of rows and dropout.", 0, ge=0, lt=2**63)
@@ -153,6 +159,11 @@ class RunConfig(BaseModel):
             raise ValueError(f"the validation rows are said once; got {' and '.join(splits)}; keep one of them")
         if self.valid_after is not None and self.time is None:
             raise ValueError("valid_after needs time, the column that it is compared with; name it")
+        loose = next((name for name in self.freeze if name not in self.pretrained), None)
+        if loose is not None:
+            raise ValueError(
+                f"freeze names fields with pretrained vectors; '{loose}' has none: pretrained names its file"
+            )
         return self
 
     def settings(self) -> dict[str, Any]:
@@ -249,4 +260,7 @@ def read_run_file(path: str | Path) -> dict[str, Any]:
     for name in ("data", "valid", "out", "cache_dir"):
         if isinstance(settings.get(name), str):
             settings[name] = str(file.parent.absolute() / settings[name])
+    if isinstance(settings.get("pretrained"), dict):
+        vectors = settings["pretrained"].items()
+        settings["pretrained"] = {k: str(file.parent.absolute() / v) if isinstance(v, str) else v for k, v in vectors}
     return settings

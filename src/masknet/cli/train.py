@@ -22,6 +22,9 @@ from masknet.cli.console import (
 from masknet.config import RunConfig, parse_setting, read_run_file
 from masknet.errors import ConfigError
 
+_PAIRS = {"set": "KEY=VALUE", "pretrained": "FIELD=FILE"}
+"""The settings that are mappings: each flag adds a pair."""
+
 
 def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, Any]:
     """The type and the option of one setting; None means that it was not given."""
@@ -29,8 +32,8 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
     kinds = [kind for kind in typing.get_args(annotation) if kind is not types.NoneType] or [annotation]
     kind: Any = next((k for k in (bool, int, float) if k in kinds), str)
     metavar = None
-    if name in ("label", "categorical", "numeric", "ignore", "set"):
-        kind, metavar = list[str], "KEY=VALUE" if name == "set" else "COLUMN"
+    if name in ("label", "categorical", "numeric", "ignore", "freeze", *_PAIRS):
+        kind, metavar = list[str], _PAIRS.get(name, "COLUMN")
     if kind is bool and name != "json":
         option = f"{option}/--no-{option[2:]}"
     return kind | None, typer.Option(option, help=help_text, metavar=metavar, rich_help_panel=panel)
@@ -70,12 +73,13 @@ def _given(flags: dict[str, Any]) -> dict[str, Any]:
         if len(given["label"]) > 1:
             raise ConfigError(f"a run learns one label; got {' and '.join(given['label'])}: train one model a label")
         given["label"] = given["label"][0]
-    if "set" in given:
-        pairs = [text.partition("=") for text in given["set"]]
+    for name in _PAIRS.keys() & given.keys():
+        pairs = [text.partition("=") for text in given[name]]
         wrong = next((key for key, equals, _ in pairs if not equals), None)
         if wrong is not None:
-            raise ConfigError(f"a --set is KEY=VALUE; got '{wrong}'")
-        given["set"] = {key.strip(): parse_setting(value) for key, _, value in pairs}
+            raise ConfigError(f"a --{name} is {_PAIRS[name]}; got '{wrong}'")
+        read = parse_setting if name == "set" else str
+        given[name] = {key.strip(): read(value) for key, _, value in pairs}
     return given
 
 
@@ -86,8 +90,9 @@ def command(data: str | None = None, *, config: str | None = None, **flags: Any)
     given = _given(flags)
     if any(name in given for name in ("valid", "valid_fraction", "valid_after")):
         from_file = {k: v for k, v in from_file.items() if k not in ("valid", "valid_fraction", "valid_after")}
-    if "set" in given and isinstance(from_file.get("set"), dict):
-        given["set"] = from_file["set"] | given["set"]
+    for name in _PAIRS.keys() & given.keys():
+        if isinstance(from_file.get(name), dict):
+            given[name] = from_file[name] | given[name]
     run = RunConfig(**{**from_file, **given, **({} if data is None else {"data": data})})
 
     from masknet.encode import Prepared

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,7 @@ class Trainer:
         config: the settings of the run.
         monitor: the validation metric, a name in `metrics.MONITORS`.
         rates: for a refit, the learning rate of each epoch; else None.
+        frozen: for some parameters the rows that are not trained.
         turn: which member of the run it is.
         folder: where checkpoints and the log go, or None to keep none.
         beside: what each checkpoint keeps beside this fit: whose it is, and what the run has trained before.
@@ -107,6 +109,7 @@ class Trainer:
         monitor: str,
         progress: Progress,
         rates: Sequence[float] | None = None,
+        frozen: Mapping[str, Tensor] = MappingProxyType({}),
         turn: Turn = Turn(),
         folder: RunFolder | None = None,
         beside: Checkpoint | None = None,
@@ -124,6 +127,7 @@ class Trainer:
             embedding_l2=config.embedding_l2,
             network_l2=config.network_l2,
             clip=config.clip,
+            frozen=frozen,
         )
         self._plateau = Plateau(
             metrics.MONITORS[monitor].better, patience=config.patience, drop=config.schedule == "plateau"
