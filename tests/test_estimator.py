@@ -72,7 +72,7 @@ def test_the_settings_are_those_of_a_run_file() -> None:
         if typing.get_origin(choice) is Literal and len(typing.get_args(choice)) == 1
     }
     said_otherwise = {"data", "label", "valid", "set", "pretrained"}  # X, y, eval_set, model_settings
-    of_a_folder = {"out", "overwrite", "resume", "json_output", "checkpoint_minutes"}
+    of_a_folder = {"out", "overwrite", "resume", "json_output", "checkpoint_minutes", "tensorboard"}
     assert set(parameters) == set(RunConfig.model_fields) - one_value - said_otherwise - of_a_folder
     for name, parameter in parameters.items():
         assert parameter.default == RunConfig.model_fields[name].default, name

@@ -135,6 +135,9 @@ class RunConfig(BaseModel):
     golden_rows: int = _setting(
         OUTPUT, "Rows of your data kept in the model with their probabilities, for `masknet check`.", 8, ge=0
     )
+    tensorboard: PathText | None = _setting(
+        OUTPUT, "A folder for TensorBoard's curves, a point an epoch (needs the extra of that name)."
+    )
     json_output: bool = Field(
         default=False,
         alias="json",
@@ -257,7 +260,7 @@ def read_run_file(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
         raise ConfigError(f"a run file is a mapping of settings to values; '{path}' is not")
     settings = dict(content)
-    for name in ("data", "valid", "out", "cache_dir"):
+    for name in ("data", "valid", "out", "cache_dir", "tensorboard"):
         if isinstance(settings.get(name), str):
             settings[name] = str(file.parent.absolute() / settings[name])
     if isinstance(settings.get("pretrained"), dict):

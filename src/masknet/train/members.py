@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from masknet.nn.ensemble import as_one
 from masknet.progress import Progress
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.pretrained import Vectors, start_from
+from masknet.train.tracking import Tracker
 from masknet.train.trainer import Trainer, Turn
 
 __all__ = ["Fit", "Found", "Job", "member_seed", "whereabouts"]
@@ -135,6 +137,11 @@ class Job:
         if found is not None:
             of_this = found.fits[number]
             rates = [record["learning_rate"] for record in of_this.history[: of_this.best_epoch]]
+        tracker = None
+        if self.config.tensorboard is not None:
+            of_member = [f"member-{number + 1}"] if self.config.members > 1 else []
+            of_refit = [] if found is None else ["refit"]
+            tracker = Tracker(Path(self.config.tensorboard, *of_member, *of_refit))
         # Earlier members lie in every checkpoint: one file is whole or not there, and a run is rarely of many.
         beside = Checkpoint(
             self.identity | {"found": None if found is None else asdict(found), "fits": [asdict(fit) for fit in fits]},
@@ -153,6 +160,7 @@ class Job:
             folder=self.folder,
             beside=beside,
             earlier=[*([] if found is None else found.history), *(record for fit in fits for record in fit.history)],
+            tracker=tracker,
         )
 
     def _initial_network(self, rows: Prepared, number: int) -> nn.Module:

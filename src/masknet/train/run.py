@@ -35,6 +35,7 @@ from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.members import Found, Job, whereabouts
 from masknet.train.optim import embedding_parameters
 from masknet.train.pretrained import Vectors, digests, read_vectors
+from masknet.train.tracking import summary_writer
 from masknet.train.trainer import Interrupted
 
 __all__ = ["Fitted", "encoding_plan", "fit", "train"]
@@ -42,7 +43,7 @@ __all__ = ["Fitted", "encoding_plan", "fit", "train"]
 # What may differ between a run and its resumption, since it changes no weight: tables and vectors are known by their
 # content, wherever they lie, and the machine's settings come from the checkpoint.
 _OF_THE_MACHINE = ("threads", "precision", "device")
-_OF_THE_OUTPUT = ("out", "overwrite", "resume", "checkpoint_minutes", "golden_rows", "json")
+_OF_THE_OUTPUT = ("out", "overwrite", "resume", "checkpoint_minutes", "golden_rows", "tensorboard", "json")
 _FREE_ON_RESUME = ("data", "valid", "pretrained", "cache_dir", *_OF_THE_MACHINE, *_OF_THE_OUTPUT)
 _ANEW = "to begin anew, pass --overwrite and not --resume"
 _LEAK_AUC = 0.999
@@ -138,7 +139,7 @@ def _stem(name: str) -> str:
 
 def _absolute(config: RunConfig) -> dict[str, Any]:
     """Paths as they are from anywhere, so that the run kept in the artifact can be run again."""
-    paths = {name: getattr(config, name) for name in ("data", "valid", "cache_dir")}
+    paths = {name: getattr(config, name) for name in ("data", "valid", "cache_dir", "tensorboard")}
     vectors = {field: os.path.abspath(path) for field, path in config.pretrained.items()}
     return {"pretrained": vectors} | {n: os.path.abspath(path) for n, path in paths.items() if path is not None}
 
@@ -244,6 +245,8 @@ def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
     if config.monitor == "grouped_auc" and config.group is None:
         raise ConfigError("the metric grouped_auc needs groups; name their column with --group")
     digests(config.pretrained)
+    if config.tensorboard is not None:
+        summary_writer()
     return settings
 
 

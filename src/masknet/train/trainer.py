@@ -6,6 +6,7 @@ memory and a few counters are the whole state.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ from masknet.progress import Progress
 from masknet.scoring import probabilities_of, score
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.optim import Optimizer, Plateau, WeightAverage
+from masknet.train.tracking import Tracker
 
 __all__ = ["Interrupted", "State", "Trainer", "Turn"]
 
@@ -94,6 +96,7 @@ class Trainer:
         folder: where checkpoints and the log go, or None to keep none.
         beside: what each checkpoint keeps beside this fit: whose it is, and what the run has trained before.
         earlier: records of the fits before this one in the same run; they stay in the log.
+        tracker: who draws the curves, or None.
 
     Raises:
         DataError: the training rows weigh nothing.
@@ -114,11 +117,13 @@ class Trainer:
         folder: RunFolder | None = None,
         beside: Checkpoint | None = None,
         earlier: Sequence[dict[str, Any]] = (),
+        tracker: Tracker | None = None,
     ) -> None:
         self.network = network
         self._train, self._valid = train, valid
         self._config, self._monitor, self._progress = config, monitor, progress
         self._rates, self._turn, self._folder, self._earlier = rates, turn, folder, earlier
+        self._tracker = tracker
         self._beside = Checkpoint({}, {}) if beside is None else beside
         self._device = next(network.parameters()).device
         self._optimizer = Optimizer(
@@ -155,7 +160,8 @@ class Trainer:
         if self._folder is not None:
             self._folder.reset_log([*self._earlier, *state.history])
         devices = [self._device] if self._device.type == "cuda" else []
-        with self._progress.holding_interrupts(), torch.random.fork_rng(devices=devices):
+        closing = nullcontext() if self._tracker is None else contextlib.closing(self._tracker)
+        with closing, self._progress.holding_interrupts(), torch.random.fork_rng(devices=devices):
             while not state.done:
                 self._train_epoch()
                 self._end_epoch()
@@ -262,6 +268,8 @@ class Trainer:
         self._save()
         if self._folder is not None:
             self._folder.append_log(record)
+        if self._tracker is not None:
+            self._tracker.write(record)
         self._progress.note(f"{self._turn}{_line(record, self._monitor)}")
 
     def _evaluate(self) -> dict[str, float | None]:
