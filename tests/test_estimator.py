@@ -64,20 +64,39 @@ def assert_same_network(a: CTRClassifier, b: CTRClassifier) -> None:
 def test_the_settings_are_those_of_a_run_file() -> None:
     parameters = dict(inspect.signature(CTRClassifier).parameters)
     assert parameters.pop("model_settings").default is None
+    assert parameters.pop("pretrained").default is None  # as a mapping would be one for all
     one_value = {
         name
         for name, field in RunConfig.model_fields.items()
         for choice in (field.annotation, *typing.get_args(field.annotation))
         if typing.get_origin(choice) is Literal and len(typing.get_args(choice)) == 1
     }
-    said_otherwise = {"data", "label", "valid", "set"}  # X, y, eval_set, model_settings
-    of_a_folder = {"out", "overwrite", "resume", "json_output", "checkpoint_minutes"}
+    said_otherwise = {"data", "label", "valid", "set", "pretrained"}  # X, y, eval_set, model_settings
+    of_a_folder = {"out", "overwrite", "resume", "json_output", "checkpoint_minutes", "tensorboard"}
     assert set(parameters) == set(RunConfig.model_fields) - one_value - said_otherwise - of_a_folder
     for name, parameter in parameters.items():
         default = RunConfig.model_fields[name].default
         default = None if default == {} else default
         assert parameter.default == default, name
         assert type(parameter.default) is type(default), name
+
+
+def test_pretrained_vectors_are_settings_too(log: pl.DataFrame, tmp_path: Path) -> None:
+    users = log["user"].unique().to_list()
+    vectors = tmp_path / "users.parquet"
+    pl.DataFrame({"user": users, "vector": [[0.5, -0.25]] * len(users)}).write_parquet(vectors)
+    classifier = CTRClassifier(
+        model_settings={"embedding_dim": 2, "block_dims": [4], "top_dims": [4]},
+        pretrained={"user": vectors},
+        freeze="user",
+        epochs=1,
+        cache_dir=tmp_path / "cache",
+        threads=1,
+    ).fit(log, "click")
+    classifier.save(tmp_path / "m")
+    assert load(tmp_path / "m").pretrained == {"user": str(vectors)}
+    table = classifier.network_.embedding.table.weight
+    assert (table == torch.tensor([0.5, -0.25])).all(dim=1).sum() > 5
 
 
 def test_the_constructor_stores_what_it_is_given_and_checks_nothing() -> None:

@@ -84,6 +84,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         schedule: "plateau" divides the learning rate by ten after each of those, "constant" does not.
         average_weights: the decay of the moving average of the weights that is evaluated and kept; in (0, 1).
         members: train so many networks, each from other draws, and average their probabilities.
+        pretrained: by field, a file of vectors that its rows start from.
+        freeze: the fields whose pretrained rows are not trained.
         refit: train once more on training and validation rows for the epochs found.
         seed: fixes the initial weights, the order of rows and dropout.
         device: "auto", "cpu", "cuda", "cuda:1", ...; scoring is on the processor.
@@ -150,6 +152,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         schedule: Literal["plateau", "constant"] = "plateau",
         average_weights: float | None = None,
         members: int = 1,
+        pretrained: Mapping[str, str | Path] | None = None,
+        freeze: str | Sequence[str] = (),
         refit: bool = False,
         seed: int = 0,
         device: str = "auto",
@@ -197,6 +201,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.schedule = schedule
         self.average_weights = average_weights
         self.members = members
+        self.pretrained = pretrained
+        self.freeze = freeze
         self.refit = refit
         self.seed = seed
         self.device = device
@@ -274,6 +280,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if field.default == {} and settings[name] is None:  # here None, since a default must not be written into
                 settings[name] = {}
         settings = {name: _plain(value) for name, value in settings.items()}
+        settings["pretrained"] = {name: os.path.abspath(path) for name, path in settings["pretrained"].items()}
         if inspect.isclass(self.model):
             settings["model"] = model_name(self.model)
         if self.cache_dir is not None:
@@ -453,6 +460,7 @@ def load(path: str | Path, *, trust_code: bool = False) -> CTRClassifier:
         for name in inspect.signature(CTRClassifier).parameters
         if name in run
     }
+    settings["pretrained"] = run.get("pretrained") or None
     classifier = CTRClassifier(**settings, model_settings=run["set"] or None)
     classifier._adopt(model, run=run, golden=golden, history=history)
     return classifier
