@@ -166,7 +166,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on a table; how it goes is told to the `masknet` logger.
 
         Args:
-            X: a path, a glob or a folder of files, or a Polars, pandas or Arrow frame, or a list of dicts.
+            X: a path, a glob or a folder of files, or a Polars, pandas or Arrow frame, a NumPy array, or a
+                list of dicts.
             y: the name of the label's column in X, which holds 0 and 1; or the labels, any two values, one a row.
             eval_set: the table to validate on, with the label's column, or a pair of a table and its labels; without
                 one, a part of X is split off.
