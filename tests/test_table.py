@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.sparse
 
-from masknet import table as table_module
 from masknet.errors import DataError
 from masknet.table import Table, open_table
+from masknet.table import table as table_module
 
 SMALL = pl.DataFrame({"user": [1, 2, 3, 4], "city": ["Ulm", None, "Köln", "a\0b😀"], "price": [0.5, 1.0, None, 2.5]})
 TEXT = "user,city,price\n1,Ulm,0.5\n2,,1.0\n3,Köln,\n4,a\0b😀,2.5\n"
@@ -273,9 +273,9 @@ def test_nothing_found(tmp_path: Path) -> None:
 
 
 def test_unknown_suffix_lists_the_known(tmp_path: Path) -> None:
-    message = refusal(lambda: open_table(write(tmp_path / "a.txt", "a\n1\n")))
-    assert ".parquet, .pq, .csv, .csv.gz, .tsv, .tsv.gz" in message
-    assert "a.txt" in message
+    message = refusal(lambda: open_table(write(tmp_path / "a.xls", "a\n1\n")))
+    assert ".parquet, .pq, .csv, .tsv, .txt, .libsvm, .svm, .libfm, .libffm, .ffm (or .gz of a text)" in message
+    assert "a.xls" in message
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.parquet", "x.tsv.gz"])
