@@ -86,6 +86,9 @@ class RunConfig(BaseModel):
     categorical: Names = _setting(DATA, "Columns that are categorical (repeatable, or comma-separated).", ())
     numeric: Names = _setting(DATA, "Columns that are numeric (repeatable, or comma-separated).", ())
     ignore: Names = _setting(DATA, "Columns that no model may see (repeatable, or comma-separated).", ())
+    columns: Names = _setting(
+        DATA, "Names for a file without a header (a,b,c or criteo); of libsvm, fields by ids (user=0-942).", ()
+    )
     min_count: int = _setting(DATA, "Values seen in fewer training rows than this share the unseen row.", 2, ge=1)
     max_vocabulary: int | None = _setting(DATA, "Keep at most this many values of a field, the commonest.", ge=1)
     numeric_encoding: Literal["linear"] = _setting(DATA, "How a numeric field enters: scaled, one slot.", "linear")

@@ -50,6 +50,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model_settings: keywords of the network's constructor, `{"reduction": 4.0}`; the `set` of a run file.
         categorical, numeric, ignore: columns of that kind; the kind of all others is inferred.
         weight, group, time: the columns of sample weights, of groups for the grouped AUC, and of time.
+        columns: names for a text file without a header, for a path given as X; of libsvm, fields by ranges of ids.
         valid_fraction: validate on a random part of this size, in (0, 1); None for a tenth.
         valid_after: validate on the rows whose `time` is later than this.
         min_count: values seen in fewer training rows than this share the unseen row.
@@ -96,6 +97,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         categorical: str | Sequence[str] = (),
         numeric: str | Sequence[str] = (),
         ignore: str | Sequence[str] = (),
+        columns: str | Sequence[str] = (),
         weight: str | None = None,
         group: str | None = None,
         time: str | None = None,
@@ -128,6 +130,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.categorical = categorical
         self.numeric = numeric
         self.ignore = ignore
+        self.columns = columns
         self.weight = weight
         self.group = group
         self.time = time
@@ -183,7 +186,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ConfigError("the validation rows are said once; got eval_set beside a split of X: keep one of them")
         if sample_weight is not None and self.weight is not None:
             raise ConfigError(f"the weights are said once; got sample_weight and weight='{self.weight}': keep one")
-        table = open_table(X)
+        columns = RunConfig(columns=self.columns).columns
+        table = open_table(X, columns=columns)
         classes = np.array([0, 1]) if isinstance(y, str) else _classes(y)
         label = y if isinstance(y, str) else _label_name(y, table)
         weight = self.weight if sample_weight is None else _free_name("sample_weight", (*table.columns, label))
@@ -192,7 +196,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             joined[cast("str", weight)] = _array(sample_weight, "sample_weight")
         valid = None
         if eval_set is not None:
-            valid = _eval_table(eval_set, label, classes)
+            valid = _eval_table(eval_set, label, classes, columns)
             if sample_weight is not None:
                 valid = _join(valid, {cast("str", weight): np.ones(_num_rows(valid))})
         fitted = train.fit(
@@ -239,7 +243,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: a column is missing, or a cell cannot be what its column means.
         """
         check_is_fitted(self)
-        click = predict_frame(self._model, X)
+        click = predict_frame(self._model, X, columns=_names_for(X, RunConfig(columns=self.columns).columns))
         return np.column_stack([1 - click, click])
 
     def predict(self, X: Source) -> NDArray[Any]:  # noqa: N803
@@ -355,9 +359,17 @@ def _num_rows(table: Table) -> int:
     return sum(len(chunk.frame) for chunk in table.chunks(table.columns[:1]))
 
 
-def _eval_table(eval_set: Source | tuple[Source, ArrayLike], label: str, classes: NDArray[Any]) -> Table:
+def _names_for(source: object, columns: Sequence[str]) -> Sequence[str]:
+    """The names that a file may need; what lies in memory has names of its own."""
+    first = source[0] if isinstance(source, list) and source else source
+    return columns if isinstance(first, str | os.PathLike) else ()
+
+
+def _eval_table(
+    eval_set: Source | tuple[Source, ArrayLike], label: str, classes: NDArray[Any], columns: Sequence[str]
+) -> Table:
     pair: tuple[Any, Any] = eval_set if isinstance(eval_set, tuple) and len(eval_set) == 2 else (eval_set, label)
-    table, labels = open_table(pair[0]), pair[1]
+    table, labels = open_table(pair[0], columns=_names_for(pair[0], columns)), pair[1]
     if not isinstance(labels, str):
         return _join(table, {label: _codes(labels, "eval_set", classes)})
     if labels != label or label not in table.columns:

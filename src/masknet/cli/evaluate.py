@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from masknet.cli.console import ConsoleProgress, metrics_table, print_json, screen, states_errors
+from masknet.cli.console import COLUMNS, ConsoleProgress, metrics_table, print_json, screen, states_errors
 
 
 @states_errors
@@ -17,6 +17,7 @@ def command(
         str | None, typer.Option(help="A second model on the same rows; prints RelaImp against it.")
     ] = None,
     group: Annotated[str | None, typer.Option(help="The column of groups for the grouped AUC.")] = None,
+    columns: Annotated[list[str] | None, typer.Option(help=COLUMNS, metavar="NAMES")] = None,
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads (default: all cores).", min=1)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
@@ -26,16 +27,18 @@ def command(
     import torch
 
     from masknet.artifact import load_artifact
+    from masknet.config import RunConfig
     from masknet.predict import evaluate_table
     from masknet.table import open_table
 
     if threads is not None:
         torch.set_num_threads(threads)
+    names = RunConfig(columns=columns or ()).columns
     artifact = load_artifact(model, device=device)
     other = None if baseline is None else load_artifact(baseline, device=device)
     with ConsoleProgress() as progress:
         evaluation = evaluate_table(
-            artifact, open_table(data), baseline=other, group=group, limit=limit_rows, progress=progress
+            artifact, open_table(data, columns=names), baseline=other, group=group, limit=limit_rows, progress=progress
         )
     result = evaluation.to_json()
     if json:

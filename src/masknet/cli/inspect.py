@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from masknet.cli.console import ConsoleProgress, print_inspection, print_json, screen, states_errors
+from masknet.cli.console import COLUMNS, ConsoleProgress, print_inspection, print_json, screen, states_errors
 
 Names = Annotated[list[str] | None, typer.Option(help="Declared so (repeatable, or comma-separated).")]
 Name = Annotated[str | None, typer.Option(help="The column of this part.")]
@@ -22,6 +22,7 @@ def command(
     categorical: Names = None,
     numeric: Names = None,
     ignore: Names = None,
+    columns: Annotated[list[str] | None, typer.Option(help=COLUMNS, metavar="NAMES")] = None,
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
@@ -31,9 +32,9 @@ def command(
     from masknet.table import open_table
 
     # Checked as in a run, so that names may be comma-separated here too.
-    run = RunConfig(categorical=categorical or (), numeric=numeric or (), ignore=ignore or ())
+    run = RunConfig(categorical=categorical or (), numeric=numeric or (), ignore=ignore or (), columns=columns or ())
     declared = Declared(label, weight, group, time, run.categorical, run.numeric, run.ignore)
-    table = open_table(data)
+    table = open_table(data, columns=run.columns)
     with ConsoleProgress() as progress:
         inspection = inspect_table(table, declared, progress, limit=limit_rows)
         for warning in inspection.warnings:

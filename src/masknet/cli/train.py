@@ -29,8 +29,8 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
     kinds = [kind for kind in typing.get_args(annotation) if kind is not types.NoneType] or [annotation]
     kind: Any = next((k for k in (bool, int, float) if k in kinds), str)
     metavar = None
-    if name in ("label", "categorical", "numeric", "ignore", "set"):
-        kind, metavar = list[str], "KEY=VALUE" if name == "set" else "COLUMN"
+    if name in ("label", "categorical", "numeric", "ignore", "columns", "set"):
+        kind, metavar = list[str], {"set": "KEY=VALUE", "columns": "NAMES"}.get(name, "COLUMN")
     if kind is bool and name != "json":
         option = f"{option}/--no-{option[2:]}"
     return kind | None, typer.Option(option, help=help_text, metavar=metavar, rich_help_panel=panel)

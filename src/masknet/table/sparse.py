@@ -28,8 +28,8 @@ LONGEST_LINE = 1 << 28
 
 _GRAMMAR = {LIBSVM: "label id:weight id:weight ...", LIBFFM: "label field:id:weight field:id:weight ..."}
 _TOKENS = {
-    LIBSVM: re.compile(r"(qid:\S+|\d+:[-+.\d]\S*)"),
-    LIBFFM: re.compile(r"(qid:\S+|\d+:\d+:[-+.\d]\S*)"),
+    LIBSVM: re.compile(r"(qid:\S+|\d+:[-+.\d][^:\s]*)"),
+    LIBFFM: re.compile(r"(qid:\S+|\d+:\d+:[-+.\d][^:\s]*)"),
 }
 _OWN_FIELD = re.compile(r"field_(0|[1-9]\d*)")
 

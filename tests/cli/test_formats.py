@@ -1,0 +1,62 @@
+"""Files without a header, partitioned folders and labels of -1, on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+NAMES = "click,user_id,site,price,seconds"
+
+
+def bare(frame: pl.DataFrame, path: str) -> None:
+    frame.write_csv(path, include_header=False, separator="\t")
+
+
+@pytest.fixture
+def headerless(rows, masknet, tiny) -> None:
+    bare(rows(), "train.txt")
+    result = masknet("train", "train.txt", "--label", "click", "--columns", NAMES, "--ignore", "seconds", *tiny)
+    assert result.code == 0, result.err
+
+
+@pytest.mark.usefixtures("headerless")
+def test_a_file_without_a_header_trains_and_is_scored(rows, masknet) -> None:
+    flags = ("--columns", NAMES, "--threads", 1)
+    bare(rows(100, seed=5), "test.tsv")
+    assert masknet("evaluate", "train.masknet", "test.tsv", *flags, "--json").json["rows"] == 100
+    assert masknet("predict", "train.masknet", "test.tsv", "--out", "a.csv", *flags).code == 0
+    rows(100, seed=5).write_parquet("test.parquet")  # the names are the model's, whoever wrote the rows
+    assert masknet("predict", "train.masknet", "test.parquet", "--out", "b.csv", "--threads", 1).code == 0
+    assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+    listed = masknet("inspect", "test.tsv", "--columns", NAMES, "--label", "click", "--json").json
+    assert [column["column"] for column in listed["columns"]] == NAMES.split(",")
+
+
+@pytest.mark.usefixtures("headerless")
+def test_the_names_are_kept_and_offered(rows, masknet) -> None:
+    again = ("train", "--config", "train.masknet/run.json", "--out", "again.masknet")
+    assert masknet(*again).code == 0
+    weights = [Path(f"{name}.masknet/weights.safetensors").read_bytes() for name in ("train", "again")]
+    assert weights[0] == weights[1]
+    bare(rows(100, seed=5), "test.tsv")
+    for verb in (("evaluate",), ("predict", "--out", "a.csv")):
+        error = masknet(verb[0], "train.masknet", "test.tsv", *verb[1:]).error
+        assert error.endswith(f"if this one has none, --columns {NAMES}")
+    rows(100, seed=5).write_parquet("test.parquet")
+    error = masknet("evaluate", "train.masknet", "test.parquet", "--columns", NAMES).error
+    assert "test.parquet is Parquet, which has names: leave --columns out" in error
+
+
+def test_a_partitioned_log_with_labels_of_minus_one(rows, masknet, tiny) -> None:
+    log = rows().with_columns(click=pl.col("click") * 2 - 1)
+    for site, part in log.with_columns(pl.col("site").fill_null("none")).partition_by("site", as_dict=True).items():
+        folder = Path(f"log/site={site[0]}")
+        folder.mkdir(parents=True)
+        part.drop("site").write_parquet(folder / "part-0.parquet")
+    result = masknet("train", "log", "--label", "click", "--ignore", "seconds", *tiny)
+    assert result.code == 0, result.err
+    found = masknet("evaluate", "log.masknet", "log/site=[ns]*", "--threads", 1, "--json").json
+    assert 0 < found["rows"] < 400
+    assert 0 < found["metrics"]["auc"]["value"] < 1
