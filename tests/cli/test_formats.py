@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import polars as pl
 import pytest
+
+from masknet.datasets import planted_log
+from masknet.table import open_table
+
+PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
 
 NAMES = "click,user_id,site,price,seconds"
 
@@ -60,3 +67,44 @@ def test_a_partitioned_log_with_labels_of_minus_one(rows, masknet, tiny) -> None
     found = masknet("evaluate", "log.masknet", "log/site=[ns]*", "--threads", 1, "--json").json
     assert 0 < found["rows"] < 400
     assert 0 < found["metrics"]["auc"]["value"] < 1
+
+
+@pytest.fixture
+def page() -> list[list[str]]:
+    """The commands of the page, and the files that they name."""
+    log, _ = planted_log(300, 0)
+    bare(log.select("click", "user", "ad", price=pl.lit(1)), "clicks.tsv")
+    bare(log.select("click", "user", "ad", price=pl.lit(1)), "today.tsv")
+    log.with_row_index("id").write_csv("train.csv")
+    criteo = [log["click"], *[pl.Series(f"I{i}", [i, None] * 150) for i in range(13)]]
+    criteo += [log["ad"].alias(f"C{i}") for i in range(26)]
+    bare(pl.DataFrame(criteo), "train.txt")
+    bare(pl.DataFrame(criteo[1:]), "test.txt")
+    for day in ("01", "02", "10"):
+        folder = Path(f"log/day=2026-01-{day}")
+        folder.mkdir(parents=True)
+        log.write_parquet(folder / "part-0.parquet")
+    Path("frappe.libsvm").write_text("1 451:1 4149:1 5041:1\n0 7:1 1000:1\n")
+    Path("ads.libffm").write_text("1 0:5:1 1:6:1 9:7:0.5\n0 0:5:1\n")
+    blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return [shlex.split(line)[1:] for block in blocks for line in block.splitlines()]
+
+
+def test_the_commands_of_the_page_run(page: list[list[str]], masknet, tiny) -> None:
+    assert len(page) == 12
+    for arguments in page:
+        if "lib" in arguments[1]:
+            continue  # a bag of ids is no field yet
+        result = masknet(*arguments, *(tiny if arguments[0] == "train" else ("--threads", 1)))
+        assert result.code == 0, (arguments, result.err)
+
+
+def test_the_sparse_tables_of_the_page_have_its_columns(page: list[list[str]]) -> None:
+    seen = []
+    for arguments in page:
+        if "lib" in arguments[1]:
+            names = arguments[arguments.index("--columns") + 1].split(",") if "--columns" in arguments else []
+            table = open_table(arguments[1], columns=names)
+            assert sum(len(chunk.frame) for chunk in table.chunks()) == 2
+            seen.append(table.columns[1:])
+    assert seen == [("features",), ("user", "item", "context"), ("field_0", "field_1", "field_9"), seen[1]]
