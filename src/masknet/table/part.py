@@ -39,11 +39,11 @@ class Part(Protocol):
     def digest(self, *, verify: bool) -> bytes: ...
 
 
-def check_names(columns: tuple[str, ...], name: str) -> None:
+def check_names(columns: tuple[str, ...], name: str, way_out: str = "rename it") -> None:
     """Refuse names that repeat, or that Polars takes for patterns, and a table without columns."""
     repeated = list(dict.fromkeys(f"'{c}'" for c in columns if columns.count(c) > 1))
     if repeated:
-        raise DataError(f"the columns of a table have different names; {name} repeats {', '.join(repeated)}: rename it")
+        raise DataError(f"the columns of a table have different names; {name} repeats {listed(repeated, 5)}: {way_out}")
     if not columns:
         raise DataError(f"a table has at least one column; {name} has none")
     pattern = next((c for c in columns if c.startswith("^") and c.endswith("$")), None)

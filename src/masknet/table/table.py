@@ -307,8 +307,10 @@ def _file_table(name: str, paths: list[Path], columns: Sequence[str]) -> Table:
         part if not (keys := keys_of(path)) else Partitioned(part, keys)
         for path, part in zip(paths, _open_files(named, kind, columns), strict=True)
     ]
+    headed = kind in _DELIMITERS and not columns
+    way_out = "rename it, or name the columns with --columns where the file has no header" if headed else "rename it"
     for part in parts:
-        check_names(part.columns, part.name)
+        check_names(part.columns, part.name, way_out)
         _check_same(parts[0], part)
     return Table(name, kind == PARQUET, parts=tuple(parts), open_ended=kind == LIBFFM and not columns)
 
