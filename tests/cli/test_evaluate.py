@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import polars as pl
 import pytest
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+
+from masknet.manifest import read_manifest
 
 METRICS = {"auc", "log_loss", "normalized_entropy", "calibration_ratio", "expected_calibration_error", "pr_auc"}
 
@@ -18,7 +21,9 @@ def _log(rows) -> None:
 def test_one_json_object_as_the_contract_says(masknet, trained: Path) -> None:
     result = masknet("evaluate", trained, "test.parquet", "--threads", 1, "--json")
     assert result.code == 0
-    assert set(result.json) == {"metrics", "rows"}
+    assert set(result.json) == {"model", "metrics", "rows"}
+    assert result.json["model"] == read_manifest(trained).subject
+    assert set(result.json["model"]) == {"name", "members", "parameters"}
     assert result.json["rows"] == 300
     assert set(result.json["metrics"]) == METRICS
     auc = result.json["metrics"]["auc"]
@@ -40,6 +45,7 @@ def test_a_table_for_people(masknet, trained: Path) -> None:
     assert result.code == 0
     lines = result.out.splitlines()
     assert lines[0].split() == ["metric", "value", "95", "%", "interval"]
+    assert re.fullmatch(r"parallel-masknet, 1 member, [\d,]+ parameters", lines[-2])
     assert lines[-1] == "300 rows of test.parquet"
     assert lines[1].startswith("auc ")
     assert " to " in lines[1]
@@ -47,12 +53,13 @@ def test_a_table_for_people(masknet, trained: Path) -> None:
 
 
 def test_a_baseline_on_the_same_rows(masknet, trained: Path, tiny) -> None:
-    assert masknet("evaluate", trained, "test.parquet", "--baseline", trained, "--threads", 1, "--json").json[
-        "metrics"
-    ]["rela_imp"]["value"] == pytest.approx(0)
+    result = masknet("evaluate", trained, "test.parquet", "--baseline", trained, "--threads", 1, "--json").json
+    assert result["metrics"]["rela_imp"]["value"] == pytest.approx(0)
+    assert result["baseline"] == result["model"]
     shown = masknet("evaluate", trained, "test.parquet", "--baseline", trained, "--threads", 1).out
     assert "rela imp" in shown
     assert "baseline auc" in shown
+    assert "baseline: parallel-masknet, 1 member, " in shown
 
 
 def test_groups(masknet, trained: Path) -> None:

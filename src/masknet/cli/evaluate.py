@@ -40,10 +40,15 @@ def command(
         evaluation = evaluate_table(
             artifact, open_table(data, columns=names), baseline=other, group=group, limit=limit_rows, progress=progress
         )
-    result = evaluation.to_json()
+    result = {"model": artifact.manifest.subject, **evaluation.to_json()}
+    if other is not None:
+        result["baseline"] = other.manifest.subject
     if json:
         print_json(result)
     else:
         out = screen()
         out.print(metrics_table(result["metrics"]))
+        out.print(artifact.manifest.headline)
+        if other is not None:
+            out.print(f"baseline: {other.manifest.headline}")
         out.print(f"{evaluation.rows:,} rows of {data}")

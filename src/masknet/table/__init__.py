@@ -4,6 +4,7 @@ CSV and TSV arrive as text, as written; Parquet and frames keep their types. A t
 no file open in between, and never changes what it was given.
 """
 
+from masknet.table.part import BadRow
 from masknet.table.table import Chunk, Source, Table, open_table
 
-__all__ = ["Chunk", "Source", "Table", "open_table"]
+__all__ = ["BadRow", "Chunk", "Source", "Table", "open_table"]

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from masknet.table.part import Part
+from masknet.table.part import NumberedFrame, Part, Report, numbered
 
 _MISSING = "__HIVE_DEFAULT_PARTITION__"
 
@@ -70,11 +70,15 @@ class Partitioned:
 
     def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
         """The file's rows, each with the same keys."""
+        return (frame for frame, _ in self.numbered(names, None))
+
+    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
+        """Those of the file that can be read, with their numbers."""
         given = {key: value for key, value in self.keys if key not in self.part.columns}
         own = [name for name in names if name not in given]
-        for frame in self.part.frames(own or [self.part.columns[0]]):
+        for frame, numbers in numbered(self.part, own or [self.part.columns[0]], bad):
             said = {key: pl.repeat(value, len(frame), dtype=pl.String, eager=True) for key, value in given.items()}
-            yield pl.DataFrame({name: said[name] if name in said else frame[name] for name in names})
+            yield pl.DataFrame({name: said[name] if name in said else frame[name] for name in names}), numbers
 
     def digest(self, *, verify: bool) -> bytes:
         """The file's, with the keys."""

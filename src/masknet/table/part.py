@@ -7,13 +7,16 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, Protocol, TypeAlias, cast, runtime_checkable
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from masknet.errors import DataError
 
@@ -21,6 +24,28 @@ ROWS = 65_536  # of a chunk, at most
 FRAME = "the frame"
 _SAMPLE = 1 << 20
 _FINGERPRINT_BLOCK, _FINGERPRINT_BLOCKS = 1 << 16, 16
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used: where it stands, and why.
+
+    Args:
+        source: the file's name, or "the frame".
+        row: its number there, counted as `Chunk.first_row` is.
+        column: the column at fault, or None where the row as a whole is.
+        reason: the sentence with which it would be refused.
+        cells: its cells as they were read, in the order of the file; a byte that is not UTF-8 reads `\\xe9`.
+    """
+
+    source: str
+    row: int
+    column: str | None
+    reason: str
+    cells: Sequence[Any]
+
+
+Report: TypeAlias = Callable[[BadRow], None]
 
 
 class Part(Protocol):
@@ -37,6 +62,23 @@ class Part(Protocol):
     def estimated_rows(self) -> int: ...
     def frames(self, names: list[str]) -> Iterator[pl.DataFrame]: ...
     def digest(self, *, verify: bool) -> bytes: ...
+
+
+NumberedFrame: TypeAlias = tuple[pl.DataFrame, NDArray[np.int64] | None]
+
+
+@runtime_checkable
+class Numbered(Protocol):
+    """A part that can leave rows out: each frame comes with the numbers of its rows, or None where they run on."""
+
+    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]: ...
+
+
+def numbered(part: Part, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
+    """The frames of a part, with the numbers of their rows where some may be left out."""
+    if isinstance(part, Numbered):
+        return part.numbered(names, bad)
+    return ((frame, None) for frame in part.frames(names))
 
 
 def check_names(columns: tuple[str, ...], name: str, way_out: str = "rename it") -> None:
