@@ -84,8 +84,8 @@ def page() -> list[list[str]]:
         folder = Path(f"log/day=2026-01-{day}")
         folder.mkdir(parents=True)
         log.write_parquet(folder / "part-0.parquet")
-    Path("frappe.libsvm").write_text("1 451:1 4149:1 5041:1\n0 7:1 1000:1\n")
-    Path("ads.libffm").write_text("1 0:5:1 1:6:1 9:7:0.5\n0 0:5:1\n")
+    Path("frappe.libsvm").write_text("1 451:1 4149:1 5041:1\n0 7:1 1000:1\n" * 50)
+    Path("ads.libffm").write_text("1 0:5:1 1:6:1 9:7:0.5\n0 0:5:1\n" * 50)
     blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.M | re.S)
     return [shlex.split(line)[1:] for block in blocks for line in block.splitlines()]
 
@@ -93,8 +93,6 @@ def page() -> list[list[str]]:
 def test_the_commands_of_the_page_run(page: list[list[str]], masknet, tiny) -> None:
     assert len(page) == 12
     for arguments in page:
-        if "lib" in arguments[1]:
-            continue  # a bag of ids is no field yet
         result = masknet(*arguments, *(tiny if arguments[0] == "train" else ("--threads", 1)))
         assert result.code == 0, (arguments, result.err)
 
@@ -105,6 +103,20 @@ def test_the_sparse_tables_of_the_page_have_its_columns(page: list[list[str]]) -
         if "lib" in arguments[1]:
             names = arguments[arguments.index("--columns") + 1].split(",") if "--columns" in arguments else []
             table = open_table(arguments[1], columns=names)
-            assert sum(len(chunk.frame) for chunk in table.chunks()) == 2
+            assert sum(len(chunk.frame) for chunk in table.chunks()) == 100
             seen.append(table.columns[1:])
     assert seen == [("features",), ("user", "item", "context"), ("field_0", "field_1", "field_9"), seen[1]]
+
+
+def test_a_scored_libffm_file_may_lack_a_field_and_have_another(page: list[list[str]], masknet, tiny) -> None:
+    assert page
+    result = masknet("train", "ads.libffm", "--label", "label", "--min-count", 1, *tiny)
+    assert result.code == 0, result.err
+    Path("few.ffm").write_text("0:5:1 7:1:1\n0:5:1 1:6:1 9:7:0.5\n")
+    Path("all.ffm").write_text("0:5:1\n0:5:1 1:6:1 9:7:0.5\n")
+    for name in ("few", "all"):
+        assert masknet("predict", "ads.masknet", f"{name}.ffm", "--out", f"{name}.csv", "--threads", 1).code == 0
+    assert Path("few.csv").read_bytes() == Path("all.csv").read_bytes()
+    Path("one.ffm").write_text("0:5:1\n")
+    assert masknet("predict", "ads.masknet", "one.ffm", "--out", "one.csv", "--threads", 1).code == 0
+    assert Path("one.csv").read_text().splitlines() == Path("all.csv").read_text().splitlines()[:2]

@@ -203,7 +203,9 @@ def test_a_header_of_another_width_than_all_rows_does_not_fill_the_memory(
     monkeypatch.setattr(table_module, "BLOCKS", (1 << 8, 1 << 10))
     monkeypatch.setattr(table_module, "HELD", 100_000)
     (tmp_path / "x.csv").write_text("click,x\n" + "1,2,3\n" * 5_000)
-    with pytest.raises(DataError, match=r"from row 1 of .* have other than 2 values, as the header has: does the header"):
+    with pytest.raises(
+        DataError, match=r"from row 1 of .* have other than 2 values, as the header has: does the header"
+    ):
         sifted(tmp_path / "x.csv", LABEL)
 
 
