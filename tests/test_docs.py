@@ -1,4 +1,4 @@
-"""The README's commands and code blocks run, in their order, on a made log."""
+"""The commands and code blocks of the README and the docs run, in their order, on a made log."""
 
 from __future__ import annotations
 
@@ -16,8 +16,17 @@ from masknet.datasets import planted_log
 README = Path(__file__).parent.parent / "README.md"
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.M | re.S)
+def _blocks(language: str, page: Path = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def _run(commands: list[str]) -> None:
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        assert program == "masknet"
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 0, command
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +48,7 @@ def _there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_commands_run(folder: Path) -> None:
     commands = [line for block in _blocks("sh") for line in block.splitlines()]
     assert len(commands) == 5
-    for command in commands:
-        program, *arguments = shlex.split(command)
-        assert program == "masknet"
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        assert ended.value.code == 0, command
+    _run(commands)
     scores = pl.read_parquet(folder / "scores.parquet")
     assert scores.columns == ["user", "ad", "probability"]
     assert len(scores) == 300
@@ -57,6 +61,19 @@ def test_the_python_blocks_run(folder: Path) -> None:
         (folder / "block.py").write_text(block, encoding="utf-8")
         names = runpy.run_path("block.py")
         assert "probabilities" in names or "masks" in names
+
+
+def test_the_page_on_evaluation_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = README.parent / "docs" / "evaluation.md"
+    commands = [line for block in _blocks("sh", page) for line in block.splitlines()]
+    assert len(commands) == 6
+    _run(commands)
+    shown = capsys.readouterr().out
+    for words in ("by 'site', the worst auc first", "ndcg at 5", "auc difference", "1,000 resamples of groups"):
+        assert words in shown
+    for block in _blocks("python", page):
+        (folder / "block.py").write_text(block, encoding="utf-8")
+        assert "interval" in runpy.run_path("block.py")
 
 
 def test_the_repeat_of_a_run_gives_the_same_weights(folder: Path) -> None:

@@ -398,3 +398,24 @@ def test_weights_that_are_none(log: pl.DataFrame, make: Callable[..., CTRClassif
         make().fit(log, "click", sample_weight=[1, 1, 1])
     with pytest.raises(DataError, match="at least 0"):
         make().fit(log, "click", sample_weight=np.full(ROWS, -1.0))
+
+
+# Bad rows
+
+
+def test_bad_rows_are_set_aside_and_told(
+    log: pl.DataFrame, make: Callable[..., CTRClassifier], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    click = pl.Series("click", [None, 2, *log["click"].to_list()[2:]])
+    frame = log.with_columns(click)
+    settings = {"bad_rows": "quarantine", "cache_dir": tmp_path}
+    with pytest.raises(DataError, match="column 'click' is missing in row 1 of the frame"):
+        make().fit(frame, "click")
+    with caplog.at_level("INFO", logger="masknet"):
+        quarantined = make(**settings).fit(frame, "click")
+    said = next(text for text in caplog.messages if "are bad" in text)
+    assert said.startswith(f"2 of {ROWS:,} rows of the frame are bad and were set aside in {tmp_path}")
+    file = next(tmp_path.rglob("bad_rows.csv"))
+    assert str(file) in said
+    assert pl.read_csv(file)["row"].to_list() == [1, 2]
+    assert_same_network(quarantined, make().fit(log[2:], "click"))

@@ -19,6 +19,7 @@ from masknet.errors import ConfigError, DataError
 from masknet.metrics import MONITORS, Estimate, evaluate
 
 NAMES = ["auc", "log_loss", "normalized_entropy", "calibration_ratio", "expected_calibration_error", "pr_auc"]
+GROUPED = ["grouped_auc", "ndcg_at_5", "ndcg_at_10"]
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 WEIGHTS = st.floats(0.01, 10.0)
 
@@ -339,6 +340,214 @@ def test_grouped_auc_has_no_loop_over_groups() -> None:
     assert min(seconds) < 0.3  # about 0.03 s; a loop over 5,000 groups takes seconds
 
 
+# --- NDCG ------------------------------------------------------------------------------------------------------------
+
+
+def ndcg_by_loop(y: np.ndarray, p: np.ndarray, groups: np.ndarray, k: int) -> dict[int, float]:
+    """The NDCG of each group with a positive; a row's gain is the mean over the places that its ties could take."""
+    found = {}
+    for group in np.unique(groups):
+        rows = [int(i) for i in np.flatnonzero(groups == group)]
+        gain = ideal = 0.0
+        for place in range(1, min(k, int(y[rows].sum())) + 1):
+            ideal += 1 / math.log2(place + 1)
+        for i in rows:
+            if y[i] == 1:
+                first = sum(1 for j in rows if p[j] > p[i])
+                places = range(first + 1, first + sum(1 for j in rows if p[j] == p[i]) + 1)
+                gain += math.fsum(1 / math.log2(place + 1) for place in places if place <= k) / len(places)
+        if ideal:
+            found[int(group)] = gain / ideal
+    return found
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 10, 1000])
+@pytest.mark.parametrize("ties", [True, False])
+def test_ndcg_is_the_mean_of_a_slow_loop(k: int, ties: bool) -> None:
+    y, p, w = simulated(11, 600, ties=ties)
+    groups = np.random.default_rng(11).integers(0, 90, 600)
+    w[groups == 3] = 0
+    alone = ndcg_by_loop(y, p, groups, k)
+    assert len(alone) < 90
+    values = np.array(list(alone.values()))
+    half = norm.ppf(0.975) * values.std(ddof=1) / math.sqrt(len(values))
+    found = metrics.ndcg(y, p, groups, k=k)
+    same(found, Estimate(values.mean(), max(values.mean() - half, 0), min(values.mean() + half, 1)), 1e-12)
+    kept = w > 0
+    weighted = ndcg_by_loop(y[kept], p[kept], groups[kept], k)
+    masses = [w[groups == group].sum() for group in weighted]
+    assert_allclose(
+        metrics.ndcg(y, p, groups, w, k=k).value, np.average(list(weighted.values()), weights=masses), rtol=1e-12
+    )
+
+
+@settings(deadline=None)
+@given(data=rows(weight=st.just(1.0), both=False), k=st.integers(1, 12))
+def test_ndcg_of_a_group_agrees_with_scikit_learn(data: Rows, k: int) -> None:
+    y, p, w = data
+    y, p = y[w > 0], p[w > 0]
+    assume(len(y) > 1 and y.any())
+    expected = reference.ndcg_score([y], [p], k=k)
+    assert_allclose(metrics.ndcg(y, p, np.zeros(len(y)), k=k).value, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_groups_that_a_metric_leaves_out_are_counted() -> None:
+    sample = metrics.Sample([0, 1, 0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], groups=[7, 7, 8, 8, 9, 9])
+    assert (sample.num_groups, sample.groups_of_one_class, sample.groups_without_positive) == (3, 2, 1)
+    assert metrics.Sample([0, 1], [0.1, 0.2]).num_groups == 0
+    assert metrics.ndcg([0, 0], [0.1, 0.2], [1, 2]).why == "none of the 2 groups has a positive"
+
+
+def test_ndcg_needs_a_place() -> None:
+    with pytest.raises(ConfigError, match="k is 0"):
+        metrics.ndcg([0, 1], [0.1, 0.2], [0, 0], k=0)
+
+
+# --- two models on the same rows --------------------------------------------------------------------------------------
+
+
+def two_models(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, two related probabilities, weights."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random(n) < 0.4).astype(int)
+    shared = rng.normal(size=n) + y
+    first, second = (norm.cdf(shared + rng.normal(size=n) * scale) for scale in (0.3, 0.8))
+    return y, np.round(first, 2), np.round(second, 2), rng.exponential(size=n)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_difference_of_aucs_has_delongs_paired_interval(weighted: bool) -> None:
+    y, p, q, w = two_models(0, 90)
+    w = w if weighted else np.ones(90)
+    variance, values = 0.0, [metrics.auc(y, scores, w).value or 0 for scores in (p, q)]
+    for cls, of_p, of_q in zip((1, 0), placements(y, p, w), placements(y, q, w), strict=True):
+        v = w[y == cls] / w[y == cls].sum()
+        d = np.array(of_p) - np.array(of_q)
+        variance += (v**2 * (d - (v * d).sum()) ** 2).sum() / (1 - (v**2).sum())
+    value, half = values[0] - values[1], norm.ppf(0.975) * math.sqrt(variance)
+    found = metrics.Sample(y, p, w if weighted else None, baseline=q).estimates
+    same(found["auc_difference"], Estimate(value, value - half, value + half))
+    same(found["baseline_auc"], metrics.auc(y, q, w))
+    assert found["rela_imp"] == Estimate(metrics.rela_imp(values[0], values[1]))
+    narrower = (found["auc"].high or 0) - (found["auc"].low or 0)
+    assert 2 * half < narrower  # the models share their luck with the rows
+
+
+def test_a_model_beside_itself_differs_by_nothing() -> None:
+    y, p, _, w = two_models(1, 200)
+    sample = metrics.Sample(y, p, w, baseline=p**2)  # the same ranking
+    assert sample.estimates["auc_difference"] == Estimate(0.0)
+    assert sample.bootstrap(20)["auc_difference"] == Estimate(0.0)
+    swapped = [metrics.Sample(y, a, w, baseline=b).estimates["auc_difference"] for a, b in ((p, w / 99), (w / 99, p))]
+    assert_allclose(swapped[0].low, -(swapped[1].high or 0), rtol=1e-9)
+
+
+# --- the bootstrap ----------------------------------------------------------------------------------------------------
+
+
+def draws(units: int, resamples: int, seed: int) -> list[np.ndarray]:
+    """How often each unit is drawn, as the code promises to draw."""
+    rng = np.random.default_rng(seed)
+    return [np.bincount(rng.integers(units, size=units), minlength=units) for _ in range(resamples)]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_bootstrap_is_a_plain_loop_over_weighted_metrics(weighted: bool, grouped: bool) -> None:
+    y, p, q, w = two_models(2, 300)
+    w[5:9] = 0
+    w = w if weighted else np.ones(300)
+    groups = np.random.default_rng(2).integers(0, 40, 300) * 3 if grouped else None
+    sample = metrics.Sample(y, p, w if weighted else None, groups, baseline=q)
+    kept = w > 0
+    codes = np.zeros(300, dtype=int)
+    codes[kept] = np.unique(groups[kept], return_inverse=True)[1] if groups is not None else np.arange(kept.sum())
+    expected: dict[str, list[float]] = {}
+    for counts in draws(codes.max() + 1, 60, seed=4):
+        times = counts[codes] * w
+        looped = {name: e.value for name, e in evaluate(y, p, times, groups).items() if name[:4] != "ndcg"}
+        base = metrics.auc(y, q, times).value or 0
+        looped |= {"baseline_auc": base, "auc_difference": (looped["auc"] or 0) - base}
+        looped["rela_imp"] = metrics.rela_imp(looped["auc"] or 0, base)
+        if groups is not None:  # a group drawn twice is two groups, of one copy of its rows each
+            of_group = np.bincount(codes[kept], w[kept]) if weighted else np.ones(len(counts))
+            for k in (5, 10):
+                by_group = ndcg_by_loop(y[kept], p[kept], codes[kept], k)
+                at = list(by_group)
+                looped[f"ndcg_at_{k}"] = np.average(list(by_group.values()), weights=(counts * of_group)[at])
+        for name, value in looped.items():
+            expected.setdefault(name, []).append(float(value or 0))
+    found = sample.bootstrap(60, seed=4)
+    assert list(found) == list(sample.estimates)
+    assert set(found) == set(expected)
+    for name, values in expected.items():
+        low, high = np.percentile(values, [2.5, 97.5])
+        same(found[name], Estimate(sample.estimates[name].value, low, high), 1e-11)
+    some = sample.bootstrap(60, seed=4, only_grouped=True)
+    assert some == ({name: found[name] for name in GROUPED} if grouped else {})
+
+
+def test_the_bootstrap_repeats_by_its_seed() -> None:
+    y, p, w = simulated(13)
+    sample = metrics.Sample(y, p, w)
+    assert sample.bootstrap(30, seed=1) == sample.bootstrap(30, seed=1)
+    assert sample.bootstrap(30, seed=1)["auc"].low != sample.bootstrap(30, seed=2)["auc"].low
+
+
+def test_the_bootstrap_of_independent_rows_is_about_the_interval_of_theory() -> None:
+    y, p, w = simulated(14, 4000)
+    for weights in (None, w):
+        sample = metrics.Sample(y, p, weights, np.arange(4000))
+        by_row = metrics.Sample(y, p, weights).bootstrap(400)
+        by_group = sample.bootstrap(400)  # a row a group: the same draws
+        for name in ("auc", "log_loss", "calibration_ratio"):
+            theory = sample.estimates[name]
+            width = (theory.high or 0) - (theory.low or 0)
+            same(by_row[name], by_group[name])
+            assert_allclose([by_row[name].low, by_row[name].high], [theory.low, theory.high], atol=0.12 * width)
+
+
+def test_resampling_groups_sees_that_rows_of_a_group_are_alike() -> None:
+    y, p, _ = simulated(15, 300, ties=False)
+    copies = np.repeat(np.arange(300), 20)
+    by_row = metrics.Sample(y[copies], p[copies]).bootstrap(200)["auc"]
+    by_group = metrics.Sample(y[copies], p[copies], groups=copies).bootstrap(200)["auc"]
+    alone = metrics.Sample(y, p).bootstrap(200)["auc"]
+    assert_allclose([by_group.low, by_group.high], [alone.low, alone.high], rtol=1e-12)
+    assert (by_group.high or 0) - (by_group.low or 0) > 3 * ((by_row.high or 0) - (by_row.low or 0))
+
+
+def test_grouped_intervals_by_resampling_cover_the_truth() -> None:
+    rng, hits = np.random.default_rng(16), 0
+    truth = []
+    for _ in range(120):
+        bias = np.repeat(rng.normal(size=60), 10)
+        y = (rng.random(600) < 0.4).astype(int)
+        p = norm.cdf(bias + y + rng.normal(size=600))
+        sample = metrics.Sample(y, p, groups=np.repeat(np.arange(60), 10))
+        truth.append((sample.estimates["ndcg_at_5"].value or 0, sample.bootstrap(100)["ndcg_at_5"]))
+    mean = float(np.mean([value for value, _ in truth]))
+    hits = sum((e.low or 0) <= mean <= (e.high or 0) for _, e in truth)
+    assert 0.88 <= hits / len(truth) <= 0.995
+
+
+def test_a_metric_that_most_resamples_define_has_an_interval() -> None:
+    y = np.array([1] + [0] * 99)
+    p = np.linspace(1, 0, 100) ** 2
+    found = metrics.Sample(y, p).bootstrap(100)
+    assert found["auc"] == Estimate(1.0)  # a third of the resamples miss the only positive
+    assert found["log_loss"].low is not None
+    assert metrics.Sample([0, 0], [0.1, 0.2]).bootstrap(10)["auc"].why == "all 2 rows are negatives"
+    assert metrics.Sample([1], [0.2]).bootstrap(10)["log_loss"].low is None
+    nothing = metrics.Sample([], [], groups=[])
+    assert nothing.bootstrap(10) == nothing.estimates
+
+
+def test_a_bootstrap_needs_two_resamples() -> None:
+    with pytest.raises(ConfigError, match="1 were asked for"):
+        metrics.Sample([0, 1], [0.2, 0.3]).bootstrap(1)
+
+
 # --- undefined metrics ------------------------------------------------------------------------------------------------
 
 
@@ -362,7 +571,7 @@ def test_one_class_leaves_metrics_undefined(label: int, why: str) -> None:
 )
 def test_no_rows_leave_every_metric_undefined(rows: tuple[list[float], ...], why: str) -> None:
     found = evaluate(*rows, groups=rows[0])
-    assert set(found) == {*NAMES, "grouped_auc"}
+    assert set(found) == {*NAMES, *GROUPED}
     assert all(estimate == Estimate(None, why=why) for estimate in found.values())
 
 
@@ -407,7 +616,7 @@ def test_a_whole_weight_is_worth_as_many_rows(data: Rows) -> None:
     for name, estimate in evaluate(y, p, w, groups).items():
         if estimate.value is None:
             assert replicated[name].value is None
-        else:
+        elif not name.startswith("ndcg"):  # a copy takes a place of its own
             assert_allclose(estimate.value, replicated[name].value, rtol=1e-12, atol=1e-12)
 
 
@@ -417,7 +626,7 @@ def test_evaluate_is_every_metric_by_itself(weighted: bool) -> None:
     weights = w if weighted else None
     groups = np.arange(400) % 7
     found = evaluate(y, p, weights, groups)
-    assert list(found) == [*NAMES, "grouped_auc"]
+    assert list(found) == [*NAMES, *GROUPED]
     assert list(evaluate(y, p, weights)) == NAMES
     assert {name: getattr(metrics, name)(y, p, weights) for name in NAMES} == evaluate(y, p, weights)
     assert metrics.grouped_auc(y, p, groups, weights) == found["grouped_auc"]

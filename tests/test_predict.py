@@ -362,7 +362,7 @@ def test_an_evaluation_is_that_of_the_predictions(tmp_path: Path) -> None:
     artifact, frame = trained("parallel-masknet", weight="weight", group="user"), rows(2000, seed=1)
     seen = Seen()
     evaluation = evaluate_table(artifact, open_table(frame), progress=seen)
-    assert seen.tracks[-1] == ("evaluate", 2000, 2000)
+    assert [track for track in seen.tracks if track[0] == "evaluate"][-1] == ("evaluate", 2000, 2000)
     p = written(artifact, frame, tmp_path / "scores.csv")["probability"].to_numpy()
     y, w = frame["click"].to_numpy(), frame["weight"].to_numpy()
     value = {name: estimate.value for name, estimate in evaluation.metrics.items()}
@@ -424,8 +424,8 @@ def test_a_baseline_that_ranks_like_chance_has_no_relaimp() -> None:
     [
         ({}, None, "click", "compares probabilities with the labels"),
         ({"weight": "weight"}, None, "weight", "trained with this column of weights"),
-        ({"group": "row"}, None, "row", "grouped AUC"),
-        ({}, "row", "row", "grouped AUC"),
+        ({"group": "row"}, None, "row", "grouped metrics"),
+        ({}, "row", "row", "grouped metrics"),
     ],
 )
 def test_an_evaluation_without_its_columns_is_refused(
@@ -457,3 +457,112 @@ def test_a_baseline_of_another_label_is_refused() -> None:
     other = dataclasses.replace(artifact, encoder=encoder)
     with pytest.raises(ConfigError, match="a baseline predicts the same label"):
         evaluate_table(artifact, open_table(rows(50)), baseline=other, progress=LogProgress())
+
+
+# Slices, groups, resamples
+
+
+def test_a_slice_is_the_evaluation_of_its_rows() -> None:
+    artifact, frame = trained("parallel-masknet", weight="weight"), rows(3000, seed=2)
+    found = evaluate_table(artifact, open_table(frame), slices=["city", "row"], progress=LogProgress())
+    assert list(found.slices) == ["city", "row"]
+    by_city = found.slices["city"]
+    assert sum(part.rows for part in by_city) == found.rows == 3000
+    assert {part.value for part in by_city} == {"Ulm", "Köln", 'a "b", c', "07", "missing"}
+    y, p, w = frame["click"].to_numpy(), predict_frame(artifact, frame), frame["weight"].to_numpy()
+    for part in by_city:
+        at = (frame["city"] == ("" if part.value == "missing" else part.value)).to_numpy()
+        assert part.rows == at.sum()
+        assert part.metrics == metrics.evaluate(y[at], p[at], w[at])
+    aucs = [part.metrics["auc"].value for part in by_city]
+    assert aucs == sorted(aucs)
+    assert sorted(part.value for part in found.slices["row"])[:2] == ["0 to 299", "1200 to 1499"]
+    plain = evaluate_table(artifact, open_table(frame), progress=LogProgress())
+    assert plain.metrics == found.metrics
+
+
+def test_slices_without_an_auc_come_last_with_their_reason() -> None:
+    frame = rows(900).with_columns(part=pl.col("row") % 3)
+    frame = frame.with_columns(click=pl.when(pl.col("part") == 1).then(0).otherwise("click"))
+    parts = evaluate_table(trained(), open_table(frame), slices=["part"], progress=LogProgress()).slices["part"]
+    assert parts[-1].value == "1"
+    assert parts[-1].to_json() == {
+        "value": "1",
+        "rows": 300,
+        "metrics": {name: estimate.to_json() for name, estimate in parts[-1].metrics.items()},
+        "below_overall": False,
+    }
+    assert parts[-1].metrics["auc"].why == "all 300 rows are negatives"
+    assert parts[-1].metrics["log_loss"].value is not None
+
+
+def test_a_slice_that_is_surely_worse_than_the_whole_is_told() -> None:
+    artifact, frame = trained(), rows(4000)
+    p = predict_frame(artifact, frame)
+    right = p > np.median(p)
+    frame = frame.with_columns(part=pl.col("row") % 4, click=pl.Series(right).cast(pl.Int64))
+    noise = pl.Series(np.random.default_rng(0).integers(0, 2, 4000))
+    frame = frame.with_columns(click=pl.when(pl.col("part") == 2).then(noise).otherwise("click"))
+    parts = evaluate_table(artifact, open_table(frame), slices=["part"], progress=LogProgress()).slices["part"]
+    assert [part.value for part in parts if part.below_overall] == [parts[0].value] == ["2"]
+
+
+def test_grouped_metrics_have_intervals_from_resampled_groups() -> None:
+    artifact, frame = trained(), rows(2000)
+    found = evaluate_table(artifact, open_table(frame), group="user", slices=["city"], progress=LogProgress())
+    codes = frame["user"].fill_null(-1).hash(0).to_numpy()
+    sample = metrics.Sample(frame["click"].to_numpy(), predict_frame(artifact, frame), groups=codes)
+    for name in ("grouped_auc", "ndcg_at_5", "ndcg_at_10"):
+        assert found.metrics[name].value == pytest.approx(sample.estimates[name].value)
+        theory = sample.estimates[name]
+        assert found.metrics[name].low == pytest.approx(theory.low, abs=0.02)
+        assert found.metrics[name].low != theory.low
+        assert all(name in part.metrics for part in found.slices["city"])
+    assert found.metrics["auc"] == sample.estimates["auc"]
+    assert found.to_json()["groups"] == {
+        "column": "user",
+        "count": 41,
+        "one_class": sample.groups_of_one_class,
+        "without_positive": sample.groups_without_positive,
+        "interval": {"kind": "bootstrap", "resamples": 1000, "unit": "group"},
+    }
+    assert "interval" not in found.to_json()
+
+
+@pytest.mark.parametrize("group", [None, "user"])
+def test_a_bootstrap_makes_all_intervals(group: str | None) -> None:
+    artifact, baseline, table = trained("parallel-masknet"), trained(seed=5), open_table(rows(500))
+
+    def run(seed: int) -> object:
+        return evaluate_table(
+            artifact, table, baseline=baseline, group=group, bootstrap=40, seed=seed, progress=LogProgress()
+        )
+
+    found = run(3)
+    assert found.to_json()["interval"] == {"kind": "bootstrap", "resamples": 40, "unit": "group" if group else "row"}
+    assert all(estimate.low < estimate.high for estimate in found.metrics.values())
+    assert run(3) == found
+    assert run(4) != found
+
+
+def test_a_difference_of_aucs_is_told_beside_a_baseline() -> None:
+    artifact, baseline, table = trained("parallel-masknet"), trained("lr", seed=5), open_table(rows(2000))
+    found = evaluate_table(artifact, table, baseline=baseline, progress=LogProgress()).metrics
+    difference = found["auc_difference"]
+    assert difference.value == found["auc"].value - found["baseline_auc"].value
+    assert difference.low < difference.value < difference.high
+
+
+def test_a_column_to_slice_by_must_be_there() -> None:
+    with pytest.raises(DataError, match="a slice is by a column of the frame: unknown column 'cities'; did you mean"):
+        evaluate_table(trained(), open_table(rows(20)), slices=["cities"], progress=LogProgress())
+
+
+def test_no_rows_have_no_slices() -> None:
+    found = evaluate_table(
+        trained(), open_table(rows(0)), slices=["city"], group="user", bootstrap=10, progress=LogProgress()
+    )
+    assert found.slices == {"city": []}
+    assert found.groups is not None
+    assert found.groups.count == 0
+    assert found.metrics["ndcg_at_5"].why == "there are no rows"

@@ -109,30 +109,34 @@ def shuffled_batches(
     slots = np.flatnonzero(rows.untrained_unseen_ids >= 0)
     for index in range(start, num_batches(len(rows), batch_size)):
         picked = order[index * batch_size : (index + 1) * batch_size]
-        ids, values = rows.expand(rows.ids[picked], rows.values[picked])
+        ids, values, dense = rows.take(picked)
         if unseen_rate > 0 and len(slots):
             hidden = keyed_uniform(seed, epoch, picked[:, None], slots[None, :]) < unseen_rate
+            hidden &= ids[:, slots] != 0  # the padding of a bag is no value
             ids[:, slots] = np.where(hidden, rows.untrained_unseen_ids[slots], ids[:, slots])
-        yield _batch(rows, picked, ids, values)
+        yield _batch(rows, picked, ids, values, dense)
 
 
 def ordered_batches(rows: EncodedSet, *, batch_size: int) -> Iterator[Batch]:
     """All rows in their order."""
     for start in range(0, len(rows), batch_size):
         span = slice(start, start + batch_size)
-        ids, values = rows.expand(np.array(rows.ids[span]), np.array(rows.values[span]))
-        yield _batch(rows, span, ids, values)
+        yield _batch(rows, span, *rows.take(span))
 
 
 def _batch(
-    rows: EncodedSet, picked: NDArray[np.int64] | slice, ids: NDArray[np.int32], values: NDArray[np.float32]
+    rows: EncodedSet,
+    picked: NDArray[np.int64] | slice,
+    ids: NDArray[np.int32],
+    values: NDArray[np.float32],
+    dense: NDArray[np.float32] | None,
 ) -> Batch:
     labels = rows.labels[picked].astype(np.float32)
     weights = None if rows.weights is None else torch.from_numpy(rows.weights[picked].astype(np.float32))
     return Batch(
         ids=torch.from_numpy(ids),
         values=torch.from_numpy(values).expand(len(labels), -1),
-        dense=None,
+        dense=None if dense is None else torch.from_numpy(dense),
         labels=torch.from_numpy(labels),
         weights=weights,
     )

@@ -31,6 +31,22 @@ def _names(value: object) -> object:
     return tuple(name.strip() for item in items for name in item.split(",") if name.strip())
 
 
+def _pairs(value: object) -> object:
+    """Accept `["a=1", "b=2"]`, as flags give it, and `{"a": 1, "b": 2}` alike."""
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        return value
+    parted = [item.partition("=") for item in items]
+    wrong = next((name for name, equals, _ in parted if not (name and equals)), None)
+    if wrong is not None:
+        raise ValueError(f"FIELD=VALUE, a pair for each field; '{wrong}' has no '='")
+    names = [name for name, _, _ in parted]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"said once for each field; '{twice}' stands twice")
+    return {name: text for name, _, text in parted}
+
+
 def _path(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
@@ -49,6 +65,10 @@ def _json_ready(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Pooling = Literal["sum", "mean"]
+FieldNumbers = Annotated[dict[str, Annotated[int, Field(ge=1)]], BeforeValidator(_pairs)]
+FieldTexts = Annotated[dict[str, Annotated[str, Field(min_length=1)]], BeforeValidator(_pairs)]
+FieldPoolings = Annotated[dict[str, Pooling], BeforeValidator(_pairs)]
 PathText = Annotated[str, BeforeValidator(_path)]
 MomentText = Annotated[str, BeforeValidator(_moment)]
 Keywords = Annotated[dict[str, Any], BeforeValidator(_json_ready)]
@@ -85,12 +105,41 @@ class RunConfig(BaseModel):
     time: str | None = _setting(DATA, "The column of time; the last tenth by time then is the validation part.")
     categorical: Names = _setting(DATA, "Columns that are categorical (repeatable, or comma-separated).", ())
     numeric: Names = _setting(DATA, "Columns that are numeric (repeatable, or comma-separated).", ())
+    bag: Names = _setting(
+        DATA, "Columns of several values a row: lists, or texts with a separator (repeatable, or comma-separated).", ()
+    )
+    dense: Names = _setting(DATA, "Columns of vectors, all of one width (repeatable, or comma-separated).", ())
+    datetime: Names = _setting(
+        DATA, "Columns of moments: they become hour, weekday and age (repeatable, or comma-separated).", ()
+    )
     ignore: Names = _setting(DATA, "Columns that no model may see (repeatable, or comma-separated).", ())
+    separator: FieldTexts = _setting(
+        DATA, "What separates the values of a bag of texts (repeatable; default: what stands there of | ; , blank).", {}
+    )
+    weighted: Names = _setting(DATA, "Bags whose texts are value:weight (repeatable, or comma-separated).", ())
+    ordered: Names = _setting(DATA, "Bags whose order carries meaning (repeatable, or comma-separated).", ())
+    max_length: FieldNumbers = _setting(DATA, "Keep a bag's last so many values (repeatable; default: 50).", {})
+    pooling: FieldPoolings = _setting(
+        DATA, "How a bag becomes one vector: mean, or sum (repeatable; default: sum where weighted, else mean).", {}
+    )
+    share: FieldTexts = _setting(DATA, "FIELD=OTHER: FIELD reads the vocabulary of OTHER (repeatable).", {})
+    hash: FieldNumbers = _setting(DATA, "Hash a field's values into so many buckets, for ids without end.", {})
+    project: Names = _setting(
+        DATA, "Dense columns that enter through a learned projection (repeatable, or comma-separated).", ()
+    )
     min_count: int = _setting(DATA, "Values seen in fewer training rows than this share the unseen row.", 2, ge=1)
     max_vocabulary: int | None = _setting(DATA, "Keep at most this many values of a field, the commonest.", ge=1)
-    numeric_encoding: Literal["linear"] = _setting(DATA, "How a numeric field enters: scaled, one slot.", "linear")
+    numeric_encoding: Literal["linear", "knots"] = _setting(
+        DATA, "How a numeric field enters: scaled, or as its two neighbouring quantile knots.", "linear"
+    )
+    negative_rate: float = _setting(
+        DATA, "Train on this share of the negatives, weighted back to all of them.", 1.0, gt=0, le=1
+    )
     unseen_rate: float = _setting(
         DATA, "The share of values shown as unseen in training, in fields where nothing is rare.", 0.001, ge=0, lt=1
+    )
+    bad_rows: Literal["refuse", "quarantine"] = _setting(
+        DATA, "quarantine: set bad rows aside in a file, with place and reason, and train on the others.", "refuse"
     )
     limit_rows: int | None = _setting(DATA, "Read only the first so many rows of a table.", ge=1)
     cache_dir: PathText | None = _setting(DATA, "Where encoded sets are kept (default: the user's cache).")
@@ -111,6 +160,9 @@ class RunConfig(BaseModel):
     )
     average_weights: float | None = _setting(
         MODEL, "Evaluate and save an exponential moving average of the weights, with this decay.", gt=0, lt=1
+    )
+    members: int = _setting(
+        MODEL, "Train so many networks, each from other draws, and average their probabilities.", 1, ge=1
     )
     embedding_updates: Literal["dense"] = _setting(MODEL, "dense: Adam moves every row at every step.", "dense")
     refit: bool = _setting(MODEL, "Train once more on training and validation rows for the epochs found.", False)

@@ -55,6 +55,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         min_count: values seen in fewer training rows than this share the unseen row.
         max_vocabulary: keep at most this many values of a field, the commonest.
         unseen_rate: the share of values shown as unseen in training, in fields where nothing is rare; in [0, 1).
+        bad_rows: "refuse" them, or "quarantine": set them aside in a file in the cache, and train on the others.
         limit_rows: read only the first so many rows of a table.
         cache_dir: where encoded sets are kept; None for the user's cache.
         verify: read data files whole to see whether they changed.
@@ -67,6 +68,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patience: stop after this many evaluations in a row without a better one.
         schedule: "plateau" divides the learning rate by ten after each of those, "constant" does not.
         average_weights: the decay of the moving average of the weights that is evaluated and kept; in (0, 1).
+        members: train so many networks, each from other draws, and average their probabilities.
         refit: train once more on training and validation rows for the epochs found.
         seed: fixes the initial weights, the order of rows and dropout.
         device: "auto", "cpu", "cuda", "cuda:1", ...; scoring is on the processor.
@@ -104,6 +106,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         min_count: int = 2,
         max_vocabulary: int | None = None,
         unseen_rate: float = 0.001,
+        bad_rows: Literal["refuse", "quarantine"] = "refuse",
         limit_rows: int | None = None,
         cache_dir: str | Path | None = None,
         verify: bool = False,
@@ -117,6 +120,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patience: int = 2,
         schedule: Literal["plateau", "constant"] = "plateau",
         average_weights: float | None = None,
+        members: int = 1,
         refit: bool = False,
         seed: int = 0,
         device: str = "auto",
@@ -136,6 +140,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.min_count = min_count
         self.max_vocabulary = max_vocabulary
         self.unseen_rate = unseen_rate
+        self.bad_rows = bad_rows
         self.limit_rows = limit_rows
         self.cache_dir = cache_dir
         self.verify = verify
@@ -149,6 +154,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.schedule = schedule
         self.average_weights = average_weights
+        self.members = members
         self.refit = refit
         self.seed = seed
         self.device = device
@@ -203,7 +209,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoder, manifest = fitted.encoder, fitted.manifest
         if sample_weight is not None:  # no table has the column, so no evaluation may ask for it
             schema = encoder.schema.model_copy(update={"weight": None})
-            encoder = Encoder(schema, encoder.encodings, encoder.space)
+            encoder = Encoder(schema, encoder.encodings, encoder.space.num_ids)
         if not isinstance(y, str):
             manifest = manifest.model_copy(update={"data": {**manifest.data, "classes": classes.tolist()}})
         model = Artifact(path=Path(), manifest=manifest, encoder=encoder, network=fitted.network.eval())

@@ -47,7 +47,8 @@ class Manifest(BaseModel):
         created: in UTC, ISO 8601, to the second.
         model: a name in `masknet.models.MODELS`.
         settings: every keyword of that network's constructor.
-        num_parameters: of the id tables (`embedding`) and of all else (`network`).
+        members: how many such networks there are; their probabilities are averaged.
+        num_parameters: of the id tables (`embedding`) and of all else (`network`), in all members together.
         precision, threads, device, seed: what the numbers depend on beside data and settings.
         versions: of Python and the libraries.
         data: name, rows, fingerprint, ... of the training table.
@@ -63,6 +64,7 @@ class Manifest(BaseModel):
     created: str
     model: str
     settings: dict[str, Any]
+    members: int = 1
     num_parameters: dict[str, int]
     precision: str
     threads: int
@@ -73,6 +75,17 @@ class Manifest(BaseModel):
     training: dict[str, Any]
     metrics: dict[str, dict[str, Any]]
     rows: int
+
+    @property
+    def subject(self) -> dict[str, Any]:
+        """What every table of results names, so that an ensemble is not compared with one network in silence."""
+        return {"name": self.model, "members": self.members, "parameters": sum(self.num_parameters.values())}
+
+    @property
+    def headline(self) -> str:
+        """The subject in words: `parallel-masknet, 4 members, 2,276,000 parameters`."""
+        members = f"{self.members} member" + ("s" if self.members > 1 else "")
+        return f"{self.model}, {members}, {sum(self.num_parameters.values()):,} parameters"
 
 
 def installed_versions() -> dict[str, str]:

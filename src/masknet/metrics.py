@@ -1,9 +1,9 @@
 """How good the probabilities are: every metric exact, weighted, with an interval where theory gives one.
 
-Rows are sorted by probability once and those of equal probability are merged; all metrics but the grouped one are sums
+Rows are sorted by probability once and those of equal probability are merged; all metrics but the grouped ones are sums
 over that short table, so ties are never split and the order of the rows does not matter. A row of weight 0 is as if
 absent. A weight says how much a row counts, not how often it was seen: intervals take a weighted row for one
-observation.
+observation. A resample is the same sorted rows with other weights: how often each row, or its group, was drawn.
 
 NOTE[perf]: without weights all running totals are whole numbers in float64, hence exact. With weights they are summed
 in blocks: the relative error stays below `2 sqrt(n) 2^-53`, 7e-13 for 10 million rows in the worst case, and was 2e-15
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -22,10 +22,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from masknet.errors import ConfigError, DataError
+from masknet.progress import LogProgress, Progress
 
 Floats = NDArray[np.float64]
 
 _Z95 = 1.959963984540054  # the normal distribution's 97.5 % quantile
+_NDCG_AT = (5, 10)
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,34 @@ def grouped_auc(
         groups: each row's group, shape `[rows]`: integers, texts, anything NumPy can sort.
         weights: as for `auc`.
     """
-    return _grouped_auc(_rows(labels, probabilities, weights, groups))
+    return _grouped_auc(_groups(_rows(labels, probabilities, weights, groups), ()))
+
+
+def ndcg(
+    labels: ArrayLike, probabilities: ArrayLike, groups: ArrayLike, weights: ArrayLike | None = None, *, k: int = 10
+) -> Estimate:
+    """The mean over groups of `DCG@k / ideal DCG@k`, where DCG sums `1 / log2(place + 1)` over the clicks in the top k.
+
+    Rows of equal probability share the mean gain of their places, as in scikit-learn's `ndcg_score`. Groups without a
+    positive have no ideal and are left out. All groups weigh alike, or, with weights, what their rows weigh together;
+    inside a group weights play no part. The interval is the grouped AUC's.
+
+    >>> ndcg([0, 1, 1, 0, 0], [0.9, 0.8, 0.3, 0.1, 0.1], ["a", "a", "b", "b", "c"], k=1).value
+    0.5
+
+    Args:
+        labels: as for `auc`.
+        probabilities: as for `auc`.
+        groups: as for `grouped_auc`.
+        weights: as for `auc`.
+        k: how many places count.
+
+    Raises:
+        ConfigError: `k` is below 1.
+    """
+    if k < 1:
+        raise ConfigError(f"NDCG looks at the first place at least; k is {k}; 10 is the default")
+    return _ndcg(_groups(_rows(labels, probabilities, weights, groups), (k,)), k)
 
 
 def rela_imp(auc_value: float, base_auc: float) -> float | None:
@@ -177,25 +206,144 @@ def evaluate(
     weights: ArrayLike | None = None,
     groups: ArrayLike | None = None,
 ) -> dict[str, Estimate]:
-    """Every metric by its name, from one sort; `grouped_auc` is among them where `groups` is given.
+    """Every metric by its name; with `groups`, `grouped_auc`, `ndcg_at_5` and `ndcg_at_10` too.
 
     >>> list(evaluate([0, 1], [0.2, 0.7]))[:3]
     ['auc', 'log_loss', 'normalized_entropy']
     """
-    rows = _rows(labels, probabilities, weights, groups)
-    tally = _tally(rows)
-    loss = _log_loss(tally)
-    metrics = {
-        "auc": _auc(tally),
-        "log_loss": loss,
-        "normalized_entropy": _normalized_entropy(tally, loss),
-        "calibration_ratio": _calibration_ratio(tally),
-        "expected_calibration_error": _expected_calibration_error(tally, bins=20),
-        "pr_auc": _pr_auc(tally),
-    }
-    if groups is not None:
-        metrics["grouped_auc"] = _grouped_auc(rows)
-    return metrics
+    return Sample(labels, probabilities, weights, groups).estimates
+
+
+class Sample:
+    """Labelled probabilities, checked and sorted once: every metric of them, and its interval by resampling.
+
+    >>> sample = Sample([0, 0, 1, 1] * 5, [0.1, 0.4, 0.35, 0.8] * 5)
+    >>> sample.estimates["pr_auc"].low is None
+    True
+    >>> sample.bootstrap(200)["pr_auc"].low < sample.estimates["pr_auc"].value
+    True
+
+    Args:
+        labels: as for `auc`.
+        probabilities: as for `auc`.
+        weights: as for `auc`.
+        groups: as for `grouped_auc`; adds the grouped metrics, and makes groups what is resampled.
+        baseline: another model's probabilities of the same rows; adds its AUC, `baseline_auc`, and `rela_imp` and
+            `auc_difference` against it.
+    """
+
+    def __init__(
+        self,
+        labels: ArrayLike,
+        probabilities: ArrayLike,
+        weights: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        *,
+        baseline: ArrayLike | None = None,
+    ) -> None:
+        self._model = _ranking(_rows(labels, probabilities, weights, groups))
+        self._groups = None if groups is None else _groups(self._model.rows, _NDCG_AT)
+        self._baseline = None if baseline is None else _ranking(_rows(labels, baseline, weights))
+
+    @property
+    def num_groups(self) -> int:
+        """How many groups have rows that weigh something; 0 without groups."""
+        return 0 if self._groups is None else len(self._groups.mass)
+
+    @property
+    def groups_of_one_class(self) -> int:
+        """How many groups the grouped AUC leaves out."""
+        return 0 if self._groups is None else int(np.isnan(self._groups.auc).sum())
+
+    @property
+    def groups_without_positive(self) -> int:
+        """How many groups NDCG leaves out."""
+        return 0 if self._groups is None else int(np.isnan(self._groups.ndcg[_NDCG_AT[0]]).sum())
+
+    @cached_property
+    def estimates(self) -> dict[str, Estimate]:
+        """Every metric by its name, with the interval that theory gives."""
+        tally = self._model.tally
+        loss = _log_loss(tally)
+        found = {
+            "auc": _auc(tally),
+            "log_loss": loss,
+            "normalized_entropy": _normalized_entropy(tally, loss),
+            "calibration_ratio": _calibration_ratio(tally),
+            "expected_calibration_error": _expected_calibration_error(tally, bins=20),
+            "pr_auc": _pr_auc(tally),
+        }
+        if self._groups is not None:
+            found["grouped_auc"] = _grouped_auc(self._groups)
+            found |= {f"ndcg_at_{k}": _ndcg(self._groups, k) for k in _NDCG_AT}
+        if self._baseline is not None:
+            base = _auc(self._baseline.tally)
+            found |= {
+                "rela_imp": _rela_imp(found["auc"], base),
+                "baseline_auc": base,
+                "auc_difference": _auc_difference(self._model, self._baseline),
+            }
+        return found
+
+    def bootstrap(
+        self, resamples: int, *, seed: int = 0, only_grouped: bool = False, progress: Progress | None = None
+    ) -> dict[str, Estimate]:
+        """The same metrics; an interval is from the 2.5 % to the 97.5 % quantile of the metric over resamples.
+
+        A resample draws as many rows as there are, with replacement, or as many groups, each with all its rows; model
+        and baseline see the same draws. There is no interval where the resamples do not differ, or where the metric is
+        undefined in more than one of twenty.
+
+        Args:
+            resamples: how many, at least 2; 1,000 is usual.
+            seed: of the draws; equal seeds give equal intervals.
+            only_grouped: only the grouped metrics, which cost a draw of groups and no pass over the rows.
+            progress: told of the rows done.
+
+        Raises:
+            ConfigError: fewer than 2 resamples.
+        """
+        if resamples < 2:
+            raise ConfigError(f"a bootstrap compares resamples; {resamples} were asked for: take 1000")
+        kept = len(self._model.rows.unit)
+        units = kept if self._groups is None else self.num_groups
+        wanted = {n: e for n, e in self.estimates.items() if not only_grouped or n.startswith(("grouped_auc", "ndcg"))}
+        if not units or not wanted:
+            return wanted
+        rng, progress, values = np.random.default_rng(seed), progress or LogProgress(), np.empty((resamples, 0))
+        for done in range(resamples):
+            counts = np.bincount(rng.integers(units, size=units), minlength=units).astype(np.float64)
+            drawn = self._resample(counts, only_grouped=only_grouped)
+            if not done:
+                values = np.empty((resamples, len(drawn)))
+            values[done] = list(drawn.values())
+            progress.track("bootstrap", (done + 1) * kept, resamples * kept)
+        column = dict(zip(drawn, values.T, strict=True))
+        return {name: _percentiles(estimate, column[name]) for name, estimate in wanted.items()}
+
+    def _resample(self, counts: Floats, *, only_grouped: bool) -> dict[str, float]:
+        """Every metric where row i, or group i, is there `counts[i]` times; NaN where it is undefined."""
+        found: dict[str, float] = {}
+        groups = self._groups
+        if not only_grouped:
+            of_rows = counts if groups is None else counts[groups.codes]
+            found = _values(self._model.counted(of_rows))
+        if groups is not None:
+            found |= groups.counted(counts)
+        if self._baseline is not None and not only_grouped:
+            value, base = found["auc"], _auc_value(self._baseline.counted(of_rows))
+            gain = rela_imp(value, base)
+            found |= {"rela_imp": math.nan if gain is None else gain, "baseline_auc": base}
+            found["auc_difference"] = value - base
+        return found
+
+
+def _percentiles(estimate: Estimate, values: Floats) -> Estimate:
+    defined = values[~np.isnan(values)]
+    if estimate.value is None or len(defined) < 0.95 * len(values) or np.ptp(defined) < 1e-12:
+        return Estimate(estimate.value, why=estimate.why)
+    low, high = np.quantile(defined, (0.025, 0.975))
+    return Estimate(estimate.value, float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -240,6 +388,7 @@ class _Rows:
     weights: Floats | None
     groups: NDArray[Any] | None
     eps: float  # of the dtype in which the probabilities came
+    unit: NDArray[np.intp]  # the row's place among those kept, as they were given
 
 
 def _rows(
@@ -270,10 +419,11 @@ def _rows(
         _require((w >= 0) & np.isfinite(w), w, "weights are finite and not negative", "use 0 to leave a row out")
         w = w.astype(np.float64, copy=False)
         kept = np.flatnonzero(w)
-        order = kept[np.argsort(p[kept])]
+        unit = np.argsort(p[kept])
+        order = kept[unit]
         w = w[order]
     else:
-        order = np.argsort(p)
+        order = unit = np.argsort(p)
     return _Rows(
         given=len(y),
         positive=positive[order],
@@ -281,6 +431,7 @@ def _rows(
         weights=w,
         groups=None if g is None else g[order],
         eps=eps,
+        unit=unit,
     )
 
 
@@ -311,13 +462,25 @@ def _require(valid: NDArray[np.bool_], values: NDArray[Any], rule: str, way_out:
 
 
 @dataclass(frozen=True)
+class _Scores:
+    """The distinct probabilities, rising, and what a click and none cost at each: the same in every resample."""
+
+    probability: Floats
+    eps: float
+
+    @cached_property
+    def losses(self) -> tuple[Floats, Floats]:
+        p = np.clip(self.probability, self.eps, 1 - self.eps)
+        return -np.log(p), -np.log1p(-p)
+
+
+@dataclass(frozen=True)
 class _Tally:
     """What the rows of one probability weigh together, by rising probability: all that ungrouped metrics need."""
 
     given: int
     kept: int
-    eps: float
-    probability: Floats
+    scores: _Scores
     positive: Floats  # sum of w over positives
     negative: Floats
     positive_squares: Floats  # sum of w^2 over positives: the intervals need it
@@ -349,21 +512,51 @@ class _Tally:
 
 
 def _tally(rows: _Rows) -> _Tally:
+    return _ranking(rows).tally
+
+
+def _ranking(rows: _Rows) -> _Ranking:
     starts = _starts(rows.probabilities)
     positive, negative = _masses(rows.positive, rows.weights, starts)
     positive_squares, negative_squares = positive, negative
     if rows.weights is not None:
         positive_squares, negative_squares = _masses(rows.positive, rows.weights**2, starts)
-    return _Tally(
+    tally = _Tally(
         given=rows.given,
         kept=len(rows.probabilities),
-        eps=rows.eps,
-        probability=rows.probabilities[starts],
+        scores=_Scores(rows.probabilities[starts], rows.eps),
         positive=positive,
         negative=negative,
         positive_squares=positive_squares,
         negative_squares=negative_squares,
     )
+    return _Ranking(rows, starts, tally)
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """Rows, where the next probability begins among them, and their tally."""
+
+    rows: _Rows
+    starts: NDArray[np.intp]
+    tally: _Tally
+
+    def counted(self, counts: Floats) -> _Tally:
+        """The tally where the kept row i is there `counts[i]` times; the squares, which intervals read, stay."""
+        weights = counts[self.rows.unit]
+        if self.rows.weights is not None:
+            weights *= self.rows.weights
+        positive, negative = _masses(self.rows.positive, weights, self.starts)
+        return replace(self.tally, positive=positive, negative=negative)
+
+    def by_row(self, of_positive: Floats, of_negative: Floats) -> Floats:
+        """What the tally says of the class of each row, in the order in which the rows were given."""
+        sizes = np.diff(self.starts, append=len(self.rows.positive))
+        found = np.empty(len(self.rows.positive))
+        found[self.rows.unit] = np.where(
+            self.rows.positive, np.repeat(of_positive, sizes), np.repeat(of_negative, sizes)
+        )
+        return found
 
 
 def _starts(*keys: NDArray[Any]) -> NDArray[np.intp]:
@@ -406,47 +599,112 @@ def _variance_of_mean(total: float, squares: float, spread: float) -> float:
     return spread / total**2 / (1 - share) if share < 1 else math.nan
 
 
-def _estimate(value: float, variance: float, *, highest: float = math.inf) -> Estimate:
-    """The value with the normal interval, cut to [0, highest], or with none where the variance is NaN."""
+def _estimate(value: float, variance: float, *, lowest: float = 0.0, highest: float = math.inf) -> Estimate:
+    """The value with the normal interval, cut to [lowest, highest], or with none where the variance is NaN."""
     if math.isnan(variance):
         return Estimate(value)
     half = _Z95 * math.sqrt(variance)
-    return Estimate(value, max(value - half, 0.0), min(value + half, highest))
+    return Estimate(value, max(value - half, lowest), min(value + half, highest))
+
+
+def _values(tally: _Tally) -> dict[str, float]:
+    """The metrics without their intervals, NaN where undefined."""
+    both = bool(tally.positive.any()) and bool(tally.negative.any())
+    loss = _log_loss_value(tally)
+    return {
+        "auc": _auc_value(tally),
+        "log_loss": loss,
+        "normalized_entropy": loss / _entropy(tally) if both else math.nan,
+        "calibration_ratio": _predicted(tally) / _sum(tally.positive) if tally.positive.any() else math.nan,
+        "expected_calibration_error": _expected_calibration_error(tally, bins=20).value or 0.0,
+        "pr_auc": _pr_auc_value(tally) if both else math.nan,
+    }
+
+
+def _auc_value(tally: _Tally) -> float:
+    positives, negatives = _sum(tally.positive), _sum(tally.negative)
+    if not positives or not negatives:
+        return math.nan
+    negatives_below = _running(tally.negative)
+    negatives_below -= tally.negative / 2
+    return min(_sum(tally.positive * negatives_below) / (positives * negatives), 1.0)
+
+
+def _placements(tally: _Tally, value: float) -> tuple[Floats, Floats]:
+    """At each probability, a positive's share of wins and a negative's of losses, less their mean, the AUC."""
+    negatives_below, positives_below = _running(tally.negative), _running(tally.positive)
+    negatives, positives = float(negatives_below[-1]), float(positives_below[-1])
+    negatives_below -= tally.negative / 2
+    positives_below -= tally.positive / 2
+    return negatives_below / negatives - value, 1 - positives_below / positives - value
 
 
 def _auc(tally: _Tally) -> Estimate:
     if tally.why_one_class:
         return Estimate(None, why=tally.why_one_class)
-    negatives_below, positives_below = _running(tally.negative), _running(tally.positive)
-    negatives, positives = float(negatives_below[-1]), float(positives_below[-1])
-    negatives_below -= tally.negative / 2
-    positives_below -= tally.positive / 2
-    value = min(_sum(tally.positive * negatives_below) / (positives * negatives), 1.0)
-    if not 1e-12 < value < 1 - 1e-12:
+    value = _auc_value(tally)
+    if _is_end(value):
         return Estimate(value)
-    above = negatives_below / negatives - value  # of a positive's share of wins
-    below = 1 - positives_below / positives - value  # of a negative's
+    above, below = _placements(tally, value)
     variance = _variance_of_mean(
-        positives, _sum(tally.positive_squares), _sum(tally.positive_squares * above**2)
-    ) + _variance_of_mean(negatives, _sum(tally.negative_squares), _sum(tally.negative_squares * below**2))
+        _sum(tally.positive), _sum(tally.positive_squares), _sum(tally.positive_squares * above**2)
+    ) + _variance_of_mean(_sum(tally.negative), _sum(tally.negative_squares), _sum(tally.negative_squares * below**2))
     return _estimate(value, variance, highest=1.0)
+
+
+def _is_end(auc_value: float) -> bool:
+    """Whether DeLong's variance collapses there."""
+    return not 1e-12 < auc_value < 1 - 1e-12
+
+
+def _auc_difference(model: _Ranking, baseline: _Ranking) -> Estimate:
+    """The model's AUC less the baseline's, with DeLong's interval for two rankings of the same rows."""
+    why = model.tally.why_one_class
+    if why:
+        return Estimate(None, why=why)
+    value, base = _auc_value(model.tally), _auc_value(baseline.tally)
+    if _is_end(value) or _is_end(base):
+        return Estimate(value - base)
+    gap = model.by_row(*_placements(model.tally, value)) - baseline.by_row(*_placements(baseline.tally, base))
+    gap = gap[model.rows.unit]
+    variance = 0.0
+    for of_class in (model.rows.positive, ~model.rows.positive):
+        d = gap[of_class]
+        w = np.ones(len(d)) if model.rows.weights is None else model.rows.weights[of_class]
+        variance += _variance_of_mean(_sum(w), _sum(w**2), _sum((w * d) ** 2))
+    return Estimate(value - base) if variance < 1e-24 else _estimate(value - base, variance, lowest=-1.0, highest=1.0)
+
+
+def _rela_imp(auc_estimate: Estimate, base: Estimate) -> Estimate:
+    if auc_estimate.value is None or base.value is None:
+        return Estimate(None, why=auc_estimate.why or base.why)
+    value = rela_imp(auc_estimate.value, base.value)
+    return Estimate(value, why="the baseline's AUC is 0.5" if value is None else None)
+
+
+def _log_loss_value(tally: _Tally) -> float:
+    of_positive, of_negative = tally.scores.losses
+    return _sum(tally.positive * of_positive + tally.negative * of_negative) / tally.total
 
 
 def _log_loss(tally: _Tally) -> Estimate:
     if tally.why_empty:
         return Estimate(None, why=tally.why_empty)
-    p = np.clip(tally.probability, tally.eps, 1 - tally.eps)
-    of_positive, of_negative = -np.log(p), -np.log1p(-p)
-    value = _sum(tally.positive * of_positive + tally.negative * of_negative) / tally.total
+    of_positive, of_negative = tally.scores.losses
+    value = _log_loss_value(tally)
     spread = tally.positive_squares * (of_positive - value) ** 2 + tally.negative_squares * (of_negative - value) ** 2
     return _estimate(value, _variance_of_mean(tally.total, tally.squares, _sum(spread)))
+
+
+def _entropy(tally: _Tally) -> float:
+    shares = (_sum(tally.positive) / tally.total, _sum(tally.negative) / tally.total)
+    return -sum(share * math.log(share) for share in shares)
 
 
 def _normalized_entropy(tally: _Tally, loss: Estimate) -> Estimate:
     if tally.why_one_class or loss.value is None:
         return Estimate(None, why=tally.why_one_class)
-    shares = (_sum(tally.positive) / tally.total, _sum(tally.negative) / tally.total)
-    entropy = -sum(share * math.log(share) for share in shares)
+    entropy = _entropy(tally)
     return Estimate(
         value=loss.value / entropy,
         low=None if loss.low is None else loss.low / entropy,
@@ -454,11 +712,16 @@ def _normalized_entropy(tally: _Tally, loss: Estimate) -> Estimate:
     )
 
 
+def _predicted(tally: _Tally) -> float:
+    """How many positives the probabilities promise."""
+    return _sum((tally.positive + tally.negative) * tally.scores.probability)
+
+
 def _calibration_ratio(tally: _Tally) -> Estimate:
     if not tally.positive.any():
         return Estimate(None, why=tally.why_one_class)
-    p, clicks = tally.probability, _sum(tally.positive)
-    value = _sum((tally.positive + tally.negative) * p) / clicks
+    p, clicks = tally.scores.probability, _sum(tally.positive)
+    value = _predicted(tally) / clicks
     spread = tally.positive_squares * (p - value) ** 2 + tally.negative_squares * p**2
     variance = _variance_of_mean(tally.total, tally.squares, _sum(spread))
     return _estimate(value, variance * (tally.total / clicks) ** 2)
@@ -472,43 +735,112 @@ def _expected_calibration_error(tally: _Tally, bins: int) -> Estimate:
     mass = tally.positive + tally.negative
     running = _running(mass)
     starts = _starts(np.floor((running - mass / 2) * (bins / running[-1])))
-    gaps = np.add.reduceat(mass * tally.probability - tally.positive, starts)
+    gaps = np.add.reduceat(mass * tally.scores.probability - tally.positive, starts)
     return Estimate(_sum(np.abs(gaps)) / tally.total)
 
 
-def _pr_auc(tally: _Tally) -> Estimate:
-    if tally.why_one_class:
-        return Estimate(None, why=tally.why_one_class)
+def _pr_auc_value(tally: _Tally) -> float:
     falling = tally.positive[::-1]
     above = _running(falling)
-    precision = above / (above + _running(tally.negative[::-1]))
-    return Estimate(min(_sum(falling * precision) / float(above[-1]), 1.0))
+    every = above + _running(tally.negative[::-1])
+    precision = np.divide(above, every, out=np.zeros(len(every)), where=every > 0)  # a resample may lack the topmost
+    return min(_sum(falling * precision) / float(above[-1]), 1.0)
 
 
-def _grouped_auc(rows: _Rows) -> Estimate:
-    if not len(rows.probabilities):
-        return Estimate(None, why=_tally(rows).why_empty)
+def _pr_auc(tally: _Tally) -> Estimate:
+    return Estimate(None, why=tally.why_one_class) if tally.why_one_class else Estimate(_pr_auc_value(tally))
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """What each group says, by rising group: all that grouped metrics need."""
+
+    why_empty: str | None
+    codes: NDArray[np.intp]  # the group of each row, in the order in which the rows were given
+    mass: Floats  # of a group's rows: its weight in the grouped AUC
+    importance: Floats  # its weight in NDCG
+    auc: Floats  # NaN where a class is absent
+    ndcg: dict[int, Floats]  # by k; NaN where there is no positive
+
+    @cached_property
+    def _sums(self) -> Floats:
+        """Of each group a row: each metric times its weight, and the weight, both 0 where it is undefined."""
+        pairs = [(self.auc, self.mass), *((values, self.importance) for values in self.ndcg.values())]
+        columns = [np.stack([mass * values, mass]) * ~np.isnan(values) for values, mass in pairs]
+        return np.ascontiguousarray(np.nan_to_num(np.concatenate(columns)).T)
+
+    def counted(self, counts: Floats) -> dict[str, float]:
+        """The grouped metrics where group i is there `counts[i]` times."""
+        sums: Floats = counts @ self._sums
+        names = ["grouped_auc", *(f"ndcg_at_{k}" for k in self.ndcg)]
+        return dict(zip(names, _ratio(sums[::2], sums[1::2]).tolist(), strict=True))
+
+
+def _groups(rows: _Rows, ks: tuple[int, ...]) -> _Groups:
     assert rows.groups is not None
     order = np.argsort(rows.groups, kind="stable")  # keeps the order by probability inside each group
-    groups, probabilities = rows.groups[order], rows.probabilities[order]
+    groups, probabilities, is_positive = rows.groups[order], rows.probabilities[order], rows.positive[order]
     weights = None if rows.weights is None else rows.weights[order]
     starts = _starts(groups, probabilities)
-    positive, negative = _masses(rows.positive[order], weights, starts)
+    positive, negative = _masses(is_positive, weights, starts)
     firsts = _starts(groups[starts])
-    sizes = np.diff(firsts, append=len(starts))
+    runs = np.diff(firsts, append=len(starts))
     positives, negatives = np.add.reduceat(positive, firsts), np.add.reduceat(negative, firsts)
     negatives_below = _running(negative)
-    negatives_below -= np.repeat(negatives_below[firsts] - negative[firsts], sizes) + negative / 2
+    negatives_below -= np.repeat(negatives_below[firsts] - negative[firsts], runs) + negative / 2
     wins = np.add.reduceat(positive * negatives_below, firsts)
+    pairs = positives * negatives
 
-    both = (positives > 0) & (negatives > 0)
-    if not both.any():
-        return Estimate(None, why=f"none of the {len(firsts)} groups has both classes")
-    aucs = wins[both] / (positives[both] * negatives[both])
-    mass = positives[both] + negatives[both]
-    total = _sum(mass)
-    value = min(_sum(mass * aucs) / total, 1.0)
-    variance = _variance_of_mean(total, _sum(mass**2), _sum((mass * (aucs - value)) ** 2))
+    # For NDCG rows are counted, not weighed. A run of equal probability takes the places from `above` to `below`.
+    sizes = np.diff(starts, append=len(order))
+    ends = np.append(starts[firsts[1:]], len(order))[: len(firsts)]
+    above = np.repeat(ends, runs) - starts - sizes
+    below = above + sizes
+    clicks = positive if weights is None else np.add.reduceat(is_positive, starts, dtype=np.float64)
+    clicked = np.add.reduceat(clicks, firsts).astype(np.intp)
+    ndcg: dict[int, Floats] = {}
+    for k in ks:
+        gains = np.append(0.0, np.cumsum(1 / np.log2(np.arange(2.0, k + 2))))
+        gained = clicks / sizes * (gains[np.minimum(below, k)] - gains[np.minimum(above, k)])
+        ndcg[k] = _ratio(np.add.reduceat(gained, firsts), gains[np.minimum(clicked, k)])
+
+    mass = positives + negatives
+    codes = np.empty(len(order), dtype=np.intp)
+    codes[rows.unit[order]] = np.repeat(np.arange(len(firsts)), np.add.reduceat(sizes, firsts))
+    return _Groups(
+        why_empty=None if len(order) else _tally(rows).why_empty,
+        codes=codes,
+        mass=mass,
+        importance=np.ones(len(mass)) if weights is None else mass,
+        auc=_ratio(wins, pairs),
+        ndcg=ndcg,
+    )
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    """The quotient, NaN where it is one by 0."""
+    quotient = np.full(len(below), math.nan)
+    np.divide(above, below, out=quotient, where=below > 0)
+    return quotient
+
+
+def _grouped_auc(groups: _Groups) -> Estimate:
+    return _mean_of_groups(groups, groups.auc, groups.mass, "has both classes")
+
+
+def _ndcg(groups: _Groups, k: int) -> Estimate:
+    return _mean_of_groups(groups, groups.ndcg[k], groups.importance, "has a positive")
+
+
+def _mean_of_groups(groups: _Groups, values: Floats, mass: Floats, rule: str) -> Estimate:
+    if groups.why_empty:
+        return Estimate(None, why=groups.why_empty)
+    defined = ~np.isnan(values)
+    if not defined.any():
+        return Estimate(None, why=f"none of the {len(values)} groups {rule}")
+    mass, values = mass[defined], values[defined]
+    value = min(_sum(mass * values) / _sum(mass), 1.0)
+    variance = _variance_of_mean(_sum(mass), _sum(mass**2), _sum((mass * (values - value)) ** 2))
     return _estimate(value, variance, highest=1.0)
 
 

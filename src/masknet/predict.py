@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
@@ -17,17 +17,19 @@ import polars as pl
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from masknet import metrics
 from masknet.artifact import PROBABILITY, Artifact, probabilities
 from masknet.encode import read_roles
 from masknet.errors import ConfigError, DataError, unknown
-from masknet.metrics import Estimate
+from masknet.metrics import Estimate, Sample
 from masknet.progress import Progress
 from masknet.schema import Schema
+from masknet.slices import SliceColumn
 from masknet.table import Source, Table, open_table
 
 __all__ = [
     "Evaluation",
+    "GroupCounts",
+    "SliceEvaluation",
     "evaluate_table",
     "predict_file",
     "predict_frame",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _Write = Callable[[pl.DataFrame], None]
+_GROUP_RESAMPLES = 1000
 
 
 def require_columns(artifact: Artifact, table: Table) -> None:
@@ -207,20 +210,93 @@ def _writer_for(path: Path) -> Callable[[Path, pl.DataFrame], AbstractContextMan
 
 
 @dataclass(frozen=True)
+class SliceEvaluation:
+    """How good the probabilities of the rows of one value are.
+
+    Args:
+        value: the value, a range of numbers, "missing" or "other values".
+        rows: how many.
+        metrics: by name.
+        below_overall: whether the whole interval of the AUC lies below the AUC of all rows.
+    """
+
+    value: str
+    rows: int
+    metrics: dict[str, Estimate]
+    below_overall: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy."""
+        return {
+            "value": self.value,
+            "rows": self.rows,
+            "metrics": _to_json(self.metrics),
+            "below_overall": self.below_overall,
+        }
+
+
+@dataclass(frozen=True)
+class GroupCounts:
+    """The groups of an evaluation.
+
+    Args:
+        column: of the groups.
+        count: how many groups there are.
+        one_class: how many of them the grouped AUC leaves out.
+        without_positive: how many of them NDCG leaves out.
+        resamples: of groups, from which the intervals of the grouped metrics are.
+    """
+
+    column: str
+    count: int
+    one_class: int
+    without_positive: int
+    resamples: int
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready copy."""
+        return {
+            "column": self.column,
+            "count": self.count,
+            "one_class": self.one_class,
+            "without_positive": self.without_positive,
+            "interval": {"kind": "bootstrap", "resamples": self.resamples, "unit": "group"},
+        }
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """How good the probabilities of a table are.
 
     Args:
         rows: of the table.
         metrics: by name.
+        resamples: from which all intervals are, of groups where there are groups, else of rows; 0: theory's intervals.
+        groups: where the rows have groups.
+        slices: by column, in each the worst AUC first, where it is undefined last.
     """
 
     rows: int
     metrics: dict[str, Estimate]
+    resamples: int = 0
+    groups: GroupCounts | None = None
+    slices: dict[str, list[SliceEvaluation]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What `masknet evaluate --json` prints."""
-        return {"metrics": {name: estimate.to_json() for name, estimate in self.metrics.items()}, "rows": self.rows}
+        found: dict[str, Any] = {"metrics": _to_json(self.metrics), "rows": self.rows}
+        if self.resamples:
+            unit = "row" if self.groups is None else "group"
+            found["interval"] = {"kind": "bootstrap", "resamples": self.resamples, "unit": unit}
+        if self.groups is not None:
+            found["groups"] = self.groups.to_json()
+        if self.slices:
+            found["slices"] = {name: [part.to_json() for part in parts] for name, parts in self.slices.items()}
+        return found
+
+
+def _to_json(found: dict[str, Estimate]) -> dict[str, Any]:
+    return {name: estimate.to_json() for name, estimate in found.items()}
 
 
 def evaluate_table(
@@ -229,21 +305,31 @@ def evaluate_table(
     *,
     baseline: Artifact | None = None,
     group: str | None = None,
+    slices: Sequence[str] = (),
+    bootstrap: int = 0,
+    seed: int = 0,
     limit: int | None = None,
     progress: Progress,
 ) -> Evaluation:
     """Score a labelled table and hold the probabilities against its labels; label and weight are those of training.
 
+    The intervals of grouped metrics are from resampled groups, 1,000 of them unless `bootstrap` says otherwise.
+
     Args:
         artifact: scores.
         table: rows with the fields, the label, and the weight and group where the model was trained with them.
-        baseline: another model that scores the same rows; adds its AUC, `baseline_auc`, and `rela_imp` over it.
-        group: the column of groups for the grouped AUC, instead of that of training.
+        baseline: another model that scores the same rows; adds its AUC, `baseline_auc`, and `rela_imp` and
+            `auc_difference` against it.
+        group: the column of groups for the grouped metrics, instead of that of training.
+        slices: columns by whose values the rows are evaluated too, fields or not.
+        bootstrap: make all intervals from so many resamples, of groups where there are groups, else of rows; those of
+            a slice from resamples of the slice.
+        seed: of the resamples.
         limit: read only the first so many rows.
         progress: told of the rows done.
 
     Raises:
-        ConfigError: the baseline predicts another label.
+        ConfigError: the baseline predicts another label, or one resample is asked for.
         DataError: a column is missing, or a cell cannot be what its column means.
     """
     schema = artifact.encoder.schema
@@ -258,26 +344,63 @@ def evaluate_table(
     for scorer in scorers:
         require_columns(scorer, table)
     _require_roles(schema, table)
+    for name in slices:
+        if name not in table.columns:
+            raise DataError(f"a slice is by a column of {table.name}: {unknown('column', name, table.columns)}")
+    by_name = {field.name: field for field in schema.fields}
+    cut = {name: SliceColumn(name, by_name.get(name)) for name in slices}
 
     fields = [name for scorer in scorers for name in scorer.encoder.schema.field_names]
     roles: dict[str, list[NDArray[Any]]] = {"labels": [np.empty(0, dtype=np.uint8)]}
+    if schema.group is not None:
+        roles["groups"] = [np.empty(0, dtype=np.uint64)]
     scores: list[list[NDArray[np.float64]]] = [[np.empty(0)] for _ in scorers]
     done, total = 0, _rows_to_read(table, limit)
-    for chunk in table.chunks((*fields, *schema.role_names), limit=limit):
+    for chunk in table.chunks((*fields, *schema.role_names, *cut), limit=limit):
         for name, array in read_roles(chunk, schema).items():
             roles.setdefault(name, []).append(array)
         for kept, scorer in zip(scores, scorers, strict=True):
             kept.append(probabilities(scorer, chunk))
+        for column in cut.values():
+            column.add(chunk)
         done += len(chunk.frame)
         progress.track("evaluate", done, total)
 
     columns = {name: np.concatenate(parts) for name, parts in roles.items()}
-    labels, weights = columns["labels"], columns.get("weights")
-    found = metrics.evaluate(labels, np.concatenate(scores[0]), weights, columns.get("groups"))
-    if baseline is not None:
-        base = metrics.auc(labels, np.concatenate(scores[1]), weights)
-        found |= {"rela_imp": _rela_imp(found["auc"], base), "baseline_auc": base}
-    return Evaluation(rows=len(labels), metrics=found)
+    columns["probabilities"] = np.concatenate(scores[0])
+    other = None if baseline is None else np.concatenate(scores[1])
+
+    def measure(sample: Sample) -> dict[str, Estimate]:
+        if bootstrap:
+            return sample.bootstrap(bootstrap, seed=seed, progress=progress)
+        return sample.estimates | sample.bootstrap(_GROUP_RESAMPLES, seed=seed, only_grouped=True, progress=progress)
+
+    sample = Sample(**columns, baseline=other)
+    found = measure(sample)
+    groups = None
+    if schema.group is not None:
+        groups = GroupCounts(
+            column=schema.group,
+            count=sample.num_groups,
+            one_class=sample.groups_of_one_class,
+            without_positive=sample.groups_without_positive,
+            resamples=bootstrap or _GROUP_RESAMPLES,
+        )
+    sliced: dict[str, list[SliceEvaluation]] = {}
+    for name, column in cut.items():
+        parts = []
+        for part in column.slices():
+            of_part = measure(Sample(**{role: array[part.rows] for role, array in columns.items()}))
+            high, overall = of_part["auc"].high, found["auc"].value
+            below = high is not None and overall is not None and high < overall
+            parts.append(SliceEvaluation(part.value, len(part.rows), of_part, below))
+        sliced[name] = sorted(parts, key=_worst_first)
+    return Evaluation(len(columns["labels"]), found, bootstrap, groups, sliced)
+
+
+def _worst_first(part: SliceEvaluation) -> tuple[bool, float, int]:
+    value = part.metrics["auc"].value
+    return value is None, value or 0.0, -part.rows
 
 
 def _require_roles(schema: Schema, table: Table) -> None:
@@ -286,17 +409,8 @@ def _require_roles(schema: Schema, table: Table) -> None:
     reasons = {
         schema.label: "an evaluation compares probabilities with the labels",
         schema.weight: "the model was trained with this column of weights, and its evaluation reads it",
-        schema.group: "the grouped AUC reads it",
+        schema.group: "the grouped metrics read it",
     }
     for name, reason in reasons.items():
         if name is not None and name not in table.columns:
             raise DataError(f"column '{name}' is missing from {table.name}; {reason}: name a table that has it")
-
-
-def _rela_imp(auc: Estimate, base: Estimate) -> Estimate:
-    if auc.value is None:
-        return Estimate(None, why=auc.why)
-    if base.value is None:
-        return Estimate(None, why=base.why)
-    value = metrics.rela_imp(auc.value, base.value)
-    return Estimate(value, why="the baseline's AUC is 0.5" if value is None else None)

@@ -9,33 +9,100 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from masknet.space import Pooling
+
 ValueType = Literal["integer", "boolean", "text"]
+NumericEncodingName = Literal["linear", "knots"]
+TimeForm = Literal["iso", "yyyymmdd", "yymmddhh", "seconds", "milliseconds", "microseconds"]
 
 
-class Categorical(BaseModel):
+class _Column(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+
+
+class Categorical(_Column):
     """A field of values that are the same or different, and nothing else.
 
-    `values` says when two of them are the same: integers compare as numbers (7, 7.0 and "7" are one value), booleans
-    in any case, texts letter by letter.
+    Args:
+        values: when two of them are the same: integers compare as numbers (7, 7.0 and "7" are one value), booleans
+            in any case, texts letter by letter.
+        buckets: hash the values into so many ids, at least 1, and keep no vocabulary; None keeps one.
+        shares: the field whose vocabulary this one reads; None where it has its own.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
     kind: Literal["categorical"] = "categorical"
     values: ValueType = "text"
+    buckets: int | None = Field(default=None, ge=1)
+    shares: str | None = None
 
 
-class Numeric(BaseModel):
-    """A field of quantities."""
+class Numeric(_Column):
+    """A field of quantities.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Args:
+        encoding: "linear" is one slot, the scaled number times the field's vector; "knots" is two slots, the
+            neighbouring quantile knots of training, weighted `1 - w` and `w`.
+    """
 
-    name: str
     kind: Literal["numeric"] = "numeric"
+    encoding: NumericEncodingName = "linear"
 
 
-FieldSchema = Annotated[Categorical | Numeric, Field(discriminator="kind")]
+class Bag(_Column):
+    """A field of several values a row: a list, or a text with a separator; weighted or not.
+
+    Args:
+        values, buckets, shares: as in `Categorical`, of each value.
+        separator: what stands between the values where a cell is a text; None where cells are lists.
+        weighted: whether each value has a weight: `value:weight` in a text, a pair in a list.
+        ordered: whether the order of the values carries meaning, the last being the latest.
+        max_length: values a row at most, at least 1; the last are kept.
+        pooling: how the values become one embedding: their weighted sum, or that over the sum of weights.
+    """
+
+    kind: Literal["bag"] = "bag"
+    values: ValueType = "text"
+    buckets: int | None = Field(default=None, ge=1)
+    shares: str | None = None
+    separator: str | None = Field(default=None, min_length=1)
+    weighted: bool = False
+    ordered: bool = False
+    max_length: int = Field(default=50, ge=1)
+    pooling: Pooling = "mean"
+
+
+class Dense(_Column):
+    """A vector a row: a list of `width` finite numbers, or a text of them.
+
+    Args:
+        width: numbers a row, at least 1.
+        projected: whether it enters the network through a learned projection, and not as it is.
+    """
+
+    kind: Literal["dense"] = "dense"
+    width: int = Field(ge=1)
+    projected: bool = False
+
+
+class Datetime(_Column):
+    """A moment, read as three fields: the hour and the weekday (Monday is 0), and the age in days.
+
+    The age is counted back from the latest moment of training; whatever is later counts as that.
+
+    Args:
+        form: how the moments are written: "iso" (dates and times, typed or as ISO texts), "yyyymmdd" (20141021),
+            "yymmddhh" (14102100), or seconds, milliseconds or microseconds since 1970.
+        encoding: of the age, as in `Numeric`.
+    """
+
+    kind: Literal["datetime"] = "datetime"
+    form: TimeForm = "iso"
+    encoding: NumericEncodingName = "linear"
+
+
+FieldSchema = Annotated[Categorical | Numeric | Bag | Dense | Datetime, Field(discriminator="kind")]
 
 
 class Schema(BaseModel):
@@ -71,6 +138,25 @@ class Schema(BaseModel):
         twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
         if twice:
             raise ValueError(f"a column plays one part; '{twice[0]}' plays two: keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _shared(self) -> Schema:
+        owners = {f.name: f for f in self.fields if isinstance(f, Categorical | Bag) and f.shares is None}
+        for field in self.fields:
+            if not isinstance(field, Categorical | Bag) or field.shares is None:
+                continue
+            owner = owners.get(field.shares)
+            if owner is None:
+                raise ValueError(
+                    f"a field shares the vocabulary of a categorical field or a bag that has its own; '{field.name}' "
+                    f"is to share that of '{field.shares}': name such a field"
+                )
+            if owner.values != field.values or field.buckets is not None:
+                raise ValueError(
+                    f"fields that share a vocabulary hold one type of values and say their buckets once; "
+                    f"'{field.name}' ({field.values}) differs from '{owner.name}' ({owner.values})"
+                )
         return self
 
     @property

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from masknet.batches import ordered_batches
-from masknet.encode import EncodedSet
+from masknet.encode import EncodedRows, EncodedSet
 from masknet.errors import ConfigError
 
-__all__ = ["probabilities_of", "resolve_device", "score"]
+__all__ = ["probabilities_of", "resolve_device", "score", "score_encoded"]
 
 BATCH_ROWS = 8192
 
@@ -38,6 +38,19 @@ def score(
             advance(done)
     network.train(training)
     return logits
+
+
+def score_encoded(network: nn.Module, rows: EncodedRows) -> NDArray[np.float64]:
+    """The probability of each row as an encoder gives them, `[rows]`; the network is in eval mode, on its device."""
+    device = next(network.parameters()).device
+    ids, values, dense = (torch.from_numpy(array) for array in rows)
+    logits = np.empty(len(ids), dtype=np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(ids), BATCH_ROWS):
+            some = slice(start, start + BATCH_ROWS)
+            beside = dense[some].to(device) if dense.shape[1] else None
+            logits[some] = network(ids[some].to(device), values[some].to(device), beside).float().cpu().numpy()
+    return probabilities_of(logits)
 
 
 def resolve_device(name: str) -> torch.device:

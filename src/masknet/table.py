@@ -18,25 +18,27 @@ import io
 import os
 import re
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+from numpy.typing import NDArray
 
 from masknet.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Chunk", "Source", "Table", "open_table"]
+__all__ = ["BadRow", "Chunk", "Source", "Table", "open_table"]
 
 Source: TypeAlias = (
     "str | os.PathLike[str] | pl.DataFrame | pd.DataFrame | pa.Table | pa.RecordBatch"
@@ -48,6 +50,8 @@ ROWS = 65_536  # of a chunk, at most
 # that does not fit in the first.
 BLOCKS = (1 << 22, 1 << 28)
 NOT_UTF8 = "\0not UTF-8\0"
+# Bytes of bad rows that follow each other, kept until pyarrow comes to an end of a block with a good one.
+HELD = 1 << 27
 _SAMPLE = 1 << 20
 _FINGERPRINT_BLOCK, _FINGERPRINT_BLOCKS = 1 << 16, 16
 _TEXT_SUFFIXES = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
@@ -67,15 +71,46 @@ class Chunk:
         frame: at most 65,536 rows, in order.
         source: the file's name, or "the frame".
         first_row: the number of the first row in that source, counted from 1 without the header and blank lines.
+        rows: the number of each row, where some between them were left out; else None.
     """
 
     frame: pl.DataFrame
     source: str
     first_row: int
+    rows: NDArray[np.int64] | None = None
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """The number of each row in the source."""
+        if self.rows is not None:
+            return self.rows
+        return np.arange(self.first_row, self.first_row + len(self.frame), dtype=np.int64)
 
     def place(self, i: int) -> str:
         """Where row `i` of the chunk (from 0) stands, for a message."""
-        return f"row {self.first_row + i} of {self.source}"
+        return f"row {self.first_row + i if self.rows is None else self.rows[i]} of {self.source}"
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used: where it stands, and why.
+
+    Args:
+        source: the file's name, or "the frame".
+        row: its number there, counted as `Chunk.first_row` is.
+        column: the column at fault, or None where the row as a whole is.
+        reason: the sentence with which it would be refused.
+        cells: its cells as they were read, in the order of the file; a byte that is not UTF-8 reads `\\xe9`.
+    """
+
+    source: str
+    row: int
+    column: str | None
+    reason: str
+    cells: Sequence[Any]
+
+
+Report: TypeAlias = Callable[[BadRow], None]
 
 
 class _Part(Protocol):
@@ -92,6 +127,16 @@ class _Part(Protocol):
     def estimated_rows(self) -> int: ...
     def frames(self, names: list[str]) -> Iterator[pl.DataFrame]: ...
     def digest(self, *, verify: bool) -> bytes: ...
+
+
+@runtime_checkable
+class _Numbered(Protocol):
+    """A part that can leave rows out: each frame comes with the numbers of its rows, or None where they run on."""
+
+    def numbered(self, names: list[str], bad: Report | None) -> Iterator[_NumberedFrame]: ...
+
+
+_NumberedFrame: TypeAlias = tuple[pl.DataFrame, NDArray[np.int64] | None]
 
 
 @dataclass(frozen=True)
@@ -128,12 +173,17 @@ class Table:
         """`num_rows` where it is known, else an estimate from the first MiB of each file."""
         return sum(part.estimated_rows() for part in self.parts)
 
-    def chunks(self, columns: Sequence[str] | None = None, *, limit: int | None = None) -> Iterator[Chunk]:
+    def chunks(
+        self, columns: Sequence[str] | None = None, *, limit: int | None = None, bad: Report | None = None
+    ) -> Iterator[Chunk]:
         """Stream the rows, in order.
 
         Args:
             columns: what to read, in this order; all columns by default.
             limit: read only the first so many rows.
+            bad: is told of each row of a text file that has too few or too many values, or is not UTF-8 in a column
+                that is read; then such rows are left out, and a chunk may have no rows. By default the first is an
+                error.
 
         Raises:
             DataError: a column is not there; while reading: a file is damaged, a row has too few or too many values,
@@ -143,19 +193,21 @@ class Table:
         for name in names:
             if name not in self.columns:
                 raise DataError(_missing(name, self))
-        return self._stream(names, limit)
+        return self._stream(names, limit, bad)
 
-    def _stream(self, names: list[str], limit: int | None) -> Iterator[Chunk]:
+    def _stream(self, names: list[str], limit: int | None, bad: Report | None) -> Iterator[Chunk]:
         left = limit
         for part in self.parts:
             row = 1
             if left == 0:
                 return
-            for frame in part.frames(names):
-                for rows in frame.iter_slices(ROWS):
-                    chunk = Chunk(rows if left is None else rows.head(left), part.name, row)
+            for frame, numbers in _numbered(part, names, bad):
+                for start in range(0, max(len(frame), 1), ROWS):
+                    rows = frame.slice(start, ROWS if left is None else min(left, ROWS))
+                    own = None if numbers is None else numbers[start : start + len(rows)]
+                    chunk = Chunk(rows, part.name, row if own is None or not len(own) else int(own[0]), own)
                     row += len(chunk.frame)
-                    if len(chunk.frame):
+                    if len(chunk.frame) or bad is not None:
                         yield chunk
                     if left is not None:
                         left -= len(chunk.frame)
@@ -175,6 +227,12 @@ class Table:
         for part in self.parts:
             digest.update(part.digest(verify=verify))
         return digest.hexdigest()
+
+
+def _numbered(part: _Part, names: list[str], bad: Report | None) -> Iterator[_NumberedFrame]:
+    if isinstance(part, _Numbered):
+        return part.numbered(names, bad)
+    return ((frame, None) for frame in part.frames(names))
 
 
 def open_table(source: Source) -> Table:
@@ -451,49 +509,83 @@ class _TextFile:
         return _file_digest(self.path, self.name, verify=verify)
 
     def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
-        done = 0
+        return (frame for frame, _ in self.numbered(names, None))
+
+    def numbered(self, names: list[str], bad: Report | None) -> Iterator[_NumberedFrame]:
+        done = left_out = last = 0
+
+        def tell(row: BadRow) -> None:  # once, though a second size of block reads the rows again
+            nonlocal left_out, last
+            if bad is not None and row.row > last:
+                bad(row)
+                left_out, last = left_out + 1, row.row
+
         for block in BLOCKS:
             seen = 0
             try:
-                for frame in self._read(names, block):
+                for frame, numbers in self._read(names, block, None if bad is None else tell):
                     seen += len(frame)
-                    if seen > done:
-                        yield frame.tail(seen - done)
-                        done = seen
+                    fresh = max(seen - done, 0)
+                    if fresh or not len(frame):
+                        yield frame.tail(fresh), None if numbers is None else numbers[len(numbers) - fresh :]
+                        done += fresh
                 return
             except _TooLongError:
                 continue
         raise DataError(
-            f"a row is shorter than {BLOCKS[-1] >> 20} MiB; one after row {done} of {self.name} is longer: "
+            f"a row is shorter than {BLOCKS[-1] >> 20} MiB; one after row {done + left_out} of {self.name} is longer: "
             f"is a quote never closed?"
         )
 
-    def _read(self, names: list[str], block: int) -> Iterator[pl.DataFrame]:
+    def _read(self, names: list[str], block: int, bad: Report | None) -> Iterator[_NumberedFrame]:
         # A row of a width that no row may have ends what pyarrow reads. Where it does not come out as a row of its own,
         # a quote before it was never closed and has swallowed all rows that follow.
         end = "\0end of rows\0" + (self.delimiter if len(self.columns) == 1 else "")
         ended, ragged = False, None
+        left_out: deque[Any] = deque()
+        held = 0
 
         def invalid(row: Any) -> str:
-            nonlocal ended, ragged
+            nonlocal ended, ragged, held
             if row.text == end:
                 ended = True
+                return "skip"
+            if bad is not None and held < HELD:
+                left_out.append(row)
+                held += _size(row)
                 return "skip"
             ragged = row
             return "error"
 
         done = 0
         with _reading(self.name), self._bytes() as (stream, _):
-            checked = _Utf8(stream, f"\n{end}\n".encode())
+            marked = None if bad is None else _Marked(stream)
+            checked = _Utf8(cast("IO[bytes]", marked or stream), f"\n{end}\n".encode())
             try:
                 for batch in self._parse(checked, names, block, invalid):
-                    done += batch.num_rows
-                    yield _from_arrow(pa.Table.from_batches([batch]), self.name)
+                    frame = _from_arrow(pa.Table.from_batches([batch]), self.name)
+                    if bad is None or marked is None:
+                        done += len(frame)
+                        yield frame, None
+                        continue
+                    while left_out and left_out[0].number - 1 == done + 1:  # not kept until a good row comes
+                        bad(self._ragged(left_out.popleft()))
+                        done += 1
+                    numbers = _between(done, len(frame), left_out)
+                    done = int(numbers[-1]) if len(numbers) else done
+                    good = self._without(frame, numbers, left_out, bad, marked=marked.found)
+                    held = sum(map(_size, left_out))
+                    yield good
             except pa.ArrowInvalid as error:
                 if ragged is None and "straddl" in str(error):
                     raise _TooLongError from error
                 if ragged is None:
                     raise DataError(f"{self.name} cannot be read after row {done} ({error}); write it again") from error
+        if ragged is not None and bad is not None:
+            raise DataError(
+                f"bad rows are set aside where they are few; from row {done + 1} of {self.name} on, {len(left_out):,} "
+                f"and more have other than the header's {len(self.columns)} values: does the header belong to them?"
+            )
         if ragged is not None:
             # pyarrow counts the header as a row, and neither blank lines nor quoted line breaks.
             raise DataError(self._mend(ragged.number - 1, ragged.actual_columns, not_utf8=NOT_UTF8 in ragged.text))
@@ -501,9 +593,40 @@ class _TextFile:
             raise DataError(self._mend(done, len(self.columns), not_utf8=True))
         if not ended:
             raise DataError(
-                f"a quoted value ends with a quote; in row {done} of {self.name} one begins and is never closed: "
-                f"close it, or double the quotes that belong to the value"
+                f"a quoted value ends with a quote; in row {done + len(left_out)} of {self.name} one begins and is "
+                f"never closed: close it, or double the quotes that belong to the value"
             )
+        if bad is not None:
+            for row in left_out:
+                bad(self._ragged(row))
+
+    def _without(
+        self, frame: pl.DataFrame, numbers: NDArray[np.int64], left_out: deque[Any], bad: Report, *, marked: bool
+    ) -> _NumberedFrame:
+        """Tell of the bad rows up to the last of a frame, and drop those that are in it."""
+        found = []
+        while len(numbers) and left_out and left_out[0].number - 1 < numbers[-1]:
+            found.append(self._ragged(left_out.popleft()))
+        wrong = np.zeros(len(frame), dtype=np.bool_)
+        for column in frame if marked else ():
+            marks = column.str.contains(NOT_UTF8, literal=True).to_numpy()
+            for i in np.flatnonzero(marks & ~wrong):
+                number, cells = int(numbers[i]), [cell.replace(NOT_UTF8, "") for cell in frame.row(int(i))]
+                reason = self._mend(number, self.columns.index(column.name) + 1, not_utf8=True)
+                found.append(BadRow(self.name, number, column.name, reason, cells))
+            wrong |= marks
+        for row in sorted(found, key=lambda row: row.row):
+            bad(row)
+        return (frame.filter(pl.Series(~wrong)), numbers[~wrong]) if wrong.any() else (frame, numbers)
+
+    def _ragged(self, row: Any) -> BadRow:
+        text = row.text.replace(NOT_UTF8, "")
+        try:
+            cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter), [])
+        except csv.Error:
+            cells = [text]
+        number = row.number - 1
+        return BadRow(self.name, number, None, self._mend(number, row.actual_columns, not_utf8=False), cells)
 
     def _mend(self, row: int, width: int, *, not_utf8: bool) -> str:
         if not_utf8:
@@ -539,6 +662,46 @@ class _TextFile:
 
 class _TooLongError(Exception):
     """A row does not fit in a block."""
+
+
+def _size(row: Any) -> int:
+    return len(row.text) + 200
+
+
+def _between(done: int, rows: int, left_out: Iterable[Any]) -> NDArray[np.int64]:
+    """The numbers of the next so many rows, those of the rows left out passed over."""
+    gaps = [row.number - 1 for row in left_out]
+    numbers = np.arange(done + 1, done + 1 + rows + len(gaps), dtype=np.int64)
+    return numbers[~np.isin(numbers, gaps)][:rows]
+
+
+class _Marked:
+    """A stream of UTF-8, whatever it is made of: a byte that is not becomes a mark and its number, `\\xe9`.
+
+    So the row with that byte is parsed, is known by the mark, and spoils no other.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.found = False
+        self._stream = stream
+        self._ready = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")  # the byte \xe9 becomes U+DCE9
+
+    def read(self, size: int) -> bytes:
+        while len(self._ready) < size:
+            data = self._stream.read(size)
+            text = self._decoder.decode(data, final=not data)
+            try:
+                self._ready += text.encode()
+            except UnicodeEncodeError:
+                self.found = True
+                self._ready += re.sub(
+                    "[\udc80-\udcff]", lambda byte: f"{NOT_UTF8}\\x{ord(byte[0]) - 0xDC00:x}", text
+                ).encode()
+            if not data:
+                break
+        data, self._ready = self._ready[:size], self._ready[size:]
+        return data
 
 
 class _Utf8:

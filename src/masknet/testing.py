@@ -26,11 +26,17 @@ _SPACE = FeatureSpace(
     fields=(
         FieldSpace("user"),
         FieldSpace("price", kind="numeric"),
+        FieldSpace("image", kind="dense", slots=0, width=3, projected=True),
         FieldSpace("tags", slots=3),
+        FieldSpace("text", kind="dense", slots=0, width=2),
         FieldSpace("genres", slots=2, pooling="mean"),
     ),
 )
+_WITHOUT_DENSE = FeatureSpace(_SPACE.num_ids, tuple(f for f in _SPACE.fields if f.kind != "dense"))
 _ROWS = 32
+
+_Rows = tuple[Tensor, Tensor, Tensor]
+"""The three arguments of a network."""
 
 
 def check_network(build: Build) -> None:
@@ -50,48 +56,70 @@ def check_network(build: Build) -> None:
 
 
 def check_logits(build: Build) -> None:
-    """0, 1 and n rows give as many finite logits, with or without the argument `dense`."""
+    """0, 1 and n rows give as many finite logits."""
     network = _network(build)
     for rows in (0, 1, _ROWS):
-        ids, values = _batch(rows)
-        logits = network(ids, values, None)
+        logits = network(*_batch(rows))
         _expect(
             isinstance(logits, Tensor) and logits.shape == (rows,),
             f"{rows} rows must give logits of shape [{rows}]; got {getattr(logits, 'shape', type(logits).__name__)}",
         )
         _expect(logits.is_floating_point(), f"logits must be floating-point numbers; got {logits.dtype}")
         _expect(bool(logits.isfinite().all()), "logits must be finite; some are not")
-        _expect(torch.equal(logits, network(ids, values)), "'dense' must be None unless given; None gave other logits")
+
+
+def check_dense_is_none_without_dense_fields(build: Build) -> None:
+    """Over a space without dense fields, the argument `dense` is None, or left out."""
+    network = _network(build, space=_WITHOUT_DENSE)
+    ids, values, _ = _batch(_ROWS)
+    _expect(torch.equal(network(ids, values, None), network(ids, values)), "'dense' left out must be None; it is not")
 
 
 def check_every_slot_is_read(build: Build) -> None:
     """Another id in a slot changes the logit."""
     network = _network(build)
-    ids, values = _batch(_ROWS)
+    ids, values, dense = _batch(_ROWS)
     for slot in range(_SPACE.num_slots):
         other = ids.clone()
         other[:, slot] = _ids_of(_SPACE.slot_fields[slot])[0]
-        changed = (network(ids, values) != network(other, values)).any()
+        changed = (network(ids, values, dense) != network(other, values, dense)).any()
         _expect(bool(changed), f"the logits must depend on every slot; those of slot {slot} change nothing")
+
+
+def check_every_dense_column_is_read(build: Build) -> None:
+    """Another number in a dense column changes the logit; rows without their dense columns are refused."""
+    network = _network(build)
+    ids, values, dense = _batch(_ROWS)
+    for column in range(_SPACE.dense_width):
+        other = dense.clone()
+        other[:, column] += 1
+        changed = (network(ids, values, dense) != network(ids, values, other)).any()
+        _expect(bool(changed), f"the logits must depend on every dense column; column {column} changes nothing")
+    try:
+        network(ids, values, None)
+    except ValueError:
+        return
+    raise AssertionError("over a space with dense fields, 'dense' given as None must be a ValueError; it is none")
 
 
 def check_rows_are_apart(build: Build) -> None:
     """A row's logit does not depend on the other rows of its batch (when scoring)."""
     network = _network(build)
-    ids, values = _batch(_ROWS)
-    logits = network(ids, values)
-    alone = torch.cat([network(ids[i : i + 1], values[i : i + 1]) for i in range(_ROWS)])
+    rows = _batch(_ROWS)
+    logits = network(*rows)
+    alone = torch.cat([network(*(part[i : i + 1] for part in rows)) for i in range(_ROWS)])
     _expect_close(alone, logits, "a row's logit must not depend on the rows beside it")
 
 
 def check_padding_is_invisible(build: Build) -> None:
     """Id 0 adds nothing, whatever its value, and its row of every table stays zero in training."""
     network = _network(build)
-    ids, values = _batch(_ROWS)
+    ids, values, dense = _batch(_ROWS)
     padding = ids == 0
     for value in (-3.0, 7.0):
-        logits = network(ids, values.masked_fill(padding, value))
-        _expect_close(logits, network(ids, values), f"padding must be invisible; its value {value} changed a logit")
+        logits = network(ids, values.masked_fill(padding, value), dense)
+        message = f"padding must be invisible; its value {value} changed a logit"
+        _expect_close(logits, network(ids, values, dense), message)
     network.train()
     optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
     for _ in range(3):
@@ -105,15 +133,15 @@ def check_padding_is_invisible(build: Build) -> None:
 def check_bag_order(build: Build) -> None:
     """The order of the slots of an unordered field does not matter."""
     network = _network(build)
-    ids, values = _batch(_ROWS)
+    ids, values, dense = _batch(_ROWS)
     start = 0
     for field in _SPACE.fields:
         order = torch.arange(_SPACE.num_slots)
         order[start : start + field.slots] = order[start : start + field.slots].flip(0)
         start += field.slots
         _expect_close(
-            network(ids[:, order], values[:, order]),
-            network(ids, values),
+            network(ids[:, order], values[:, order], dense),
+            network(ids, values, dense),
             f"the order of the slots of an unordered field must not matter; that of '{field.name}' did",
         )
 
@@ -145,9 +173,9 @@ def check_state(build: Build) -> None:
     """A network with another's `state_dict` gives the other's logits, bit for bit."""
     network, copy = _network(build, seed=0), _network(build, seed=1)
     copy.load_state_dict({name: tensor.clone() for name, tensor in network.state_dict().items()})
-    ids, values = _batch(_ROWS)
+    rows = _batch(_ROWS)
     _expect(
-        torch.equal(network(ids, values), copy(ids, values)),
+        torch.equal(network(*rows), copy(*rows)),
         "'state_dict' must hold all that the logits depend on; a network loaded from it gave others",
     )
 
@@ -157,22 +185,22 @@ def check_export(build: Build) -> None:
     network = _network(build)
     rows = torch.export.Dim("rows")
     try:
-        program = torch.export.export(network, _batch(5), dynamic_shapes=({0: rows}, {0: rows}))
+        program = torch.export.export(network, _batch(5), dynamic_shapes=({0: rows}, {0: rows}, {0: rows}))
     except Exception as error:
         raise AssertionError(
             f"'torch.export' must take the network with any number of rows; it said: {error}"
         ) from error
     for n in (1, 8):
-        ids, values = _batch(n)
-        _expect_close(program.module()(ids, values), network(ids, values), f"exported, {n} rows must give equal logits")
+        given = _batch(n)
+        _expect_close(program.module()(*given), network(*given), f"exported, {n} rows must give equal logits")
 
 
 def check_integer_types(build: Build) -> None:
     """Ids in 32 and in 64 bits give the same logits."""
     network = _network(build)
-    ids, values = _batch(_ROWS)
+    ids, values, dense = _batch(_ROWS)
     _expect(
-        torch.equal(network(ids.int(), values), network(ids.long(), values)),
+        torch.equal(network(ids.int(), values, dense), network(ids.long(), values, dense)),
         "ids in int32 and in int64 must give the same logits; they differ",
     )
 
@@ -180,31 +208,33 @@ def check_integer_types(build: Build) -> None:
 def check_relabelling(build: Build) -> None:
     """Other ids for the same rows of the tables change nothing: an id means what its row holds, wherever it lies."""
     network = _network(build)
-    ids, values = _batch(_ROWS)
-    expected = network(ids, values)
+    ids, values, dense = _batch(_ROWS)
+    expected = network(ids, values, dense)
     new_id = torch.cat(
         [torch.zeros(1, dtype=torch.long), 1 + torch.randperm(_SPACE.num_ids - 1, generator=_generator(2))]
     )
     with torch.no_grad():
         for _, table in _tables(network):
             table.weight[new_id] = table.weight.clone()
-    _expect_close(network(new_id[ids], values), expected, "the place of an id in the table must mean nothing; it does")
+    message = "the place of an id in the table must mean nothing; it does"
+    _expect_close(network(new_id[ids], values, dense), expected, message)
 
 
 def check_inputs_are_kept(build: Build) -> None:
     """Neither scoring nor training writes into the rows."""
     network = _network(build)
-    ids, values = _batch(_ROWS)
+    rows = _batch(_ROWS)
     for mode in (False, True):
-        _seeded(network.train(mode), ids, values).sum().backward()  # type: ignore[no-untyped-call]
-        before_ids, before_values = _batch(_ROWS)
-        _expect(torch.equal(ids, before_ids), "the network must not write into 'ids'; it did")
-        _expect(torch.equal(values, before_values), "the network must not write into 'values'; it did")
+        _seeded(network.train(mode), rows).sum().backward()  # type: ignore[no-untyped-call]
+        for name, given, before in zip(("ids", "values", "dense"), rows, _batch(_ROWS), strict=True):
+            _expect(torch.equal(given, before), f"the network must not write into '{name}'; it did")
 
 
 CHECKS: tuple[Callable[[Build], None], ...] = (
     check_logits,
+    check_dense_is_none_without_dense_fields,
     check_every_slot_is_read,
+    check_every_dense_column_is_read,
     check_rows_are_apart,
     check_padding_is_invisible,
     check_bag_order,
@@ -227,7 +257,7 @@ def _ids_of(field: int) -> Tensor:
     return torch.arange(1 + field, _SPACE.num_ids, _SPACE.num_fields)
 
 
-def _batch(rows: int) -> tuple[Tensor, Tensor]:
+def _batch(rows: int) -> _Rows:
     """The same rows every time; in the bags, about a third of the slots are padding, in any place."""
     generator = _generator(1)
     ids = torch.zeros(rows, _SPACE.num_slots, dtype=torch.long)
@@ -237,18 +267,19 @@ def _batch(rows: int) -> tuple[Tensor, Tensor]:
         if _SPACE.fields[field].slots > 1:
             ids[:, slot] *= torch.rand(rows, generator=generator) > 0.3
     values = 0.5 + torch.rand(rows, _SPACE.num_slots, generator=generator)
-    return ids, values.masked_fill(ids == 0, 0)
+    dense = torch.randn(rows, _SPACE.dense_width, generator=generator)
+    return ids, values.masked_fill(ids == 0, 0), dense
 
 
-def _built(build: Build, seed: int) -> nn.Module:
+def _built(build: Build, seed: int, space: FeatureSpace = _SPACE) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build(_SPACE)
+        return build(space)
 
 
-def _network(build: Build, seed: int = 0) -> nn.Module:
+def _network(build: Build, seed: int = 0, space: FeatureSpace = _SPACE) -> nn.Module:
     """A network as training might leave it: every weight has moved, row 0 of the tables has not."""
-    network = _built(build, seed)
+    network = _built(build, seed, space)
     generator = _generator(seed)
     with torch.no_grad():
         padding = [table.weight[0].clone() for _, table in _tables(network)]
@@ -269,16 +300,15 @@ def _tables(network: nn.Module) -> list[tuple[str, nn.Embedding]]:
 
 
 def _loss(network: nn.Module) -> Tensor:
-    ids, values = _batch(_ROWS)
     labels = torch.rand(_ROWS, generator=_generator(3)).round()
-    return F.binary_cross_entropy_with_logits(_seeded(network, ids, values), labels)
+    return F.binary_cross_entropy_with_logits(_seeded(network, _batch(_ROWS)), labels)
 
 
-def _seeded(network: nn.Module, ids: Tensor, values: Tensor) -> Tensor:
+def _seeded(network: nn.Module, rows: _Rows) -> Tensor:
     """Dropout's draws, too, are the same every time, and leave the caller's generator alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        logits: Tensor = network(ids, values)
+        logits: Tensor = network(*rows)
         return logits
 
 

@@ -11,6 +11,7 @@ from masknet import datasets, gbdt
 from masknet.datasets import planted_log
 from masknet.datasets.dataset import write_split
 from masknet.errors import ConfigError, DataError
+from masknet.manifest import read_manifest
 from masknet.progress import Progress
 
 SMALL = ("--epochs", 1, "--threads", 1)
@@ -38,6 +39,8 @@ def test_without_a_network_it_says_so_and_compares_on_the_planted_log(masknet) -
     lines = result.out.splitlines()
     assert "planted" in lines[0]
     assert [line for line in lines for model in MODELS if line.startswith(model)] == lines[2:6]
+    assert lines[1].split()[:3] == ["model", "members", "parameters"]
+    assert " trees " in lines[4]
     commands = [shlex.split(line) for line in lines[-3:]]
     assert [words[1] for words in commands] == ["evaluate", "predict", "check"]
     assert all("kept/datasets" in words[3] for words in commands[:2])
@@ -49,6 +52,8 @@ def test_without_a_network_it_says_so_and_compares_on_the_planted_log(masknet) -
     assert again.json["out"] == "demo.masknet"
     assert again.json["data"] == "planted"
     assert list(again.json["test"]) == MODELS
+    assert list(again.json["models"]) == MODELS
+    assert again.json["models"]["ParallelMaskNet"] == read_manifest("demo.masknet").subject
     assert again.json["test"]["click rate"]["auc"]["value"] == 0.5
     assert set(again.json["test"]["ParallelMaskNet"]["auc"]) >= {"value", "low", "high"}
 

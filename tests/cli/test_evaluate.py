@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import polars as pl
 import pytest
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+
+from masknet.manifest import read_manifest
 
 METRICS = {"auc", "log_loss", "normalized_entropy", "calibration_ratio", "expected_calibration_error", "pr_auc"}
 
@@ -18,7 +21,9 @@ def _log(rows) -> None:
 def test_one_json_object_as_the_contract_says(masknet, trained: Path) -> None:
     result = masknet("evaluate", trained, "test.parquet", "--threads", 1, "--json")
     assert result.code == 0
-    assert set(result.json) == {"metrics", "rows"}
+    assert set(result.json) == {"model", "metrics", "rows"}
+    assert result.json["model"] == read_manifest(trained).subject
+    assert set(result.json["model"]) == {"name", "members", "parameters"}
     assert result.json["rows"] == 300
     assert set(result.json["metrics"]) == METRICS
     auc = result.json["metrics"]["auc"]
@@ -40,6 +45,7 @@ def test_a_table_for_people(masknet, trained: Path) -> None:
     assert result.code == 0
     lines = result.out.splitlines()
     assert lines[0].split() == ["metric", "value", "95", "%", "interval"]
+    assert re.fullmatch(r"parallel-masknet, 1 member, [\d,]+ parameters", lines[-2])
     assert lines[-1] == "300 rows of test.parquet"
     assert lines[1].startswith("auc ")
     assert " to " in lines[1]
@@ -47,12 +53,13 @@ def test_a_table_for_people(masknet, trained: Path) -> None:
 
 
 def test_a_baseline_on_the_same_rows(masknet, trained: Path, tiny) -> None:
-    assert masknet("evaluate", trained, "test.parquet", "--baseline", trained, "--threads", 1, "--json").json[
-        "metrics"
-    ]["rela_imp"]["value"] == pytest.approx(0)
+    result = masknet("evaluate", trained, "test.parquet", "--baseline", trained, "--threads", 1, "--json").json
+    assert result["metrics"]["rela_imp"]["value"] == pytest.approx(0)
+    assert result["baseline"] == result["model"]
     shown = masknet("evaluate", trained, "test.parquet", "--baseline", trained, "--threads", 1).out
     assert "rela imp" in shown
     assert "baseline auc" in shown
+    assert "baseline: parallel-masknet, 1 member, " in shown
 
 
 def test_groups(masknet, trained: Path) -> None:
@@ -75,7 +82,68 @@ def test_an_undefined_metric_says_why(masknet, trained: Path, rows) -> None:
     assert [line.split()[:2] for line in shown.splitlines()][1] == ["auc", "undefined"]
 
 
+def test_slices_are_shown_worst_first(masknet, trained: Path) -> None:
+    arguments = ["evaluate", trained, "test.csv", "--threads", 1, "--slice", "site, price", "--slice", "user_id"]
+    found = masknet(*arguments, "--json").json
+    assert set(found) == {"metrics", "rows", "slices"}
+    assert list(found["slices"]) == ["site", "price", "user_id"]
+    assert {part["value"] for part in found["slices"]["site"]} == {"north", "south", "Köln", "07", "missing"}
+    for parts in found["slices"].values():
+        assert sum(part["rows"] for part in parts) == 300
+        aucs = [part["metrics"]["auc"]["value"] for part in parts]
+        defined = [value for value in aucs if value is not None]
+        assert aucs == sorted(defined) + [None] * (len(aucs) - len(defined))
+        assert set(parts[0]) == {"value", "rows", "metrics", "below_overall"}
+        assert set(parts[0]["metrics"]) == METRICS
+    shown = masknet(*arguments).out
+    start = shown.index("by 'site', the worst auc first")
+    lines = shown[start:].splitlines()
+    assert lines[1].split() == ["value", "rows", "auc", "95", "%", "interval", "log", "loss", "pred/obs"]
+    assert [line.split()[0] for line in lines[2:7]] == [part["value"] for part in found["slices"]["site"]]
+
+
+def test_a_slice_without_an_auc_says_why_and_one_below_has_a_star(masknet, trained: Path, rows) -> None:
+    labels = pl.when(pl.col("site") == "07").then(1).otherwise(pl.col("click"))
+    contrary = pl.when(pl.col("site") == "Köln").then(1 - pl.col("user_id") % 2).otherwise(labels)
+    rows(4000).with_columns(click=contrary).write_parquet("odd.parquet")
+    shown = masknet("evaluate", trained, "odd.parquet", "--slice", "site", "--threads", 1).out
+    lines = shown[shown.index("by 'site'") :].splitlines()
+    last = next(line for line in lines if line.startswith("07"))
+    assert "undefined" in last
+    assert "rows are positives" in last
+    assert lines.index(last) == 6
+    assert lines[2].startswith("Köln")
+    assert " *" in lines[2]
+    assert lines[-1].startswith("* the whole interval lies below the auc of all rows")
+
+
+def test_what_a_terminal_cannot_show_is_replaced(masknet, trained: Path, rows) -> None:
+    rows(60).with_columns(place=pl.lit("New\n\x1b[31mYork [b]")).write_parquet("places.parquet")
+    result = masknet("evaluate", trained, "places.parquet", "--slice", "place", "--threads", 1)
+    assert "\x1b" not in result.out
+    assert "New\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}[31mYork [b]" in result.out
+
+
+def test_groups_and_bootstrap_say_what_was_resampled(masknet, trained: Path) -> None:
+    arguments = ["evaluate", trained, "test.csv", "--threads", 1]
+    by_group = masknet(*arguments, "--group", "user_id").out
+    assert "intervals of grouped auc and ndcg: bootstrap, 1,000 resamples of groups" in by_group
+    assert "40 groups of 'user_id'; left out:" in by_group
+    assert "ndcg at 10" in by_group
+    assert "intervals: bootstrap, 50 resamples of rows" in masknet(*arguments, "--bootstrap", 50).out
+    both = masknet(*arguments, "--bootstrap", 50, "--group", "user_id")
+    assert "intervals: bootstrap, 50 resamples of groups" in both.out
+    found = [masknet(*arguments, "--bootstrap", 50, "--seed", seed, "--json").json for seed in (0, 0, 1)]
+    assert found[0] == found[1]
+    assert found[0]["interval"] == {"kind": "bootstrap", "resamples": 50, "unit": "row"}
+    assert found[0]["metrics"]["auc"]["value"] == found[2]["metrics"]["auc"]["value"]
+    assert found[0]["metrics"]["auc"]["low"] != found[2]["metrics"]["auc"]["low"]
+    assert found[0]["metrics"]["pr_auc"]["low"] is not None
+
+
 BAD = {
+    "an unknown slice": (["MODEL", "test.csv", "--slice", "sit"], "unknown column 'sit'; did you mean 'site'?"),
+    "a seed of nothing": (["MODEL", "test.csv", "--seed", "1"], "add --bootstrap N or --group COLUMN"),
     "no model": (["nowhere.masknet", "test.csv"], "no artifact at 'nowhere.masknet'"),
     "no table": (["MODEL", "tests.csv"], "did you mean 'test.csv'?"),
     "no baseline": (["MODEL", "test.csv", "--baseline", "lr"], "no artifact at 'lr'"),

@@ -83,6 +83,7 @@ WRONG_USAGE = {
     "two tables": (["train", "a.csv", "b.csv"], "b.csv"),
     "predict without --out": (["predict", "ads.masknet", "a.csv"], "--out"),
     "evaluate without data": (["evaluate", "ads.masknet"], "argument 'data'"),
+    "one resample": (["evaluate", "ads.masknet", "a.csv", "--bootstrap", "1"], "--bootstrap"),
     "data without a verb": (["data"], "fetch"),
     "no rows at all": (["predict", "ads.masknet", "a.csv", "--out", "b.csv", "--limit-rows", "0"], "--limit-rows"),
 }

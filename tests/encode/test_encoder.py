@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from masknet.encode import Declared, Encoder, EncoderFit, inspect_table
-from masknet.encode.encoder import CategoricalEncoding, NumericEncoding
+from masknet.encode.fields import CategoricalEncoding, NumericEncoding
 from masknet.errors import DataError
 from masknet.progress import LogProgress
 from masknet.schema import Categorical, Numeric, Schema
@@ -95,7 +95,7 @@ def fit_on(source: Any) -> Encoder:
 
 def encode_all(encoder: Encoder, source: Any) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     parts = [encoder.encode(chunk) for chunk in open_table(source).chunks(encoder.schema.field_names)]
-    return np.concatenate([ids for ids, _ in parts]), np.concatenate([values for _, values in parts])
+    return np.concatenate([p.ids for p in parts]), np.concatenate([p.values for p in parts])
 
 
 def test_fit_on_each_of_five_readers_and_score_with_each(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_reserved_rows_come_first_then_the_vocabularies_the_commonest_first() ->
     schema = Schema(label=None, fields=(Categorical(name="a"), Numeric(name="n"), Categorical(name="b")))
     columns = {"a": ["x", "y", "y", None], "n": [1.0, 2.0, None, 4.0], "b": ["q", "p", "p", "q"]}
     encoder = fit(schema, columns)
-    ids, values = encoder.encode(chunk_of(columns))
+    ids, values, _ = encoder.encode(chunk_of(columns))
     assert ids.tolist() == [[8, 3, 10], [7, 3, 9], [7, 4, 9], [1, 3, 10]]
     assert encoder.space.num_ids == 11
     assert [(f.name, f.kind, f.slots) for f in encoder.space.fields] == [
@@ -219,14 +219,14 @@ def test_only_kept_rows_are_learned_from() -> None:
     learning = EncoderFit(schema)
     rows = {"user": ["a", "b", None], "price": [1.0, 1000.0, None]}
     learning.add(chunk_of(rows), np.array([True, False, False]))
-    ids, values = learning.finish().encode(chunk_of(rows))
+    ids, values, _ = learning.finish().encode(chunk_of(rows))
     assert ids.tolist() == [[5, 3], [2, 3], [2, 3]]
     assert values[:, 1].tolist() == [0, 0, 0]
 
 
 def test_a_missing_number_is_the_mean_where_none_was_missing_in_training() -> None:
     encoder = fit(PRICE, {"price": [1.0, 3.0]})
-    ids, values = encoder.encode(chunk_of({"price": [3.0, None, float("nan")]}))
+    ids, values, _ = encoder.encode(chunk_of({"price": [3.0, None, float("nan")]}))
     assert ids.tolist() == [[1], [1], [1]]
     assert values.tolist() == [[1], [0], [0]]
     assert encoder.fixed_ids.tolist() == [1]
@@ -237,7 +237,7 @@ def test_a_missing_number_is_the_mean_where_none_was_missing_in_training() -> No
 def test_a_field_that_is_missing_everywhere_can_be_encoded() -> None:
     schema = Schema(label=None, fields=(Categorical(name="a"), Numeric(name="n")))
     encoder = fit(schema, {"a": [None, None], "n": [None, None]})
-    ids, values = encoder.encode(chunk_of({"a": [None, "x"], "n": [None, 5.0]}))
+    ids, values, _ = encoder.encode(chunk_of({"a": [None, "x"], "n": [None, 5.0]}))
     assert ids.tolist() == [[1, 4], [2, 3]]
     assert values.tolist() == [[1, 1], [1, 0]]
     assert encoder.untrained_unseen_ids.tolist() == [2, -1]
@@ -255,7 +255,7 @@ def test_columns_are_found_by_name_and_others_are_not_read() -> None:
 def test_no_rows_are_encoded_as_none() -> None:
     schema = Schema(label=None, fields=(Categorical(name="a"), Numeric(name="n")))
     encoder = fit(schema, {"a": ["x"], "n": [1.0]})
-    ids, values = encoder.encode(chunk_of({"a": [], "n": []}))
+    ids, values, _ = encoder.encode(chunk_of({"a": [], "n": []}))
     assert ids.shape == values.shape == (0, 2)
 
 
@@ -324,6 +324,6 @@ def test_ids_may_lie_anywhere(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "encoding.json").read_text(encoding="utf-8"))
     (tmp_path / "encoding.json").write_text(json.dumps(content | {"num_ids": 10}), encoding="utf-8")
     encoder = Encoder.load(tmp_path)
-    ids, _ = encoder.encode(chunk_of({"a": ["x", "y", "new", "p"], "b": ["p", "x", "new", "y"]}))
+    ids, _, _ = encoder.encode(chunk_of({"a": ["x", "y", "new", "p"], "b": ["p", "x", "new", "y"]}))
     assert ids.tolist() == [[5, 7], [6, 9], [8, 4], [2, 4]]
     assert encoder.space.num_ids == 10

@@ -12,7 +12,7 @@ import pytest
 from masknet.encode import Declared, Inspection, inspect_table
 from masknet.errors import DataError
 from masknet.progress import LogProgress
-from masknet.schema import Categorical, Numeric
+from masknet.schema import Bag, Categorical, Datetime, Dense, FieldSchema, Numeric
 from masknet.table import open_table
 
 
@@ -95,7 +95,12 @@ def test_typed_texts_stay_categorical_whatever_they_spell(cells: list[str], valu
         (["0.5", "007.5"], "categorical", "text"),
         (["0.5", "1,5"], "categorical", "text"),
         (["7.00", "8.00"], "numeric", None),
-        (["2026-01-01", "2026-01-02"], "categorical", "text"),
+        (["2026-01-01", "2026-01-02"], "datetime", None),
+        (["2026-01-01 12:30", "2026-01-02T00:00:01.5", ""], "datetime", None),
+        (["2026-01-01T12:30:00Z", "2026-01-02T00:00:01+02:00"], "datetime", None),
+        (["2026-01-01", "2026-13-01"], "categorical", "text"),
+        (["2026-01-01", "soon"], "categorical", "text"),
+        (["2026-01-01", "2026"], "categorical", "text"),
     ],
 )
 def test_texts_of_a_csv(cells: list[str], kind: str, value_type: str | None, tmp_path: Path) -> None:
@@ -169,12 +174,45 @@ def test_names_of_quantities(name: str) -> None:
 
 @pytest.mark.parametrize(
     "cells",
-    [[[1], [2]], [{"a": 1}, None], [b"x", b"y"], [dt.date(2026, 1, 1)] * 2, [dt.timedelta(1)] * 2],
-    ids=["list", "struct", "bytes", "date", "duration"],
+    [
+        [{"a": 1}, None],
+        [b"x", b"y"],
+        [dt.timedelta(1)] * 2,
+        [dt.time(12)] * 2,
+        [[0.5], [0.5, 1.5]],
+        [[[1]], [[2]]],
+    ],
+    ids=["struct", "bytes", "duration", "time of day", "fractions of several lengths", "lists of lists"],
 )
-def test_what_cannot_be_read_yet_is_ignored_and_flagged(cells: list[Any]) -> None:
+def test_what_cannot_be_read_is_ignored_and_flagged(cells: list[Any]) -> None:
     report = report_of(inspect(frame_of(cells)))
     assert (report.kind, report.flagged) == ("ignored", True)
+
+
+@pytest.mark.parametrize("odd", ["2026-01-01T12:00Z", "2026-02-30"])
+def test_texts_that_are_almost_all_moments_are_flagged(odd: str) -> None:
+    report = report_of(inspect(frame_of(["2026-01-01 12:00", odd])))
+    assert (report.kind, report.flagged) == ("categorical", True)
+    assert "--datetime" in report.why
+
+
+@pytest.mark.parametrize(
+    ("cells", "field"),
+    [
+        ([[1], [2, 3], None], Bag(name="x", values="integer")),
+        ([["a", "b"], []], Bag(name="x")),
+        ([[{"v": "a", "w": 0.5}], [{"v": "b", "w": 2.0}]], Bag(name="x", weighted=True, pooling="sum")),
+        ([[0.5, 1.0], [0.25, 2.0], None], Dense(name="x", width=2)),
+        ([dt.date(2026, 1, 1)] * 2, Datetime(name="x")),
+        ([dt.datetime(2026, 1, 1, 12)] * 2, Datetime(name="x")),
+    ],
+)
+def test_lists_and_moments_of_a_frame(cells: list[Any], field: FieldSchema) -> None:
+    inspection = inspect(frame_of(cells))
+    found = inspection.schema.fields[1]
+    if isinstance(found, Bag):
+        found = found.model_copy(update={"separator": None})
+    assert found == field
 
 
 def test_decimals_are_integers_where_they_have_no_fraction() -> None:

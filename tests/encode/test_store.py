@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def run(cache: Path, source: Any, plan: EncodingPlan = PLAN, **options: Any) -> 
 
 
 def arrays_of(rows: EncodedSet) -> tuple[np.ndarray, np.ndarray]:
-    ids, values = rows.expand(np.array(rows.ids), np.array(rows.values))
+    ids, values, _ = rows.take(slice(None))
     return ids, np.broadcast_to(values, ids.shape)
 
 
@@ -94,7 +95,7 @@ def test_the_set_holds_what_the_encoder_gives(as_file: str | None, tmp_path: Pat
     assert len(prepared.valid) == 10
     chosen = store.random_rows(frame["click"].to_numpy(), 0.25)
     chunk = next(open_table(source).chunks())
-    ids, values = prepared.encoder.encode(chunk)
+    ids, values, _ = prepared.encoder.encode(chunk)
     roles = store.read_roles(chunk, prepared.encoder.schema)
     for rows, mask in ((prepared.train, ~chosen), (prepared.valid, chosen)):
         own_ids, own_values = arrays_of(rows)
@@ -119,7 +120,7 @@ def test_constant_ids_and_values_are_not_stored(tmp_path: Path) -> None:
 def test_fields_of_one_kind_alone_can_be_stored(tmp_path: Path) -> None:
     texts, _ = run(tmp_path, log_of().select("click", "user"))
     assert texts.train.values.shape == (36, 0)
-    ids, values = texts.train.expand(np.array(texts.train.ids), np.array(texts.train.values))
+    ids, values, _ = texts.train.take(slice(None))
     assert (ids.shape, values.tolist()) == ((36, 1), [[1.0]])
     numbers, _ = run(tmp_path, log_of().select("click", "age"))
     assert numbers.train.ids.shape == (36, 0)
@@ -249,19 +250,24 @@ def test_a_crash_leaves_nothing_under_the_final_name(tmp_path: Path, monkeypatch
     assert len(run(tmp_path, log_of())[0].train) == 36
 
 
-def test_a_second_process_that_is_faster_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = store._encode
+def test_of_several_at_once_one_encodes_and_the_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode, calls = store._encode, []
 
-    def encode_late(*args: Any) -> None:
+    def encode_slowly(*args: Any) -> None:
+        calls.append(args)
+        time.sleep(0.3)
         encode(*args)
-        with monkeypatch.context() as patch:
-            patch.setattr(store, "_encode", encode)
-            run(tmp_path, log_of())
 
-    monkeypatch.setattr(store, "_encode", encode_late)
-    prepared, _ = run(tmp_path, log_of())
-    assert len(prepared.train) == 36
-    assert len(list((tmp_path / "encoded").iterdir())) == 1
+    monkeypatch.setattr(store, "_encode", encode_slowly)
+    notes = [Notes(), Notes(), Notes()]
+    tables = [open_table(log_of()) for _ in notes]
+    with ThreadPoolExecutor(len(notes)) as pool:
+        made = list(pool.map(lambda t, n: prepare(t, None, PLAN, n, cache=tmp_path), tables, notes))
+    assert len(calls) == 1
+    assert sorted(n.reused for n in notes) == [False, True, True]
+    assert sum(any("another process is encoding" in note for note in n.notes) for n in notes) == 2
+    for prepared in made:
+        np.testing.assert_array_equal(arrays_of(prepared.train)[0], arrays_of(made[0].train)[0])
 
 
 def test_what_a_killed_process_left_is_dropped_after_a_day(tmp_path: Path) -> None:

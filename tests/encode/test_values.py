@@ -244,3 +244,37 @@ def test_groups_are_equal_where_the_cells_are() -> None:
     ]
     # Chunks of one column, and the same column in another file, agree.
     assert values.groups(pl.Series(["7"])) == values.groups(pl.Series([1, 7]))[1]
+
+
+# Wrong cells
+
+
+@pytest.mark.parametrize(
+    ("read", "cells", "wrong"),
+    [
+        (values.numbers, pl.Series("c", ["1", "x", "", "y"]), [1, 3]),
+        (values.labels, pl.Series("c", [0.0, None, 1.0, 0.5]), [1, 3]),
+        (values.weights, pl.Series("c", [-1.0, 0.0, float("inf"), None]), [0, 2, 3]),
+        (values.times, pl.Series("c", ["2026-01-31", "x", "2026-13-01"]), [1, 2]),
+        (lambda c, p: values.categorical_text(c, "integer", p), pl.Series("c", [2.0**54, 1.5, None, 2.0**60]), [0, 3]),
+    ],
+)
+def test_all_wrong_cells_are_known_and_the_message_is_of_the_first(
+    read: Any, cells: pl.Series, wrong: list[int]
+) -> None:
+    with pytest.raises(values.BadCellsError) as caught:
+        read(cells, place)
+    assert np.flatnonzero(caught.value.wrong).tolist() == wrong
+    assert str(caught.value) == caught.value.sentence(wrong[0])
+    for i in wrong:
+        assert place(i) in caught.value.sentence(i)
+
+
+def test_times_are_of_the_kind_that_they_are_said_to_be() -> None:
+    cells = pl.Series("at", ["2026-01-31", "7"])
+    with pytest.raises(values.BadCellsError) as caught:
+        values.times(cells, place, dates=True)
+    assert caught.value.wrong.tolist() == [False, True]
+    with pytest.raises(values.BadCellsError) as caught:
+        values.times(cells, place, dates=False)
+    assert caught.value.wrong.tolist() == [True, False]

@@ -58,30 +58,44 @@ class Sound(nn.Module):
         super().__init__()
         self.space = space
         self.table = nn.Embedding(space.num_ids, 4, padding_idx=0)
-        self.head = nn.Linear(4, 1)
+        self.head = nn.Linear(4 + space.dense_width, 1)
 
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
-        return self.head((self.table(ids) * values.unsqueeze(2)).sum(1)).squeeze(1)
+        if dense is None and self.space.dense_width:
+            raise ValueError("dense columns are missing")
+        pooled = (self.table(ids) * values.unsqueeze(2)).sum(1)
+        return self.head(pooled if dense is None else torch.cat([pooled, dense], dim=1)).squeeze(1)
 
 
 class ColumnOfLogits(Sound):
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
-        return super().forward(ids, values).unsqueeze(1)
+        return super().forward(ids, values, dense).unsqueeze(1)
 
 
 class Infinite(Sound):
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
-        return super().forward(ids, values) / 0
+        return super().forward(ids, values, dense) / 0
 
 
 class LastSlotForgotten(Sound):
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
-        return super().forward(ids[:, :-1], values[:, :-1])
+        return super().forward(ids[:, :-1], values[:, :-1], dense)
+
+
+class DenseForgotten(Sound):
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return super().forward(ids, values, None if dense is None else dense * torch.tensor([1.0, 1, 1, 1, 0]))
+
+
+class DenseTakenForZero(Sound):
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        none = values.new_zeros(len(values), self.space.dense_width)
+        return super().forward(ids, values, none if dense is None else dense)
 
 
 class BatchCentred(Sound):
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
-        logits = super().forward(ids, values)
+        logits = super().forward(ids, values, dense)
         return logits - logits.sum() / max(logits.shape[0], 1)
 
 
@@ -98,18 +112,18 @@ class PaddingStartsZeroButIsTrained(PaddingTrained):
 
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
         return super().forward(
-            ids, values.where((ids != 0) | self.training, values.new_zeros(())) + 1.0 * self.training
+            ids, values.where((ids != 0) | self.training, values.new_zeros(())) + 1.0 * self.training, dense
         )
 
 
 class PaddingCounted(Sound):
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
-        return super().forward(ids, values) + values.sum(1)
+        return super().forward(ids, values, dense) + values.sum(1)
 
 
 class OrderRead(Sound):
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
-        return super().forward(ids, values * torch.arange(1, ids.shape[1] + 1))
+        return super().forward(ids, values * torch.arange(1, ids.shape[1] + 1), dense)
 
 
 class Unused(Sound):
@@ -132,33 +146,35 @@ class HiddenState(Sound):
         self.scale = torch.rand(())  # neither parameter nor buffer
 
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
-        return super().forward(ids, values) * self.scale
+        return super().forward(ids, values, dense) * self.scale
 
 
 class ValueAsBranch(Sound):
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
-        logits = super().forward(ids, values)
+        logits = super().forward(ids, values, dense)
         return logits if logits.sum().item() > 0 else -logits
 
 
 class RowsFixed(Sound):
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
-        return super().forward(ids, values) + torch.zeros(len(ids)).tolist()[-1] if len(ids) else ids.sum(1).float()
+        return (
+            super().forward(ids, values, dense) + torch.zeros(len(ids)).tolist()[-1] if len(ids) else ids.sum(1).float()
+        )
 
 
 class WideIdsOnly(Sound):
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
-        return super().forward(ids, values) * (1 if ids.dtype == torch.int64 else 2)
+        return super().forward(ids, values, dense) * (1 if ids.dtype == torch.int64 else 2)
 
 
 class ByPlace(Sound):
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
-        return super().forward(ids, values) + (ids * 0.01).sum(1)
+        return super().forward(ids, values, dense) + (ids * 0.01).sum(1)
 
 
 class Writing(Sound):
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
-        return super().forward(ids, values.mul_(1.5))
+        return super().forward(ids, values.mul_(1.5), dense)
 
 
 class NoTable(nn.Module):
@@ -180,6 +196,8 @@ def test_the_sound_network_passes() -> None:
         (ColumnOfLogits, testing.check_logits, r"must give logits of shape \[0\]"),
         (Infinite, testing.check_logits, "logits must be finite"),
         (LastSlotForgotten, testing.check_every_slot_is_read, "those of slot 6 change nothing"),
+        (DenseForgotten, testing.check_every_dense_column_is_read, "column 4 changes nothing"),
+        (DenseTakenForZero, testing.check_every_dense_column_is_read, "given as None must be a ValueError"),
         (BatchCentred, testing.check_rows_are_apart, "must not depend on the rows beside it"),
         (PaddingTrained, testing.check_padding_is_invisible, "padding must be invisible"),
         (PaddingStartsZeroButIsTrained, testing.check_padding_is_invisible, "that of 'table' did not"),

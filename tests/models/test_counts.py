@@ -89,3 +89,17 @@ def test_logistic_regression_has_a_weight_an_id_and_a_bias() -> None:
 def test_bags_and_values_cost_no_dense_parameter() -> None:
     bags = FeatureSpace(2, (FieldSpace("a", slots=7), FieldSpace("b", kind="numeric"), FieldSpace("c", pooling="mean")))
     assert dense_count(SerialMaskNet(bags)) == dense_count(SerialMaskNet(space(3)))
+
+
+def test_a_dense_field_costs_its_columns_and_a_projected_one_its_projection() -> None:
+    fields = (FieldSpace("a"), FieldSpace("b"))
+    projected = FieldSpace("p", kind="dense", slots=0, width=64, projected=True)
+    as_it_is = FieldSpace("d", kind="dense", slots=0, width=30)
+    base = dense_count(SerialMaskNet(FeatureSpace(2, (*fields, FieldSpace("c")))))
+    assert dense_count(SerialMaskNet(FeatureSpace(2, (*fields, projected)))) == base + 64 * 10
+    # m = 20 + 30 = 50: the same network as five fields of k = 10, whichever way the columns come.
+    five = tuple(FieldSpace(name) for name in "abcde")
+    assert dense_count(SerialMaskNet(FeatureSpace(2, (*fields, as_it_is)))) == dense_count(
+        SerialMaskNet(FeatureSpace(2, five))
+    )
+    assert count(LogisticRegression(FeatureSpace(2, (*fields, projected, as_it_is)))) == 2 + 1 + 64 + 30

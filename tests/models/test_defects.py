@@ -72,13 +72,17 @@ def test_3_every_mask_reads_the_raw_embedding(model: type[nn.Module]) -> None:
 def test_4_each_field_is_normalised_by_itself_with_its_own_gain_and_bias(model: type[nn.Module]) -> None:
     network = model(SPACE, embedding_dim=4, block_dims=(12,))
     assert network.norm.gain.shape == network.norm.bias.shape == (3, 4)
-    before = traffic(network)["norm"][1]
-    after = traffic(network, torch.tensor([[1.0, 100.0, 1.0]]).expand(64, 3))["norm"][1]
+
+    def normed(values: Tensor = VALUES) -> Tensor:
+        return traffic(network, values)["norm"][1].unflatten(1, (3, 4))
+
+    before = normed()
+    after = normed(torch.tensor([[1.0, 100.0, 1.0]]).expand(64, 3))
     assert torch.equal(before[:, [0, 2]], after[:, [0, 2]])
     with torch.no_grad():
         network.norm.gain[1] = 3.0
         network.norm.bias[1] = 0.5
-    after = traffic(network)["norm"][1]
+    after = normed()
     torch.testing.assert_close(after[:, 1], 3 * before[:, 1] + 0.5)
     assert torch.equal(before[:, [0, 2]], after[:, [0, 2]])
 

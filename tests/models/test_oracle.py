@@ -16,11 +16,25 @@ from torch import nn
 
 from masknet.models import LogisticRegression, ParallelMaskNet, SerialMaskNet
 from masknet.space import FeatureSpace, FieldSpace
+from masknet.train.optim import Optimizer
 
 State = dict[str, np.ndarray]
 
 PLAIN = FeatureSpace(11, (FieldSpace("a"), FieldSpace("x", kind="numeric"), FieldSpace("b")))
 BAGS = FeatureSpace(11, (FieldSpace("s", slots=3), FieldSpace("a"), FieldSpace("m", slots=2, pooling="mean")))
+DENSE = FeatureSpace(
+    11,
+    (
+        FieldSpace("p", kind="dense", slots=0, width=3, projected=True),
+        FieldSpace("a"),
+        FieldSpace("d", kind="dense", slots=0, width=2),
+        FieldSpace("m", slots=2, pooling="mean"),
+        FieldSpace("q", kind="dense", slots=0, width=1, projected=True),
+        FieldSpace("e", kind="dense", slots=0, width=4),
+    ),
+)
+DENSE_ONLY = FeatureSpace(1, (FieldSpace("d", kind="dense", slots=0, width=3),))
+SPACES = {"plain": PLAIN, "bags": BAGS, "dense": DENSE, "dense only": DENSE_ONLY}
 WIDTHS = [(7, 6, 5), (None, None), (7, None, 5), (6,)]
 EPSILON = 1e-6
 
@@ -37,10 +51,18 @@ def shaken(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-def batch(space: FeatureSpace, rows: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
+def batch(space: FeatureSpace, rows: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     generator = torch.Generator().manual_seed(3)
     ids = torch.randint(0, space.num_ids, (rows, space.num_slots), generator=generator)
-    return ids, 0.2 + torch.rand(rows, space.num_slots, generator=generator, dtype=torch.float64)
+    values = 0.2 + torch.rand(rows, space.num_slots, generator=generator, dtype=torch.float64)
+    dense = torch.randn(rows, space.dense_width, generator=generator, dtype=torch.float64)
+    return ids, values, dense if space.dense_width else None
+
+
+def numpy_rows(rows: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]) -> list[tuple[np.ndarray, ...]]:
+    ids, values, dense = rows
+    arrays = [ids.numpy(), values.numpy(), np.empty((len(ids), 0)) if dense is None else dense.numpy()]
+    return list(zip(*arrays, strict=True))
 
 
 def relu(x: np.ndarray) -> np.ndarray:
@@ -53,10 +75,21 @@ def layer_norm(x: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> np.ndarray:
     return gain * (x - mu) / sigma + bias
 
 
-def embeddings(state: State, space: FeatureSpace, ids: np.ndarray, values: np.ndarray) -> list[np.ndarray]:
-    """Eq. 2 and 3 for one row, each field's slots pooled."""
-    out, slot = [], 0
+def embeddings(
+    state: State, space: FeatureSpace, ids: np.ndarray, values: np.ndarray, dense: np.ndarray
+) -> list[np.ndarray]:
+    """Eq. 2 and 3 for one row, each field's slots pooled; dense fields times a matrix, or at the end as they are."""
+    out, plain, slot, column, projection = [], [], 0, 0, 0
     for field in space.fields:
+        if field.kind == "dense":
+            x = dense[column : column + field.width]
+            column += field.width
+            if field.projected:
+                out.append(state[f"embedding.projections.{projection}.weight"] @ x)
+                projection += 1
+            else:
+                plain.append(x)
+            continue
         total, weight = np.zeros(state["embedding.table.weight"].shape[1]), 0.0
         for s in range(slot, slot + field.slots):
             if ids[s]:
@@ -64,7 +97,7 @@ def embeddings(state: State, space: FeatureSpace, ids: np.ndarray, values: np.nd
                 weight += values[s]
         out.append(total / weight if field.pooling == "mean" and weight else total)
         slot += field.slots
-    return out
+    return out + plain
 
 
 def block(state: State, name: str, hidden: np.ndarray, raw: np.ndarray, masks: list[np.ndarray]) -> np.ndarray:
@@ -84,7 +117,11 @@ def block(state: State, name: str, hidden: np.ndarray, raw: np.ndarray, masks: l
 def layer_1(state: State, fields: list[np.ndarray]) -> np.ndarray:
     """Eq. 9, or eq. 4 where the norm is off."""
     if "norm.gain" in state:
-        fields = [layer_norm(e, state["norm.gain"][i], state["norm.bias"][i]) for i, e in enumerate(fields)]
+        gains, biases = list(state["norm.gain"]), list(state["norm.bias"])
+        plain = np.cumsum([len(e) for e in fields[len(gains) :]])[:-1]
+        gains += np.split(state["norm.plain_gain"], plain) if "norm.plain_gain" in state else []
+        biases += np.split(state["norm.plain_bias"], plain) if "norm.plain_bias" in state else []
+        fields = [layer_norm(*parts) for parts in zip(fields, gains, biases, strict=True)]
     return np.concatenate(fields)
 
 
@@ -116,21 +153,18 @@ def settings() -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("space", [PLAIN, BAGS], ids=["plain", "bags"])
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 @pytest.mark.parametrize(("model", "oracle"), [(SerialMaskNet, serial), (ParallelMaskNet, parallel)])
 def test_equals_the_equations(model: type[nn.Module], oracle: Any, space: FeatureSpace) -> None:
     extra = {"top_dims": (8, 4)} if model is ParallelMaskNet else {}
-    ids, values = batch(space)
+    given = batch(space)
     for chosen in settings():
         network = shaken(model(space, embedding_dim=4, **chosen, **extra))
         state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-        rows = [
-            oracle(state, embeddings(state, space, i, v), len(chosen["block_dims"]))
-            for i, v in zip(ids.numpy(), values.numpy(), strict=True)
-        ]
+        rows = [oracle(state, embeddings(state, space, *row), len(chosen["block_dims"])) for row in numpy_rows(given)]
         with torch.no_grad():
-            logits, masks = network.forward_with_masks(ids, values)
-            assert torch.equal(logits, network(ids, values))
+            logits, masks = network.forward_with_masks(*given)
+            assert torch.equal(logits, network(*given))
         expected = np.array([logit for logit, _ in rows])
         np.testing.assert_allclose(logits.numpy(), expected, rtol=1e-10, atol=1e-10, err_msg=str(chosen))
         assert len(masks) == (0 if chosen["reduction"] is None else len(chosen["block_dims"]))
@@ -139,13 +173,28 @@ def test_equals_the_equations(model: type[nn.Module], oracle: Any, space: Featur
             np.testing.assert_allclose(mask.numpy(), of_rows, rtol=1e-10, atol=1e-10, err_msg=str(chosen))
 
 
-@pytest.mark.parametrize("space", [PLAIN, BAGS], ids=["plain", "bags"])
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 def test_logistic_regression_equals_equation_17(space: FeatureSpace) -> None:
     network = shaken(LogisticRegression(space))
     weights, bias = network.table.weight.detach().numpy(), network.bias.item()
-    ids, values = batch(space)
+    given = batch(space)
+    of_dense = network.dense.detach().numpy() if space.dense_width else np.empty(0)
     expected = [
-        bias + sum(v * weights[i, 0] for i, v in zip(row_ids, row_values, strict=True) if i)
-        for row_ids, row_values in zip(ids.numpy(), values.numpy(), strict=True)
+        bias + sum(v * weights[i, 0] for i, v in zip(row_ids, row_values, strict=True) if i) + of_dense @ x
+        for row_ids, row_values, x in numpy_rows(given)
     ]
-    np.testing.assert_allclose(network(ids, values).detach().numpy(), expected, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(network(*given).detach().numpy(), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("model", [SerialMaskNet, ParallelMaskNet, LogisticRegression])
+def test_dense_fields_alone_can_be_trained(model: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    network = model(DENSE_ONLY)
+    optimizer = Optimizer(network, learning_rate=0.03, embedding_l2=0.1, network_l2=0.0, clip=1.0)
+    ids, values, dense = torch.zeros(64, 0, dtype=torch.int32), torch.ones(64, 0), torch.randn(64, 3)
+    losses = []
+    for _ in range(30):
+        loss = nn.functional.binary_cross_entropy_with_logits(network(ids, values, dense), (dense[:, 1] > 0).float())
+        optimizer.step(loss)
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]

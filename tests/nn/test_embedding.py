@@ -47,6 +47,51 @@ def test_equals_the_sum_and_the_weighted_mean_of_each_fields_slots(fields: tuple
     np.testing.assert_allclose(layer(ids, values).detach().numpy(), expected, rtol=0, atol=1e-10)
 
 
+def dense(name: str, width: int, *, projected: bool = False) -> FieldSpace:
+    return FieldSpace(name, kind="dense", slots=0, width=width, projected=projected)
+
+
+AMONG = (dense("p", 3, projected=True), *BAGS[:2], dense("x", 2), BAGS[2], dense("q", 1, projected=True))
+
+
+@pytest.mark.parametrize("fields", [AMONG, (dense("p", 3, projected=True), dense("x", 2)), (dense("x", 2),)])
+def test_dense_fields_are_projected_in_their_place_or_stand_as_they_are_at_the_end(
+    fields: tuple[FieldSpace, ...],
+) -> None:
+    space = FeatureSpace(6, fields)
+    layer = FieldEmbedding(space, 5).double()
+    ids, values = batch(space)
+    x = torch.randn(17, space.dense_width, dtype=torch.float64)
+    state = {name: tensor.numpy() for name, tensor in layer.state_dict().items()}
+    of_slots = FeatureSpace(6, (*(f for f in fields if f.kind != "dense"), FieldSpace("none")))
+    pooled = oracle(of_slots, state["table.weight"], np.pad(ids.numpy(), ((0, 0), (0, 1))), values.numpy())
+    vectors, plain, start, slot_field, projection = [], [], 0, 0, 0
+    for field in fields:
+        columns = x[:, start : start + field.width].numpy()
+        start += field.width
+        if field.kind != "dense":
+            vectors.append(pooled[:, slot_field])
+            slot_field += 1
+        elif field.projected:
+            vectors.append(columns @ state[f"projections.{projection}.weight"].T)
+            projection += 1
+        else:
+            plain.append(columns)
+    found = layer(ids, values, x).detach().numpy()
+    assert found.shape == (17, len(vectors), 5)
+    np.testing.assert_allclose(found, np.stack(vectors, 1) if vectors else found, rtol=0, atol=1e-10)
+    flat = layer.flat(ids, values, x).detach().numpy()
+    assert flat.shape == (17, layer.d_out)
+    np.testing.assert_allclose(flat, np.concatenate([*vectors, *plain], axis=1), rtol=0, atol=1e-10)
+
+
+def test_a_projection_starts_like_the_vector_of_a_number() -> None:
+    torch.manual_seed(0)
+    layer = FieldEmbedding(FeatureSpace(1, (dense("p", 300, projected=True),)), 100, std=0.02)
+    assert layer.projections[0].bias is None
+    assert layer.projections[0].weight.std().item() == pytest.approx(0.02, rel=0.02)
+
+
 def test_a_bag_of_padding_only_is_zero() -> None:
     layer = FieldEmbedding(FeatureSpace(6, BAGS), 5)
     out = layer(torch.zeros(1, 9, dtype=torch.long), torch.ones(1, 9))
@@ -108,6 +153,11 @@ def test_rows_of_another_space_are_refused_with_a_sentence() -> None:
         layer(ids[:, :2], values)
     with pytest.raises(ValueError, match="no dense columns; got 4 of them"):
         layer(ids, values, torch.ones(2, 4))
+    with_dense = FieldEmbedding(FeatureSpace(6, (*ONE_SLOT, dense("d", 2))), 5)
+    with pytest.raises(ValueError, match="has 2 dense columns; got None: pass them"):
+        with_dense(ids, values)
+    with pytest.raises(ValueError, match="has 2 dense columns; got 3 of them"):
+        with_dense(ids, values, torch.ones(2, 3))
 
 
 def test_settings_out_of_range_are_refused() -> None:

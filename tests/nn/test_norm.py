@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -27,7 +29,25 @@ def test_each_field_is_a_layer_with_its_own_statistics_gain_and_bias() -> None:
     assert {name: tensor.shape for name, tensor in norm.state_dict().items()} == {"gain": (3, 4), "bias": (3, 4)}
     embedding = torch.randn(5, 3, 4, dtype=torch.float64) * torch.tensor([1.0, 0.01, 100.0]).view(1, 3, 1)
     gain, bias = norm.gain.detach().numpy(), norm.bias.detach().numpy()
-    expected = [[oracle(row[i], gain[i], bias[i]) for i in range(3)] for row in embedding.numpy()]
+    expected = [np.concatenate([oracle(row[i], gain[i], bias[i]) for i in range(3)]) for row in embedding.numpy()]
+    np.testing.assert_allclose(norm(embedding.flatten(1)).detach().numpy(), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("num_fields", [3, 0])
+def test_a_dense_field_is_a_layer_of_its_own_width(num_fields: int) -> None:
+    norm = shaken(FieldLayerNorm(num_fields, 4, {"image": 2, "text": 5}))
+    shapes = {name: tuple(tensor.shape) for name, tensor in norm.state_dict().items()}
+    assert shapes == {"gain": (num_fields, 4), "bias": (num_fields, 4), "plain_gain": (7,), "plain_bias": (7,)}
+    embedding = torch.randn(6, 4 * num_fields + 7, dtype=torch.float64) * 0.01
+    gain, bias = (
+        torch.cat([of_fields.flatten(), of_plain]).detach().numpy()
+        for of_fields, of_plain in ((norm.gain, norm.plain_gain), (norm.bias, norm.plain_bias))
+    )
+    edges = [*range(0, 4 * num_fields + 1, 4), 4 * num_fields + 2, 4 * num_fields + 7]
+    expected = [
+        np.concatenate([oracle(row[a:b], gain[a:b], bias[a:b]) for a, b in itertools.pairwise(edges)])
+        for row in embedding.numpy()
+    ]
     np.testing.assert_allclose(norm(embedding).detach().numpy(), expected, rtol=0, atol=1e-10)
 
 
@@ -53,5 +73,7 @@ def test_hidden_norm_switched_off_is_the_identity() -> None:
 def test_the_norm_of_a_single_number_is_refused() -> None:
     with pytest.raises(ValueError, match="'embedding_dim' must be at least 2 under a layer norm; got 1"):
         FieldLayerNorm(3, 1)
+    with pytest.raises(ValueError, match="at least 2 wide under a layer norm; 'price' has 1 column: make it numeric"):
+        FieldLayerNorm(3, 4, {"image": 2, "price": 1})
     with pytest.raises(ValueError, match="must be at least 2 under a layer norm; got 1"):
         hidden_norm(1)

@@ -42,6 +42,11 @@ def test_every_model_keeps_its_annotated_shapes(checked: tuple[ModuleType, Modul
         network = model(SPACE)
         assert network(IDS, VALUES).shape == (2,), name
         assert network(IDS.int(), VALUES, None).shape == (2,), name
+    dense = FieldSpace("x", kind="dense", slots=0, width=3)
+    projected = FieldSpace("p", kind="dense", slots=0, width=4, projected=True)
+    with_dense = FeatureSpace(9, (*SPACE.fields, dense, projected))
+    for name, model in models.MODELS.items():
+        assert model(with_dense)(IDS, VALUES, torch.ones(2, 7)).shape == (2,), name
     for model in (models.SerialMaskNet, models.ParallelMaskNet):
         for settings in ({"block_dims": (None, 7)}, {"reduction": None}, {"embedding_norm": False}):
             logits, masks = model(SPACE, **settings).forward_with_masks(IDS, VALUES)
@@ -65,7 +70,7 @@ def test_a_wrong_shape_or_type_is_caught(
 def test_layers_are_checked_too(checked: tuple[ModuleType, ModuleType]) -> None:
     nn, _ = checked
     with pytest.raises(TypeCheckError):
-        nn.FieldLayerNorm(3, 4)(torch.ones(2, 12))
+        nn.FieldLayerNorm(3, 4)(torch.ones(2, 3, 4))
     with pytest.raises(TypeCheckError):
         nn.MaskBlock(d_embedding=6, d_hidden=5, d_out=4)(torch.ones(2, 5), torch.ones(3, 6))
     assert nn.MaskBlock(d_embedding=6, d_hidden=5, d_out=4)(torch.ones(2, 5), torch.ones(2, 6)).shape == (2, 4)

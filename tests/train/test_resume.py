@@ -36,6 +36,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "weights": {"weight": "w", "ignore": ["timestamp"], "monitor": "log_loss"},
     "constant": {"schedule": "constant", "learning_rate": 0.05, "patience": 9},
     "refit": {"refit": True},
+    "members": {"members": 2, "average_weights": 0.9},
     "all": {
         "set": SMALL | {"dropout": 0.2},
         "average_weights": 0.8,
@@ -290,6 +291,77 @@ def test_killed_before_or_after_any_write_it_ends_with_the_same_bits(
     assert_same_run(killed, whole(**REFIT))
     finished = f"the run of {killed.out} is finished: there is nothing to resume"
     assert (progress.notes == [finished]) is (method == "finish")
+
+
+# Two members of 3 epochs each at most, then the refit of both.
+MEMBERS: dict[str, Any] = REFIT | {"members": 2, "average_weights": 0.9, "set": SMALL | {"dropout": 0.2}, "epochs": 2}
+
+
+@pytest.mark.parametrize(
+    ("phase", "time", "minutes", "resumed"),
+    [
+        ("member 1/2, epoch", 2 * BATCHES, 1e6, f"{BATCHES} steps of member 1/2"),
+        ("member 2/2, epoch", 1, 1e6, f"{2 * BATCHES} steps of member 1/2"),  # between the members
+        ("member 2/2, epoch", 4, 0.0, "3 steps of member 2/2"),
+        ("member 2/2, epoch", BATCHES + 1, 1e6, f"{BATCHES} steps of member 2/2"),
+        ("member 2/2, validate", 2, 1e6, f"{BATCHES} steps of member 2/2"),
+        ("member 1/2, epoch", 2 * BATCHES + 3, 0.0, "2 steps of member 1/2"),  # in the refit
+        ("member 2/2, epoch", 2 * BATCHES + 3, 0.0, "2 steps of member 2/2"),
+    ],
+)
+def test_killed_in_any_member_it_ends_with_the_same_bits(
+    run: Run, whole: Run, phase: str, time: int, minutes: float, resumed: str
+) -> None:
+    killed = run(**MEMBERS, checkpoint_minutes=minutes)
+    with pytest.raises(Killed):
+        train(killed, KilledIn(phase, time))
+    progress = Stops()
+    train(killed.replace(resume=True), progress)
+    assert [note for note in progress.notes if "resume" in note] == [f"resumed after {resumed}"]
+    assert_same_run(killed, whole(**MEMBERS))
+
+
+def test_members_stopped_again_and_again_end_with_the_same_bits(run: Run, whole: Run) -> None:
+    stopped = run(**MEMBERS)
+    with pytest.raises(Interrupted, match=r"^stopped in member 2/2, epoch 1, after 3 steps$"):
+        train(stopped, Stops(2 * BATCHES + 3))
+    while True:
+        try:
+            train(stopped.replace(resume=True), Stops(7))
+        except Interrupted:
+            continue
+        break
+    assert_same_run(stopped, whole(**MEMBERS))
+
+
+def test_members_killed_before_and_after_every_checkpoint_end_with_the_same_bits(
+    run: Run, whole: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed, real = run(**MEMBERS), RunFolder.save
+    fits = len(log_of(whole(**MEMBERS)))  # one checkpoint an epoch
+    for after in (False, True):
+        died, config = 0, killed.replace(overwrite=True)
+        while True:
+            calls: list[Any] = []
+
+            def dying(*args: Any, calls: list[Any] = calls, after: bool = after) -> None:
+                calls.append(args)
+                if len(calls) == 2 and not after:
+                    raise Killed
+                real(*args)
+                if after:
+                    raise Killed
+
+            with monkeypatch.context() as patched:
+                patched.setattr(RunFolder, "save", dying)
+                try:
+                    train(config, Stops())
+                except Killed:
+                    died, config = died + 1, killed.replace(resume=True)
+                else:
+                    break
+        assert died >= fits - 1
+        assert_same_run(killed, whole(**MEMBERS))
 
 
 def test_the_log_is_cut_back_to_the_checkpoint(run: Run, whole: Run) -> None:

@@ -528,3 +528,65 @@ def test_a_loss_that_is_no_longer_finite_is_one_sentence(run: Run) -> None:
     said = str(caught.value)
     assert "--learning-rate (now 1e+30) or set --clip" in said
     assert "\n" not in said
+
+
+# --- bad rows
+
+
+def torn(home: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """The log as a file with bad rows, and as one without them."""
+    lines = pl.read_parquet(home / "log.parquet").write_csv().encode().split(b"\n")
+    bad = list(lines)
+    bad[1], bad[90] = b"1,2", b"maybe" + lines[90][1:]
+    bad[300] = lines[300] + b"\xff"
+    clean = [line for line, was in zip(bad, lines, strict=True) if line == was]
+    (tmp_path / "torn.csv").write_bytes(b"\n".join(bad))
+    (tmp_path / "clean.csv").write_bytes(b"\n".join(clean))
+    return tmp_path / "torn.csv", tmp_path / "clean.csv"
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_bad_rows_set_aside_leave_the_model_of_the_others(refit: bool, run: Run, home: Path, tmp_path: Path) -> None:
+    bad, clean = torn(home, tmp_path)
+    one, other = run(data=bad, bad_rows="quarantine", refit=refit), run(data=clean, out=tmp_path / "b", refit=refit)
+    says = Hears()
+    fitted, on_clean = trained(one, says), trained(other)
+    assert weights_of(one) == weights_of(other)
+    assert fitted.golden is not None
+    assert on_clean.golden is not None
+    assert fitted.golden.equals(on_clean.golden)
+    assert (fitted.manifest.data["bad_rows"], on_clean.manifest.data["bad_rows"]) == (3, 0)
+    kept = tmp_path / "ads.masknet.run" / "bad_rows.csv"
+    assert kept.read_text().startswith("table,source,row,column,reason,cells\ntrain,torn.csv,1,,")
+    assert sorted(file.name for file in kept.parent.iterdir()) == ["bad_rows.csv", "log.jsonl"]
+    said = [note for note in says.notes if "are bad" in note]
+    assert said == [
+        f"3 of 600 rows of torn.csv are bad and were set aside in {kept}: 1 of another width than the header, "
+        f"1 in column 'click', 1 in column 'match'"
+    ]
+    again = Hears()
+    trained(one.replace(overwrite=True, seed=1), again)
+    assert [note for note in again.notes if "are bad" in note] == said
+    trained(other.replace(out=one.out, overwrite=True))
+    assert not kept.exists()
+
+
+def test_bad_rows_are_refused_unless_told_otherwise(run: Run, home: Path, tmp_path: Path) -> None:
+    bad, _ = torn(home, tmp_path)
+    assert "row 1 of torn.csv has 2, the header" in refusal(run(data=bad), DataError)
+
+
+def test_a_run_that_set_rows_aside_is_resumed(run: Run, home: Path, tmp_path: Path) -> None:
+    bad, clean = torn(home, tmp_path)
+    config = stopped(run(data=bad, bad_rows="quarantine"))
+    shutil.rmtree(home / "cache")
+    says = Hears()
+    trained(config.replace(resume=True), says)
+    assert [note for note in says.notes if note.startswith("3 of 600 rows of torn.csv are bad")]
+    assert (tmp_path / "ads.masknet.run" / "bad_rows.csv").exists()
+    other = run(data=clean, out=tmp_path / "b")
+    trained(other)
+    assert weights_of(config) == weights_of(other)
+    assert "bad_rows was 'quarantine' and is 'refuse'" in refusal(
+        stopped(config.replace(overwrite=True)).replace(bad_rows="refuse", overwrite=False, resume=True)
+    )

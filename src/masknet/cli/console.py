@@ -213,3 +213,29 @@ def metrics_table(metrics: dict[str, dict[str, Any]]) -> Table:
         interval = "" if low is None or high is None else f"{low:.5f} to {high:.5f}"
         table.add_row(name.replace("_", " "), f"{estimate['value']:.5f}", interval)
     return table
+
+
+def slices_table(parts: list[dict[str, Any]], *, most: int | None = None) -> Table:
+    """The slices of a column in their order, for people; a star marks one that is worse than the whole."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("value", no_wrap=True, overflow="ellipsis", max_width=most)
+    for heading in ("rows", "auc"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("95 % interval")
+    for heading in ("log loss", "pred/obs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for part in parts:
+        auc, loss, ratio = (part["metrics"][name] for name in ("auc", "log_loss", "calibration_ratio"))
+        interval = auc.get("why") or ("" if auc["low"] is None else f"{auc['low']:.4f} to {auc['high']:.4f}")
+        table.add_row(
+            "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in part["value"]),
+            f"{part['rows']:,}",
+            "undefined" if auc["value"] is None else f"{auc['value']:.4f}",
+            f"{interval} *" if part["below_overall"] else interval,
+            *(
+                "" if estimate["value"] is None else f"{estimate['value']:.{digits}f}"
+                for estimate, digits in ((loss, 4), (ratio, 3))
+            ),
+            style="yellow" if part["below_overall"] else "",
+        )
+    return table

@@ -94,16 +94,18 @@ def command(
             train(config.replace(**_LR_SETTINGS, out=lr_out), progress)
             assert network is not None
             progress.note("LightGBM on the same rows")
-            results = _compare(config, files, network, lr_out, progress)
+            results, subjects = _compare(config, files, network, lr_out, progress)
     except Interrupted as stopped:
         stop(f"{stopped}; masknet demo --overwrite begins anew")
     if json:
         metrics = {name: {k: e.to_json() for k, e in result.items()} for name, result in results.items()}
-        print_json({"out": out, "data": dataset.name, "seconds": round(seconds, 1), "test": metrics})
+        print_json(
+            {"out": out, "data": dataset.name, "seconds": round(seconds, 1), "models": subjects, "test": metrics}
+        )
         return
     console = screen()
     console.print(f"{dataset.name}, test rows that no model has seen")
-    console.print(_results_table(results))
+    console.print(_results_table(results, subjects))
     program = "masknet" if shutil.which("masknet") else sys.argv[0]  # a fresh .venv is not on the path
     console.print(f"\ntrained in {seconds:.0f} s; the model lies in {out}. Next:")
     for words in (
@@ -133,8 +135,8 @@ def _click_log(progress: ConsoleProgress, cache_dir: str | None) -> tuple[Datase
 
 def _compare(
     config: RunConfig, files: DatasetFiles, network: Fitted, lr_out: str, progress: ConsoleProgress
-) -> dict[str, dict[str, Any]]:
-    """Each model's metrics on the test rows."""
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Each model's metrics on the test rows, and what each model is: its members and parameters, or its trees."""
     import numpy as np
 
     from masknet import metrics
@@ -152,17 +154,24 @@ def _compare(
     train_x, train_y = _tree_rows(network, str(files.train), label, config.limit_rows)
     valid_x, valid_y = _tree_rows(network, str(files.valid), label, config.limit_rows)
     test_x, _ = _tree_rows(network, str(files.test), label, None)
+    lr = load_artifact(lr_out)
     scored = {
         "click rate": np.full(len(labels), train_y.mean()),
-        "logistic regression": predict_frame(load_artifact(lr_out), str(files.test)),
+        "logistic regression": predict_frame(lr, str(files.test)),
+    }
+    subjects = {
+        "click rate": {"members": 1, "parameters": 1},
+        "logistic regression": lr.manifest.subject,
     }
     try:
         trees = train_lightgbm(train_x, train_y, valid=(valid_x, valid_y), threads=network.manifest.threads)
         scored["LightGBM, integer codes"] = trees.predict_proba(test_x)
+        subjects["LightGBM, integer codes"] = {"members": 1, "trees": trees.rounds}
     except ConfigError as error:  # an optional package: the rest of the demo is worth seeing without it
         progress.warn(str(error))
     scored["ParallelMaskNet"] = predict_frame(load_artifact(out), str(files.test))
-    return {name: metrics.evaluate(labels, probabilities) for name, probabilities in scored.items()}
+    subjects["ParallelMaskNet"] = network.manifest.subject
+    return {name: metrics.evaluate(labels, probabilities) for name, probabilities in scored.items()}, subjects
 
 
 def _tree_rows(
@@ -177,26 +186,31 @@ def _tree_rows(
     fields = fitted.encoder.schema.fields
     parts, labels = [], []
     for chunk in open_table(path).chunks([*(f.name for f in fields), label], limit=limit):
-        ids, _ = fitted.encoder.encode(chunk)
-        matrix = ids.astype(np.float64)
-        for slot, field in enumerate(fields):
+        matrix = np.empty((len(chunk.frame), len(fields)))
+        for column, (field, encoding) in enumerate(zip(fields, fitted.encoder.encodings, strict=True)):
             if field.kind == "numeric":
-                matrix[:, slot] = values.numbers(chunk.frame[field.name], chunk.place)
+                matrix[:, column] = values.numbers(chunk.frame[field.name], chunk.place)
+            else:
+                matrix[:, column] = encoding.encode(chunk)[0][:, 0]
         parts.append(matrix)
         labels.append(values.labels(chunk.frame[label], chunk.place))
     return np.concatenate(parts), np.concatenate(labels)
 
 
-def _results_table(results: dict[str, dict[str, Any]]) -> RichTable:
+def _results_table(results: dict[str, dict[str, Any]], subjects: dict[str, dict[str, Any]]) -> RichTable:
     table = RichTable(box=None, pad_edge=False)
     table.add_column("model")
-    for heading in ("AUC", "95 % interval", "log loss", "calibration"):
+    for heading in ("members", "parameters", "AUC", "95 % interval", "log loss", "calibration"):
         table.add_column(heading, justify="right")
     for name, metrics in results.items():
         auc = metrics["auc"]
         interval = "" if auc.low is None else f"{auc.low:.4f} to {auc.high:.4f}"
+        subject = subjects[name]
+        size = f"{subject['parameters']:,}" if "parameters" in subject else f"{subject['trees']:,} trees"
         table.add_row(
             name,
+            str(subject["members"]),
+            size,
             f"{auc.value:.4f}",
             interval,
             f"{metrics['log_loss'].value:.4f}",

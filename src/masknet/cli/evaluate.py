@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from masknet.cli.console import ConsoleProgress, metrics_table, print_json, screen, states_errors
+from masknet.cli.console import ConsoleProgress, metrics_table, print_json, screen, slices_table, states_errors
+from masknet.errors import ConfigError
 
 
 @states_errors
@@ -14,9 +15,22 @@ def command(
     model: Annotated[str, typer.Argument(help="A trained model.")],
     data: Annotated[str, typer.Argument(help="Labelled rows: a file, a glob or a folder of shards.")],
     baseline: Annotated[
-        str | None, typer.Option(help="A second model on the same rows; prints RelaImp against it.")
+        str | None, typer.Option(help="A second model on the same rows; prints RelaImp and the difference of AUCs.")
     ] = None,
-    group: Annotated[str | None, typer.Option(help="The column of groups for the grouped AUC.")] = None,
+    group: Annotated[str | None, typer.Option(help="The column of groups for the grouped AUC and NDCG.")] = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slice",
+            metavar="COLUMN",
+            help="A column by whose values to measure too, the worst first (repeatable, or comma-separated).",
+        ),
+    ] = None,
+    bootstrap: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Make all intervals from N resamples of rows, or of groups.", min=2),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the resamples (default: 0).", min=0)] = None,
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads (default: all cores).", min=1)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
@@ -31,16 +45,47 @@ def command(
 
     if threads is not None:
         torch.set_num_threads(threads)
+    columns = [name.strip() for text in slices or [] for name in text.split(",") if name.strip()]
     artifact = load_artifact(model, device=device)
+    if seed is not None and not bootstrap and group is None and artifact.encoder.schema.group is None:
+        raise ConfigError("a --seed is of resamples, and nothing is resampled: add --bootstrap N or --group COLUMN")
     other = None if baseline is None else load_artifact(baseline, device=device)
     with ConsoleProgress() as progress:
         evaluation = evaluate_table(
-            artifact, open_table(data), baseline=other, group=group, limit=limit_rows, progress=progress
+            artifact,
+            open_table(data),
+            baseline=other,
+            group=group,
+            slices=columns,
+            bootstrap=bootstrap or 0,
+            seed=seed or 0,
+            limit=limit_rows,
+            progress=progress,
         )
-    result = evaluation.to_json()
+    result = {"model": artifact.manifest.subject, **evaluation.to_json()}
+    if other is not None:
+        result["baseline"] = other.manifest.subject
     if json:
         print_json(result)
     else:
         out = screen()
         out.print(metrics_table(result["metrics"]))
+        out.print(artifact.manifest.headline)
+        if other is not None:
+            out.print(f"baseline: {other.manifest.headline}")
+        groups = evaluation.groups
+        if bootstrap:
+            out.print(f"intervals: bootstrap, {bootstrap:,} resamples of {'rows' if groups is None else 'groups'}")
+        elif groups is not None:
+            out.print(f"intervals of grouped auc and ndcg: bootstrap, {groups.resamples:,} resamples of groups")
+        if groups is not None:
+            out.print(
+                f"{groups.count:,} groups of '{groups.column}'; left out: {groups.one_class:,} of one class (grouped "
+                f"auc), {groups.without_positive:,} without a positive (ndcg)"
+            )
         out.print(f"{evaluation.rows:,} rows of {data}")
+        for name, parts in result.get("slices", {}).items():
+            out.print(f"\nby '{name}', the worst auc first")
+            out.print(slices_table(parts, most=24 if out.is_terminal else None))
+            if any(part["below_overall"] for part in parts):
+                out.print(f"* the whole interval lies below the auc of all rows, {evaluation.metrics['auc'].value:.4f}")

@@ -29,8 +29,9 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
     kinds = [kind for kind in typing.get_args(annotation) if kind is not types.NoneType] or [annotation]
     kind: Any = next((k for k in (bool, int, float) if k in kinds), str)
     metavar = None
-    if name in ("label", "categorical", "numeric", "ignore", "set"):
-        kind, metavar = list[str], "KEY=VALUE" if name == "set" else "COLUMN"
+    origin = typing.get_origin(annotation) or annotation
+    if name == "label" or origin in (tuple, dict):
+        kind, metavar = list[str], "COLUMN" if origin is not dict else "KEY=VALUE" if name == "set" else "FIELD=VALUE"
     if kind is bool and name != "json":
         option = f"{option}/--no-{option[2:]}"
     return kind | None, typer.Option(option, help=help_text, metavar=metavar, rich_help_panel=panel)
@@ -111,11 +112,13 @@ def command(data: str | None = None, *, config: str | None = None, **flags: Any)
         result: dict[str, Any] = {"out": str(path)}
         if fitted is not None:
             manifest = fitted.manifest
-            result |= {"metrics": manifest.metrics, "rows": manifest.rows, "training": manifest.training}
+            result |= {"model": manifest.subject, "metrics": manifest.metrics}
+            result |= {"rows": manifest.rows, "training": manifest.training}
         print_json(result)
     elif fitted is not None:
         out = screen()
         out.print(metrics_table(fitted.manifest.metrics))
+        out.print(fitted.manifest.headline)
         out.print(f"the model, measured on {fitted.manifest.rows:,} validation rows, lies in {path}")
 
 

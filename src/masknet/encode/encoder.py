@@ -1,92 +1,42 @@
-"""Raw rows to ids and values, the same in training and in every way of scoring.
+"""Raw rows to ids, values and dense columns, the same in training and in every way of scoring.
 
-The id space: 0 is padding; then two reserved rows a field (categorical: missing and unseen; numeric: value and
-missing); then the vocabularies, field after field, the commonest value first.
+The id space: 0 is padding; then two reserved rows a field (categorical and bag: missing and unseen; numeric: value and
+missing); then the vocabularies, field after field, the commonest value first. What is added later stands at the end.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from masknet.encode import values
-from masknet.encode.numeric import MomentCounter, NumericScale
-from masknet.encode.vocabulary import ValueCounter, Vocabulary
-from masknet.schema import Categorical, Schema
-from masknet.space import FeatureSpace, FieldSpace
+from masknet.encode.fields import (
+    BagEncoding,
+    CategoricalEncoding,
+    EncodedRows,
+    Encoding,
+    KnotEncoding,
+    Lookup,
+    Reserve,
+    fit_of,
+    restore,
+    vocabularies_of,
+)
+from masknet.encode.values import canonical
+from masknet.encode.vocabulary import Buckets, Vocabulary
+from masknet.errors import ConfigError, unknown
+from masknet.schema import Bag, Categorical, Schema
+from masknet.space import FeatureSpace
 from masknet.table import Chunk
 
-__all__ = ["Encoder", "EncoderFit"]
+__all__ = ["EncodedRows", "Encoder", "EncoderFit"]
 
 ENCODING_FILE, VOCABULARY_FILE = "encoding.json", "vocabulary.parquet"
-
-
-@dataclass(frozen=True)
-class CategoricalEncoding:
-    """One categorical field: its reserved ids and its vocabulary.
-
-    `missing` equals `unseen` where no training row was missing: an id that was never trained is never read.
-    `unseen_rows` counts the training rows that were rare, and so trained the unseen row.
-    """
-
-    field: Categorical
-    missing: int
-    unseen: int
-    unseen_rows: int
-    vocabulary: Vocabulary
-
-    fixed_id = None
-    fixed_value = True
-
-    def encode(self, chunk: Chunk) -> tuple[NDArray[np.int32], NDArray[np.float32] | None]:
-        text = values.categorical_text(chunk.frame[self.field.name], self.field.values, chunk.place)
-        return self.vocabulary.ids(text, missing=self.missing, unseen=self.unseen), None
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "missing": self.missing,
-            "unseen": self.unseen,
-            "unseen_rows": self.unseen_rows,
-            "vocabulary": len(self.vocabulary),
-        }
-
-
-@dataclass(frozen=True)
-class NumericEncoding:
-    """One numeric field: `(value, scaled x)`, or `(missing, 1)`.
-
-    `missing` is None where no training row was missing: the field then reads a missing number as its mean.
-    """
-
-    name: str
-    value: int
-    missing: int | None
-    scale: NumericScale
-
-    fixed_value = False
-
-    @property
-    def fixed_id(self) -> int | None:
-        return self.value if self.missing is None else None
-
-    def encode(self, chunk: Chunk) -> tuple[NDArray[np.int32], NDArray[np.float32] | None]:
-        numbers = values.numbers(chunk.frame[self.name], chunk.place)
-        scaled = self.scale.apply(numbers)
-        ids = np.full(len(numbers), self.value, dtype=np.int32)
-        if self.missing is not None:
-            absent = np.isnan(numbers)
-            ids[absent], scaled[absent] = self.missing, 1.0
-        return ids, scaled
-
-    def to_json(self) -> dict[str, Any]:
-        return {"value": self.value, "missing": self.missing, "scale": self.scale.model_dump()}
 
 
 class Encoder:
@@ -95,41 +45,49 @@ class Encoder:
     Args:
         schema: what the columns mean.
         encodings: one a field, in the schema's order.
-        space: the id space that the encodings share.
+        num_ids: of the id space that the encodings share, padding included.
     """
 
-    def __init__(
-        self, schema: Schema, encodings: Sequence[CategoricalEncoding | NumericEncoding], space: FeatureSpace
-    ) -> None:
+    def __init__(self, schema: Schema, encodings: Sequence[Encoding], num_ids: int) -> None:
         self.schema = schema
         self.encodings = tuple(encodings)
-        self.space = space
+        self.space = FeatureSpace(num_ids=num_ids, fields=tuple(s for e in self.encodings for s in e.spaces))
 
     @property
     def fixed_ids(self) -> NDArray[np.int32]:
         """For each slot its id where that is the same in every row, else -1."""
-        return np.array([-1 if e.fixed_id is None else e.fixed_id for e in self.encodings], dtype=np.int32)
+        return np.array([i for e in self.encodings for i in e.fixed_ids], dtype=np.int32)
 
     @property
     def unit_values(self) -> NDArray[np.bool_]:
         """For each slot whether its value is 1 in every row."""
-        return np.array([e.fixed_value for e in self.encodings], dtype=np.bool_)
-
-    @property
-    def value_ids(self) -> NDArray[np.int32]:
-        """For each slot of a numeric field the id that carries its value, else -1."""
-        return np.array([e.value if isinstance(e, NumericEncoding) else -1 for e in self.encodings], dtype=np.int32)
+        return np.array([unit for e in self.encodings for unit in e.unit_values], dtype=np.bool_)
 
     @property
     def untrained_unseen_ids(self) -> NDArray[np.int32]:
         """For each slot its unseen id where no training row was rare, so that training must show it some, else -1."""
-        return np.array(
-            [e.unseen if isinstance(e, CategoricalEncoding) and not e.unseen_rows else -1 for e in self.encodings],
-            dtype=np.int32,
+        return np.array([i for e in self.encodings for i in e.unseen_ids], dtype=np.int32)
+
+    @property
+    def bags(self) -> tuple[slice, ...]:
+        """The slots of each field that is a bag."""
+        ends = np.cumsum([len(e.fixed_ids) for e in self.encodings]).tolist()
+        return tuple(
+            slice(end - e.slots, end) for e, end in zip(self.encodings, ends, strict=True) if isinstance(e, BagEncoding)
         )
 
-    def encode(self, chunk: Chunk) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Ids and values `[rows, slots]` of a chunk that has the schema's fields.
+    @property
+    def knots(self) -> tuple[int, ...]:
+        """The lower slot of each numeric field that enters by knots."""
+        found, slot = [], 0
+        for encoding in self.encodings:
+            slot += len(encoding.fixed_ids)
+            if isinstance(getattr(encoding, "age", encoding), KnotEncoding):  # the age is a moment's last part
+                found.append(slot - 2)
+        return tuple(found)
+
+    def encode(self, chunk: Chunk) -> EncodedRows:
+        """Ids, values and dense columns of a chunk that has the schema's fields.
 
         Raises:
             DataError: a cell cannot be what its column means.
@@ -137,11 +95,46 @@ class Encoder:
         rows = len(chunk.frame)
         ids = np.empty((rows, self.space.num_slots), dtype=np.int32)
         slot_values = np.ones((rows, self.space.num_slots), dtype=np.float32)
-        for slot, encoding in enumerate(self.encodings):
-            ids[:, slot], scaled = encoding.encode(chunk)
-            if scaled is not None:
-                slot_values[:, slot] = scaled
-        return ids, slot_values
+        dense = np.empty((rows, self.space.dense_width), dtype=np.float32)
+        slot = column = 0
+        for encoding in self.encodings:
+            own_ids, own_values, own_dense = encoding.encode(chunk)
+            width = own_ids.shape[1]
+            ids[:, slot : slot + width] = own_ids
+            if own_values is not None:
+                slot_values[:, slot : slot + width] = own_values
+            slot += width
+            if own_dense is not None:
+                dense[:, column : column + own_dense.shape[1]] = own_dense
+                column += own_dense.shape[1]
+        return EncodedRows(ids, slot_values, dense)
+
+    def extended(self, field: str, values: Sequence[str] | pl.Series) -> Encoder:
+        """An encoder that also knows `values` of a field: their ids come behind all others, and no row of ids moves.
+
+        Values that it knows already are passed over, so are missing ones; fields that share the vocabulary know the
+        new values too.
+
+        Raises:
+            ConfigError: there is no such field, or it keeps no vocabulary.
+        """
+        names = self.schema.field_names
+        if field not in names:
+            raise ConfigError(unknown("field", field, names))
+        meant = self.schema.fields[names.index(field)]
+        old = getattr(self.encodings[names.index(field)], "vocabulary", None)
+        if not isinstance(meant, Categorical | Bag) or not isinstance(old, Vocabulary):
+            raise ConfigError(f"values are added to a field that keeps a vocabulary; '{field}' keeps none")
+        text = canonical(pl.Series(values, dtype=pl.String), meant.values).drop_nulls().unique(maintain_order=True)
+        fresh = text.filter(~text.is_in(old.values.implode()))
+        grown = old.extended(fresh, self.space.num_ids)
+        encodings = [
+            dataclasses.replace(e, vocabulary=grown)
+            if isinstance(e, CategoricalEncoding | BagEncoding) and e.vocabulary is old
+            else e
+            for e in self.encodings
+        ]
+        return Encoder(self.schema, encodings, self.space.num_ids + len(fresh))
 
     def save(self, folder: Path) -> None:
         """Write `encoding.json` (schema, reserved ids, scales) and `vocabulary.parquet` (field, value, id)."""
@@ -157,13 +150,13 @@ class Encoder:
         parts = [
             pl.DataFrame(
                 {
-                    "field": pl.Series([e.field.name], dtype=pl.String).new_from_index(0, len(e.vocabulary)),
-                    "value": e.vocabulary.values.cast(pl.String),
-                    "id": pl.Series(e.vocabulary.id_array, dtype=pl.Int32),
+                    "field": pl.Series([name], dtype=pl.String).new_from_index(0, len(vocabulary)),
+                    "value": vocabulary.values.cast(pl.String),
+                    "id": pl.Series(vocabulary.id_array, dtype=pl.Int32),
                 }
             )
             for e in self.encodings
-            if isinstance(e, CategoricalEncoding)
+            for name, vocabulary in vocabularies_of(e)
         ]
         empty = pl.DataFrame(schema={"field": pl.String, "value": pl.String, "id": pl.Int32})
         pl.concat([empty, *parts]).write_parquet(folder / VOCABULARY_FILE)
@@ -177,23 +170,8 @@ class Encoder:
             str(name[0]): Vocabulary(part["value"], part["id"].to_numpy())
             for name, part in pl.read_parquet(folder / VOCABULARY_FILE).group_by("field", maintain_order=True)
         }
-        nothing = Vocabulary(pl.Series([], dtype=pl.String), np.empty(0, dtype=np.int32))
-        encodings: list[CategoricalEncoding | NumericEncoding] = []
-        for field in schema.fields:
-            saved = content["fields"][field.name]
-            if isinstance(field, Categorical):
-                vocabulary = vocabularies.get(field.name, nothing)
-                encodings.append(
-                    CategoricalEncoding(field, saved["missing"], saved["unseen"], saved["unseen_rows"], vocabulary)
-                )
-            else:
-                scale = NumericScale.model_validate(saved["scale"])
-                encodings.append(NumericEncoding(field.name, saved["value"], saved["missing"], scale))
-        return cls(schema, encodings, _space(schema, content["num_ids"]))
-
-
-def _space(schema: Schema, num_ids: int) -> FeatureSpace:
-    return FeatureSpace(num_ids=num_ids, fields=tuple(FieldSpace(f.name, kind=f.kind) for f in schema.fields))
+        encodings = [restore(field, content["fields"][field.name], vocabularies) for field in schema.fields]
+        return cls(schema, encodings, content["num_ids"])
 
 
 class EncoderFit:
@@ -201,7 +179,7 @@ class EncoderFit:
 
     Args:
         schema: what the columns mean.
-        min_count: values seen in fewer rows than this share the unseen row.
+        min_count: values seen in fewer rows than this share the unseen row; fields that share values count together.
         max_vocabulary: keep at most so many values of a field, the commonest; None for all.
     """
 
@@ -209,40 +187,41 @@ class EncoderFit:
         self._schema = schema
         self._min_count = min_count
         self._max_vocabulary = max_vocabulary
-        self._missing = dict.fromkeys(schema.field_names, 0)
-        self._counters = {f.name: ValueCounter() for f in schema.fields if isinstance(f, Categorical)}
-        self._moments = {f.name: MomentCounter() for f in schema.fields if not isinstance(f, Categorical)}
+        self._fits = {field.name: fit_of(field) for field in schema.fields}
 
     def add(self, chunk: Chunk, keep: NDArray[np.bool_] | None = None) -> None:
         """Learn from the rows of a chunk, or from those that `keep` marks."""
-        for field in self._schema.fields:
-            column = chunk.frame[field.name]
-            if isinstance(field, Categorical):
-                text = values.categorical_text(column, field.values, chunk.place)
-                text = text if keep is None else text.filter(pl.Series(keep))
-                self._missing[field.name] += text.null_count()
-                self._counters[field.name].add(text)
-            else:
-                numbers = values.numbers(column, chunk.place)
-                self._moments[field.name].add(numbers if keep is None else numbers[keep])
+        for fit in self._fits.values():
+            fit.add(chunk, keep)
 
     def finish(self) -> Encoder:
         """The encoding of all rows that were added."""
-        next_id = 1 + 2 * len(self._schema.fields)
-        encodings: list[CategoricalEncoding | NumericEncoding] = []
-        for index, field in enumerate(self._schema.fields):
-            first, second = 1 + 2 * index, 2 + 2 * index
-            if isinstance(field, Categorical):
-                counts = self._counters[field.name].counts()
-                kept = counts.filter(pl.col("count") >= self._min_count).head(self._max_vocabulary or len(counts))
-                ids = np.arange(next_id, next_id + len(kept), dtype=np.int32)
-                next_id += len(kept)
-                rare = int(counts["count"].sum()) - int(kept["count"].sum())
-                missing = first if self._missing[field.name] else second
-                encodings.append(CategoricalEncoding(field, missing, second, rare, Vocabulary(kept["value"], ids)))
-            else:
-                moments = self._moments[field.name]
-                encodings.append(
-                    NumericEncoding(field.name, first, second if moments.missing else None, moments.scale())
-                )
-        return Encoder(self._schema, encodings, _space(self._schema, next_id))
+        reserve = Reserve(sum(fit.reserved for fit in self._fits.values()))
+        lookups: dict[str, Lookup] = {}
+
+        def lookup(owner: str) -> Lookup:
+            if owner not in lookups:
+                lookups[owner] = self._lookup(owner, reserve)
+            return lookups[owner]
+
+        encodings: list[Encoding] = []
+        for field in self._schema.fields:
+            owner = getattr(field, "shares", None) or field.name
+            encodings.append(self._fits[field.name].finish(reserve, lambda owner=owner: lookup(owner)))  # type: ignore[misc]
+        return Encoder(self._schema, encodings, reserve.num_ids)
+
+    def _lookup(self, owner: str, reserve: Reserve) -> Lookup:
+        field = next(f for f in self._schema.fields if f.name == owner)
+        buckets = getattr(field, "buckets", None)
+        if buckets is not None:
+            return Buckets(buckets, first_id=reserve.ids(buckets))
+        sharing = [f.name for f in self._schema.fields if owner in (f.name, getattr(f, "shares", None))]
+        counts = self._fits[owner].counts()
+        assert counts is not None  # a field that reads a vocabulary counts
+        if len(sharing) > 1:
+            parts = [part for part in (self._fits[name].counts() for name in sharing) if part is not None]
+            counts = pl.concat(parts).group_by("value").agg(pl.col("count").sum())
+            counts = counts.sort(["count", "value"], descending=[True, False])
+        kept = counts.filter(pl.col("count") >= self._min_count).head(self._max_vocabulary or len(counts))["value"]
+        first = reserve.ids(len(kept))
+        return Vocabulary(kept, np.arange(first, first + len(kept), dtype=np.int32))

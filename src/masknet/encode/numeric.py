@@ -1,4 +1,4 @@
-"""The scale of one numeric field: what x is in the paper's `e_j = V_j x_j`."""
+"""How a number enters: scaled, as x in the paper's `e_j = V_j x_j`, or as two of the field's quantile knots."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["MomentCounter", "NumericScale"]
+from masknet.encode.draws import keyed_uniform
+
+__all__ = ["KnotSample", "Knots", "MomentCounter", "NumericScale"]
 
 _SKEWED = 1.0
 _BLOCK = 65_536
+_SAMPLE = 100_000
+_SAMPLE_KEY = 20210216
+MAX_KNOTS = 64
+"""Of a field: half of them quantiles of its values, half of its distinct values, so that a long tail has some too."""
 
 
 class NumericScale(BaseModel):
@@ -42,6 +48,79 @@ class NumericScale(BaseModel):
         """The scaled numbers; a missing one (NaN) is 0, the mean."""
         bent = _bend(np.clip(numbers, self.low, self.high), self.bend)
         return np.nan_to_num((bent - self.mean) / self.std, nan=0.0).astype(np.float32)
+
+    def mirrored(self, at: float) -> NumericScale:
+        """The scale of `at - x`, where this one is not bent."""
+        return self.model_copy(update={"low": at - self.high, "high": at - self.low, "mean": at - self.mean})
+
+
+class Knots(BaseModel):
+    """The quantile knots of one field: a number becomes its two neighbours, weighted `1 - w` and `w`.
+
+    What lies outside the knots, infinities too, is clipped to them.
+
+    >>> index, weight = Knots(at=(0.0, 10.0, 20.0)).apply(np.array([-5.0, 2.5, 20.0]))
+    >>> index.tolist(), weight.tolist()
+    ([0, 0, 1], [0.0, 0.25, 1.0])
+
+    Args:
+        at: the knots, rising; at least one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: tuple[float, ...]
+
+    def __len__(self) -> int:
+        """How many knots there are."""
+        return len(self.at)
+
+    def apply(self, numbers: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """The index of each number's lower knot, and the weight of the one above; a missing number (NaN) is the median.
+
+        The lower knot is never the last, where there are two.
+        """
+        at = np.array(self.at)
+        clipped = np.clip(np.nan_to_num(numbers, nan=float(at[(len(at) - 1) // 2])), at[0], at[-1])
+        if len(at) == 1:
+            return np.zeros(len(numbers), dtype=np.intp), np.zeros(len(numbers), dtype=np.float32)
+        index = np.clip(np.searchsorted(at, clipped, side="right") - 1, 0, len(at) - 2)
+        # Halves, since the distance of two finite numbers may be infinite.
+        low, high = at[index] / 2, at[index + 1] / 2
+        return index, ((clipped / 2 - low) / (high - low)).astype(np.float32)
+
+
+class KnotSample:
+    """Up to 100,000 numbers of a stream, the same ones however a reader cut it; exact up to there.
+
+    Each number draws a key from its place in the stream, and the lowest keys stay.
+    """
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._keys = np.empty(0)
+        self._numbers = np.empty(0)
+
+    def add(self, numbers: NDArray[np.float64]) -> None:
+        """Take in a chunk; NaN and infinities count for the places, and are not kept."""
+        keys = keyed_uniform(_SAMPLE_KEY, np.arange(self._seen, self._seen + len(numbers)))
+        self._seen += len(numbers)
+        finite = np.isfinite(numbers)
+        self._keys = np.concatenate([self._keys, keys[finite]])
+        self._numbers = np.concatenate([self._numbers, numbers[finite]])
+        if len(self._keys) > _SAMPLE:
+            lowest = np.argpartition(self._keys, _SAMPLE)[:_SAMPLE]
+            self._keys, self._numbers = self._keys[lowest], self._numbers[lowest]
+
+    def knots(self, low: float, high: float, most: int = MAX_KNOTS) -> Knots:
+        """The knots that the numbers ask for, `low` and `high` among them; every distinct number where they are few."""
+        distinct = np.unique(np.append(self._numbers, [low, high]))
+        if len(distinct) > most:
+            shares = np.linspace(0, 1, most // 2)
+            parts = [np.quantile(x, shares, method="nearest") for x in (self._numbers, distinct)]
+            distinct = np.unique(np.concatenate([*parts, [low, high]]))
+        distinct = distinct + 0.0  # -0.0 and 0.0 are one knot
+        return Knots(at=tuple(np.unique(distinct).tolist()))
 
 
 class MomentCounter:
@@ -74,15 +153,22 @@ class MomentCounter:
             self._log.add(_bend(block, "log"))
         self._pending, self._num_pending = [numbers[count:]], len(numbers) - count
 
-    def scale(self) -> NumericScale:
-        """The scale that the whole stream asks for: bent where it is skewed and bending makes it less so."""
-        if self._pending:
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the greatest finite number; zeros where there is none."""
+        if self._num_pending:
+            self._merge(self._num_pending)
+        return (self._low, self._high) if self._plain.count else (0.0, 0.0)
+
+    def scale(self, *, bent: bool = True) -> NumericScale:
+        """The scale that the whole stream asks for: bent where that is allowed and makes a skewed field less so."""
+        if self._num_pending:
             self._merge(self._num_pending)
         if not self._plain.count:
             return NumericScale(low=0.0, high=0.0, bend="none", mean=0.0, std=1.0)
         if self._low == self._high:  # its computed mean may be off by the last bit, which is 1e69 of 1e85
             return NumericScale(low=self._low, high=self._high, bend="none", mean=self._low, std=1.0)
-        bent = abs(self._plain.skewness) > max(_SKEWED, abs(self._log.skewness))
+        bent = bent and abs(self._plain.skewness) > max(_SKEWED, abs(self._log.skewness))
         best = self._log if bent else self._plain
         return NumericScale(
             low=self._low, high=self._high, bend="log" if bent else "none", mean=float(best.mean), std=best.std or 1.0

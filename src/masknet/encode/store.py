@@ -12,33 +12,37 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, Literal
 
 import numpy as np
 import platformdirs
 import polars as pl
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from masknet import __version__
 from masknet.encode import values
-from masknet.encode.encoder import Encoder, EncoderFit
+from masknet.encode.draws import keyed_uniform
+from masknet.encode.encoder import EncodedRows, Encoder, EncoderFit
 from masknet.encode.inspection import Declared, Inspection, inspect_table
+from masknet.encode.sift import BadRows, Quarantine, declared_checks, schema_checks
 from masknet.encode.split import latest_rows, random_rows
 from masknet.errors import DataError
 from masknet.progress import Progress
-from masknet.schema import Schema
+from masknet.schema import Bag, Dense, NumericEncodingName, Schema
 from masknet.table import Chunk, Table
 
 __all__ = ["EncodedSet", "EncodingPlan", "Prepared", "default_cache", "prepare"]
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same table and settings would encode differently."""
 
 _STALE_SECONDS = 24 * 3600
+_NEGATIVES_KEY = 20210217  # fixed, as the split is: runs of several seeds are compared on the same rows
 
 
 def default_cache() -> Path:
@@ -47,18 +51,53 @@ def default_cache() -> Path:
 
 
 @dataclass(frozen=True)
-class EncodedSet:
-    """Encoded rows, memory-mapped: nothing is read before it is asked for.
+class StoredBag:
+    """The slots of one bag, ragged: only what is no padding is stored.
 
     Args:
-        ids: `[rows, stored id slots]`; the other slots have one id in every row, `fixed_ids`.
-        values: `[rows, stored value slots]`; the other slots have the value 1, `unit_values`.
+        slots: where they lie in a row.
+        ends: `[rows + 1]`: row `i` has the entries from `ends[i]` to `ends[i + 1]`.
+        ids: `[entries]`.
+        values: `[entries]`, or None where all are 1.
+    """
+
+    slots: slice
+    ends: NDArray[np.int64]
+    ids: NDArray[np.int32]
+    values: NDArray[np.float32] | None
+
+    def fill(self, index: NDArray[np.int64] | slice, ids: NDArray[np.int32], slot_values: NDArray[np.float32]) -> None:
+        """Write the slots of some rows into all slots of those rows."""
+        first, last = self.ends[:-1][index], self.ends[1:][index]
+        lengths = last - first
+        row = np.repeat(np.arange(len(lengths)), lengths)
+        place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        entries = np.repeat(first, lengths) + place
+        at = row, self.slots.start + place
+        ids[:, self.slots] = 0
+        ids[at] = self.ids[entries]
+        if self.values is not None:
+            slot_values[:, self.slots] = 0
+            slot_values[at] = self.values[entries]
+
+
+@dataclass(frozen=True)
+class EncodedSet:
+    """Encoded rows, memory-mapped: nothing is read before it is asked for; `take` gives rows as a network reads them.
+
+    Args:
+        ids: `[rows, stored id slots]`; the other slots have one id in every row, `fixed_ids`, or belong to a bag.
+        values: `[rows, stored value slots]`; the other slots have the value 1, `unit_values`, or belong to a bag.
         labels: 0 and 1.
         weights: sample weights, or None.
         groups: a number a group, or None.
         fixed_ids: for each slot its one id, or -1.
         unit_values: for each slot whether its value is always 1.
         untrained_unseen_ids: for each slot the unseen id that training rows never have, or -1.
+        knots: the lower slots of the numeric fields that enter by knots: of a pair of slots, the id of the lower and
+            the value of the upper are stored, and tell the others.
+        bags: the slots that are stored ragged.
+        dense: `[rows, dense columns]`, or None where there are none.
     """
 
     ids: NDArray[np.int32]
@@ -69,26 +108,35 @@ class EncodedSet:
     fixed_ids: NDArray[np.int32]
     unit_values: NDArray[np.bool_]
     untrained_unseen_ids: NDArray[np.int32]
+    knots: tuple[int, ...] = ()
+    bags: tuple[StoredBag, ...] = ()
+    dense: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Rows."""
         return len(self.labels)
 
-    def expand(
-        self, stored_ids: NDArray[np.int32], stored_values: NDArray[np.float32]
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Stored columns to all slots: ids `[rows, slots]`, values `[rows, slots]` or `[1, slots]` where all are 1."""
-        varying = self.fixed_ids < 0
+    def take(
+        self, index: NDArray[np.int64] | slice
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32] | None]:
+        """Some rows, as copies: ids `[rows, slots]`, values `[rows, slots]` or `[1, slots]` where all are 1, dense."""
+        rows = len(self.labels[index])
+        varying, scaled = _stored(self.fixed_ids, self.unit_values, self.knots, [bag.slots for bag in self.bags])
         if varying.all():
-            ids = stored_ids
+            ids = np.array(self.ids[index])
         else:
-            ids = np.repeat(self.fixed_ids[None, :], len(stored_ids), axis=0)
-            ids[:, varying] = stored_ids
-        if self.unit_values.all():
-            return ids, np.ones((1, len(self.unit_values)), dtype=np.float32)
-        slot_values = np.ones((len(stored_values), len(self.unit_values)), dtype=np.float32)
-        slot_values[:, ~self.unit_values] = stored_values
-        return ids, slot_values
+            ids = np.repeat(self.fixed_ids[None, :], rows, axis=0)
+            ids[:, varying] = self.ids[index]
+        slot_values = np.ones((1 if self.unit_values.all() else rows, len(self.unit_values)), dtype=np.float32)
+        if scaled.any():
+            slot_values[:, scaled] = self.values[index]
+        for lower in self.knots:
+            weight = slot_values[:, lower + 1]
+            slot_values[:, lower] = 1 - weight
+            ids[:, lower + 1] = np.where(weight > 0, ids[:, lower] + 1, 0)
+        for bag in self.bags:
+            bag.fill(index, ids, slot_values)
+        return ids, slot_values, None if self.dense is None else np.array(self.dense[index])
 
     @classmethod
     def open(cls, folder: Path, encoder: Encoder) -> EncodedSet:
@@ -96,42 +144,97 @@ class EncodedSet:
 
         def array(name: str) -> Any:
             file = folder / f"{name}.npy"
+            if not file.exists():
+                return None
             # An array without rows or columns cannot be mapped.
             return np.load(file, mmap_mode="r" if file.stat().st_size > 128 else None, allow_pickle=False)
 
+        arrays = {name: array(name) for name in ("ids", "values", "labels", "weights", "groups", "dense")}
+        lost = [name for name in ("ids", "values", "labels") if arrays[name] is None]
+        if lost:
+            raise FileNotFoundError(f"no {lost[0]}.npy in {folder}")
         return cls(
-            ids=array("ids"),
-            values=array("values"),
-            labels=array("labels"),
-            weights=array("weights") if encoder.schema.weight is not None else None,
-            groups=array("groups") if encoder.schema.group is not None else None,
+            **arrays,
             fixed_ids=encoder.fixed_ids,
             unit_values=encoder.unit_values,
             untrained_unseen_ids=encoder.untrained_unseen_ids,
+            knots=encoder.knots,
+            bags=tuple(
+                StoredBag(slots, *(array(f"bag{i}.{part}") for part in ("ends", "ids", "values")))
+                for i, slots in enumerate(encoder.bags)
+            ),
         )
 
 
-class _Writer:
-    """Appends encoded rows to the arrays of one set. Plain writes: a full disk is an error, not a bus fault."""
+def _stored(
+    fixed_ids: NDArray[np.int32], unit_values: NDArray[np.bool_], knots: Sequence[int], bags: Sequence[slice]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The slots whose ids, and those whose values, are stored as columns."""
+    ids, slot_values = fixed_ids < 0, ~unit_values
+    for lower in knots:
+        ids[lower + 1] = slot_values[lower] = False
+    for slots in bags:
+        ids[slots] = slot_values[slots] = False
+    return ids, slot_values
 
-    def __init__(self, folder: Path, rows: int, encoder: Encoder) -> None:
+
+class _ArrayFile:
+    """Appends rows to an array on disk, its length unknown until it is closed.
+
+    Plain writes: a full disk is an error, not a bus fault.
+    """
+
+    def __init__(self, path: Path, descr: str, width: tuple[int, ...] = ()) -> None:
+        self._file = path.open("wb")
+        self._descr, self._width, self._rows = descr, width, 0
+        self._header()
+
+    def _header(self) -> None:
+        # NumPy leaves room in a header for the length to grow in place.
+        header = {"descr": self._descr, "fortran_order": False, "shape": (self._rows, *self._width)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def add(self, array: NDArray[Any]) -> None:
+        self._file.write(np.ascontiguousarray(array).astype(self._descr, copy=False).data)
+        self._rows += len(array)
+
+    def close(self) -> None:
+        try:
+            self._file.seek(0)
+            self._header()
+        finally:
+            self._file.close()
+
+
+class _Writer:
+    """Appends encoded rows to the arrays of one set."""
+
+    def __init__(self, folder: Path, encoder: Encoder, *, weighted: bool, grouped: bool) -> None:
         folder.mkdir(parents=True)
-        self._encoder = encoder
-        self._varying, self._scaled = encoder.fixed_ids < 0, ~encoder.unit_values
-        shapes: dict[str, tuple[str, tuple[int, ...]]] = {
-            "ids": ("<i4", (rows, int(self._varying.sum()))),
-            "values": ("<f4", (rows, int(self._scaled.sum()))),
-            "labels": ("|u1", (rows,)),
-        }
-        if encoder.schema.weight is not None:
-            shapes["weights"] = ("<f8", (rows,))
-        if encoder.schema.group is not None:
-            shapes["groups"] = ("<u8", (rows,))
-        self._files: dict[str, BinaryIO] = {}
-        for name, (descr, shape) in shapes.items():
-            file = self._files[name] = (folder / f"{name}.npy").open("wb")
-            header = {"descr": descr, "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
+        self._folder = folder
+        self._bags = encoder.bags
+        self._unit = encoder.unit_values
+        self._varying, self._scaled = _stored(encoder.fixed_ids, encoder.unit_values, encoder.knots, self._bags)
+        self._files: dict[str, _ArrayFile] = {}
+        self._open("ids", "<i4", int(self._varying.sum()))
+        self._open("values", "<f4", int(self._scaled.sum()))
+        self._open("labels", "|u1")
+        if weighted:
+            self._open("weights", "<f8")
+        if grouped:
+            self._open("groups", "<u8")
+        if encoder.space.dense_width:
+            self._open("dense", "<f4", encoder.space.dense_width)
+        self._ends = [0] * len(self._bags)
+        for i, slots in enumerate(self._bags):
+            self._open(f"bag{i}.ends", "<i8")
+            self._files[f"bag{i}.ends"].add(np.zeros(1, dtype=np.int64))
+            self._open(f"bag{i}.ids", "<i4")
+            if not self._unit[slots.start]:
+                self._open(f"bag{i}.values", "<f4")
+
+    def _open(self, name: str, descr: str, *width: int) -> None:
+        self._files[name] = _ArrayFile(self._folder / f"{name}.npy", descr, width)
 
     def __enter__(self) -> _Writer:
         return self
@@ -141,14 +244,19 @@ class _Writer:
             for file in self._files.values():
                 files.callback(file.close)
 
-    def add(self, arrays: dict[str, NDArray[Any]], keep: NDArray[np.bool_]) -> None:
+    def add(self, rows: EncodedRows, roles: dict[str, NDArray[Any]], keep: NDArray[np.bool_]) -> None:
+        """Append the rows that `keep` marks."""
+        ids, slot_values = rows.ids[keep], rows.values[keep]
+        arrays = {"ids": ids[:, self._varying], "values": slot_values[:, self._scaled], "dense": rows.dense[keep]}
+        arrays |= {name: array[keep] for name, array in roles.items()}
+        for i, slots in enumerate(self._bags):
+            present = ids[:, slots] != 0
+            ends = self._ends[i] + np.cumsum(present.sum(axis=1))
+            arrays |= {f"bag{i}.ends": ends, f"bag{i}.ids": ids[:, slots][present]}
+            arrays[f"bag{i}.values"] = slot_values[:, slots][present]
+            self._ends[i] = int(ends[-1]) if len(ends) else self._ends[i]
         for name, file in self._files.items():
-            array = arrays[name][keep]
-            if name == "ids":
-                array = array[:, self._varying]
-            elif name == "values":
-                array = array[:, self._scaled]
-            file.write(np.ascontiguousarray(array).data)
+            file.add(arrays[name])
 
 
 @dataclass(frozen=True)
@@ -160,7 +268,10 @@ class EncodingPlan:
     valid_after: str | None = None
     min_count: int = 1
     max_vocabulary: int | None = None
+    numeric_encoding: NumericEncodingName = "linear"
+    negative_rate: float = 1.0
     limit_rows: int | None = None
+    bad_rows: Literal["refuse", "quarantine"] = "refuse"
 
 
 @dataclass(frozen=True)
@@ -172,6 +283,7 @@ class Prepared:
     train: EncodedSet
     valid: EncodedSet | None
     fingerprint: str
+    bad_rows: BadRows | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +327,38 @@ def prepare(
     parts = [tables, asdict(plan), join, FORMAT, __version__]
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     folder = cache / fingerprint[:40]
+    _make_room(cache)
+    # Beside the sets: a lock outlives what it guards.
+    with _locked(cache.parent / "locks" / folder.name, table.name, progress):
+        return _made(folder, fingerprint, table, valid, plan, progress, join=join)
+
+
+@contextmanager
+def _locked(path: Path, name: str, progress: Progress) -> Iterator[None]:
+    """Let one process at a time make a set; the others wait, and then find it made."""
+    path.parent.mkdir(exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        progress.note(f"another process is encoding {name}: waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _made(
+    folder: Path,
+    fingerprint: str,
+    table: Table,
+    valid: Table | None,
+    plan: EncodingPlan,
+    progress: Progress,
+    *,
+    join: bool,
+) -> Prepared:
     if folder.is_dir():
         try:
             prepared = _open(folder, fingerprint, join)
@@ -224,16 +368,11 @@ def prepare(
         else:
             progress.note(f"the encoded rows of {table.name} are taken from the cache")
             return prepared
-    _make_room(cache)
-    # Under the final name only once it is whole: a crash, or a second process, never leaves half a set.
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=cache) as temporary:
+    # Under the final name only once it is whole: a crash never leaves half a set.
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as temporary:
         made = Path(temporary) / "set"
         _write(made, table, valid, plan, progress, join)
-        try:
-            os.replace(made, folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first, with the same set
-                raise
+        os.replace(made, folder)
     return _open(folder, fingerprint, join)
 
 
@@ -245,6 +384,7 @@ def _open(folder: Path, fingerprint: str, join: bool) -> Prepared:
         train=EncodedSet.open(folder / "train", encoder),
         valid=None if join else EncodedSet.open(folder / "valid", encoder),
         fingerprint=fingerprint,
+        bad_rows=BadRows.open(folder),
     )
 
 
@@ -259,29 +399,58 @@ def _make_room(cache: Path) -> None:
 def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, progress: Progress, join: bool) -> None:
     started = time.perf_counter()
     progress.note(f"reading {table.name}: about {table.estimated_rows():,} rows, {table.num_bytes / 1e6:,.1f} MB")
-    inspection = inspect_table(table, plan.declared, progress, limit=plan.limit_rows)
+    cache = folder.parent.parent
+    least = table.estimated_rows() if plan.limit_rows is None else min(table.estimated_rows(), plan.limit_rows)
+    _require_room(4 * least * max(1, len(table.columns) - len(plan.declared.ignore) - 1), cache)
+    quarantine = None
+    if plan.bad_rows == "quarantine":
+        plan.declared.check(table)
+        quarantine = Quarantine(folder, progress)
+        table = quarantine.sift("train", table, declared_checks(plan.declared), limit=plan.limit_rows)
+    inspection = inspect_table(
+        table, plan.declared, progress, limit=plan.limit_rows, numeric_encoding=plan.numeric_encoding
+    )
+    if quarantine is not None and valid is not None:
+        _check_columns(table, valid, inspection.schema)
+        valid = quarantine.sift("valid", valid, schema_checks(inspection.schema), limit=plan.limit_rows)
     assert inspection.labels is not None
     _check_classes(inspection.labels, f"rows of {table.name}", plan)
     sources = _sources(table, valid, plan, inspection, join)
     _check_classes(inspection.labels[~sources[0].to_valid], f"training rows split off {table.name}", plan)
     schema = inspection.schema
     rows = sum(len(source.to_valid) for source in sources)
-    slot_bytes = sum(4 if f.kind == "categorical" else 8 for f in schema.fields)
-    num_bytes = rows * (slot_bytes + 1 + 8 * ((schema.weight is not None) + (schema.group is not None)))
-    cache = folder.parent.parent
+    num_bytes = round(rows * _row_bytes(inspection))
+    _require_room(num_bytes, cache)
+    seconds = 3 * (time.perf_counter() - started) * rows / inspection.rows
+    progress.note(f"encoding {rows:,} rows: {num_bytes / 1e6:,.1f} MB in the cache, about {max(1, round(seconds))} s")
+    folder.mkdir(parents=True, exist_ok=True)
+    encoder = _fit(sources, schema, plan, rows, progress)
+    encoder.save(folder)
+    (folder / "inspection.json").write_text(json.dumps(inspection.to_json()), encoding="utf-8")
+    _encode(folder, sources, encoder, plan, rows, progress)
+
+
+def _row_bytes(inspection: Inspection) -> float:
+    """What a row takes on the disk."""
+    schema = inspection.schema
+    total = 1.0 + 8 * ((schema.weight is not None) + (schema.group is not None))
+    for field in schema.fields:
+        if isinstance(field, Bag):
+            total += 8 + (8 if field.weighted else 4) * max(1.0, inspection.lengths.get(field.name, 1.0))
+        elif isinstance(field, Dense):
+            total += 4 * field.width
+        else:
+            total += {"categorical": 4, "numeric": 8, "datetime": 16}[field.kind]
+    return total
+
+
+def _require_room(num_bytes: int, cache: Path) -> None:
     free = shutil.disk_usage(cache).free
     if num_bytes > free:
         raise DataError(
             f"the encoded rows need {num_bytes / 1e6:,.1f} MB; the disk of {cache} has {free / 1e6:,.1f} MB free: "
             f"make room, or name another folder with --cache-dir"
         )
-    seconds = 3 * (time.perf_counter() - started) * rows / inspection.rows
-    progress.note(f"encoding {rows:,} rows: {num_bytes / 1e6:,.1f} MB in the cache, about {max(1, round(seconds))} s")
-    folder.mkdir(parents=True)
-    encoder = _fit(sources, schema, plan, rows, progress)
-    encoder.save(folder)
-    (folder / "inspection.json").write_text(json.dumps(inspection.to_json()), encoding="utf-8")
-    _encode(folder, sources, encoder, rows, progress)
 
 
 def _check_classes(labels: NDArray[np.uint8], rows: str, plan: EncodingPlan) -> None:
@@ -327,39 +496,64 @@ def _check_columns(table: Table, valid: Table, schema: Schema) -> None:
 
 def _fit(sources: Sequence[_Source], schema: Schema, plan: EncodingPlan, rows: int, progress: Progress) -> Encoder:
     fit = EncoderFit(schema, min_count=plan.min_count, max_vocabulary=plan.max_vocabulary)
+    columns = (*schema.field_names, *(name for name in [schema.label] if name is not None and plan.negative_rate < 1))
     done = 0
     for source in sources:
         if source.to_valid.all():
             done += len(source.to_valid)
             continue
-        for chunk, to_valid in source.chunks(schema.field_names):
-            fit.add(chunk, ~to_valid if to_valid.any() else None)
+        for chunk, to_valid in source.chunks(columns):
+            kept = ~to_valid
+            if plan.negative_rate < 1:
+                labels = values.labels(chunk.frame[str(schema.label)], chunk.place)
+                kept &= _drawn(labels, plan.negative_rate, done)
+            fit.add(chunk, None if kept.all() else kept)
             done += len(to_valid)
             progress.track("learn the vocabulary", done, rows)
     return fit.finish()
 
 
-def _encode(folder: Path, sources: Sequence[_Source], encoder: Encoder, rows: int, progress: Progress) -> None:
+def _drawn(labels: NDArray[np.uint8], negative_rate: float, first_row: int) -> NDArray[np.bool_]:
+    """Mark the positives, and a share of the negatives: the same ones in every run over the same tables."""
+    rows = np.arange(first_row, first_row + len(labels))
+    marked: NDArray[np.bool_] = (labels == 1) | (keyed_uniform(_NEGATIVES_KEY, rows) < negative_rate)
+    return marked
+
+
+def _encode(
+    folder: Path, sources: Sequence[_Source], encoder: Encoder, plan: EncodingPlan, rows: int, progress: Progress
+) -> None:
     schema = encoder.schema
     columns = list(dict.fromkeys((*schema.field_names, *schema.role_names)))
-    valid_rows = sum(int(source.to_valid.sum()) for source in sources)
-    done = 0
+    weighted, grouped = schema.weight is not None, schema.group is not None
+    rate = plan.negative_rate
+    done = left_out = 0
     with (
-        _Writer(folder / "train", rows - valid_rows, encoder) as train,
-        _Writer(folder / "valid", valid_rows, encoder) as valid,
+        _Writer(folder / "train", encoder, weighted=weighted or rate < 1, grouped=grouped) as train,
+        _Writer(folder / "valid", encoder, weighted=weighted, grouped=grouped) as valid,
     ):
         for source in sources:
             for chunk, to_valid in source.chunks(columns):
-                ids, slot_values = encoder.encode(chunk)
-                arrays = {"ids": ids, "values": slot_values} | read_roles(chunk, schema)
-                train.add(arrays, ~to_valid)
-                valid.add(arrays, to_valid)
+                encoded, roles = encoder.encode(chunk), read_roles(chunk, schema)
+                valid.add(encoded, roles, to_valid)
+                to_train = ~to_valid
+                if rate < 1:
+                    labels = roles["labels"]
+                    drawn = _drawn(labels, rate, done)
+                    left_out += int((to_train & ~drawn).sum())
+                    to_train &= drawn
+                    # Each that stays stands for 1 / rate of them, so that the probabilities stay calibrated.
+                    own = roles.get("weights", np.ones(len(labels)))
+                    roles["weights"] = np.where(labels == 0, own / rate, own)
+                train.add(encoded, roles, to_train)
                 done += len(to_valid)
                 progress.track("encode", done, rows)
     if done != rows:
         raise DataError(
             f"a table stays as it is while it is read; {rows - done:,} of its {rows:,} rows are gone: try again"
         )
+    if left_out:
+        progress.note(f"{left_out:,} negatives are left out of training; each that stays weighs {1 / rate:g}")
 
 
 def read_roles(chunk: Chunk, schema: Schema) -> dict[str, NDArray[Any]]:

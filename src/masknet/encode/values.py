@@ -25,6 +25,39 @@ MISSING_NUMBERS = ("nan", "none")
 """Texts, in any case, that are a missing number; in a categorical field they are texts."""
 
 
+class BadCellsError(DataError):
+    """Cells that break a rule; the message is the sentence of the first.
+
+    Args:
+        wrong: marks them among the cells that were looked at.
+        sentence: what to say of cell `i`; it asks for that cell's place.
+    """
+
+    def __init__(self, wrong: NDArray[np.bool_], sentence: Callable[[int], str]) -> None:
+        self.wrong = wrong
+        self.sentence = sentence
+        super().__init__(sentence(int(wrong.argmax())))
+
+
+def refuse(wrong: NDArray[np.bool_], place: Place, sentence: Callable[[int, str], str]) -> None:
+    """Raise where a cell is wrong.
+
+    >>> refuse(np.array([False, True]), "row {}".format, lambda i, at: f"7 is wrong in {at}")
+    Traceback (most recent call last):
+    masknet.encode.values.BadCellsError: 7 is wrong in row 1
+
+    Args:
+        wrong: marks the cells that break a rule.
+        place: where cell `i` stands.
+        sentence: what to say of cell `i`, which stands at that place.
+
+    Raises:
+        BadCellsError: some cells are wrong.
+    """
+    if wrong.any():
+        raise BadCellsError(wrong, lambda i: sentence(i, place(i)))
+
+
 def is_nested(dtype: pl.DataType) -> bool:
     """Whether a column of this type holds no plain value (a list, a struct, raw bytes, a duration, ...)."""
     return dtype.is_nested() or dtype in (pl.Binary, pl.Object, pl.Duration)
@@ -75,13 +108,15 @@ def _integral(known: pl.Series, place: Place) -> pl.Series:
     frame, v = known.to_frame("v"), pl.col("v").cast(pl.Float64)
     integral = v.is_finite() & (v == v.floor())
     lost = frame.select((integral & (v.abs() > 2.0**digits)).fill_null(value=False)).to_series()
-    if lost.any():
-        row = int(lost.arg_max() or 0)
-        raise DataError(
+    refuse(
+        lost.to_numpy(),
+        place,
+        lambda i, at: (
             f"an integer above 2^{digits} loses its digits as a {known.dtype}; column "
-            f"'{known.name}' holds {known[row]!r} in {place(row)}: store the column as integers or texts, or name it "
+            f"'{known.name}' holds {known[i]!r} in {at}: store the column as integers or texts, or name it "
             f"in --numeric if it holds quantities"
-        )
+        ),
+    )
     text = pl.when(integral).then(v.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(v.cast(pl.String))
     return frame.select(text.alias(known.name)).to_series()
 
@@ -99,13 +134,15 @@ def numbers(column: pl.Series, place: Place) -> NDArray[np.float64]:
         parsed = known.cast(pl.Float64, strict=False)
         if parsed.null_count() > known.null_count():
             parsed = known.replace({"true": "1", "false": "0"}).cast(pl.Float64, strict=False)
-        wrong = parsed.is_null() & known.is_not_null()
-        if wrong.any():
-            row = int(wrong.arg_max() or 0)
-            raise DataError(
-                f"a numeric column holds numbers; column '{column.name}' holds '{_short(column[row])}' in "
-                f"{place(row)}: mend the value, or name the column in --categorical or --ignore"
-            )
+        cells = column
+        refuse(
+            (parsed.is_null() & known.is_not_null()).to_numpy(),
+            place,
+            lambda i, at: (
+                f"a numeric column holds numbers; column '{cells.name}' holds '{short(cells[i])}' in "
+                f"{at}: mend the value, or name the column in --categorical or --ignore"
+            ),
+        )
         column = parsed
     elif not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
         raise DataError(
@@ -131,16 +168,17 @@ def labels(column: pl.Series, place: Place) -> NDArray[np.uint8]:
         known = number.set(~number.is_in([0.0, 1.0]).fill_null(value=False), None).cast(pl.UInt8)
     else:
         raise DataError(f"a label is 0 or 1; column '{column.name}' holds {column.dtype}: name another label")
-    wrong = known.is_null()
-    if wrong.any():
-        row = int(wrong.arg_max() or 0)
-        cell = column[row]
+
+    def sentence(i: int, at: str) -> str:
+        cell = column[i]
         if cell is None or cell == "" or cell != cell:
-            raise DataError(f"a label is 0 or 1; column '{column.name}' is missing in {place(row)}: drop such rows")
-        raise DataError(
-            f"a label is 0 or 1; column '{column.name}' holds '{_short(cell)}' in {place(row)}: "
+            return f"a label is 0 or 1; column '{column.name}' is missing in {at}: drop such rows"
+        return (
+            f"a label is 0 or 1; column '{column.name}' holds '{short(cell)}' in {at}: "
             f"name another label, or map its values first"
         )
+
+    refuse(known.is_null().to_numpy(), place, sentence)
     return known.to_numpy()
 
 
@@ -151,17 +189,21 @@ def weights(column: pl.Series, place: Place) -> NDArray[np.float64]:
         DataError: a weight is missing, negative or infinite.
     """
     weight = numbers(column, place)
-    wrong = ~(np.isfinite(weight) & (weight >= 0))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise DataError(
-            f"a sample weight is finite and at least 0; column '{column.name}' holds '{column[row]}' in {place(row)}"
-        )
+    refuse(
+        ~(np.isfinite(weight) & (weight >= 0)),
+        place,
+        lambda i, at: f"a sample weight is finite and at least 0; column '{column.name}' holds '{column[i]}' in {at}",
+    )
     return weight
 
 
-def times(column: pl.Series, place: Place) -> NDArray[np.float64]:
+def times(column: pl.Series, place: Place, *, dates: bool | None = None) -> NDArray[np.float64]:
     """Something that orders the rows by time: numbers as they are, dates and ISO texts as microseconds since 1970.
+
+    Args:
+        column: the cells.
+        place: where they stand.
+        dates: whether texts are dates; by default they are where none is a number, since a column is of one kind.
 
     Raises:
         DataError: a cell is missing, or is neither a number nor a date.
@@ -171,12 +213,12 @@ def times(column: pl.Series, place: Place) -> NDArray[np.float64]:
     if dtype == pl.String:
         text = column.str.strip_chars()
         moment = text.cast(pl.Float64, strict=False)
-        if moment.null_count() == len(moment):  # not where some are numbers: a column is of one kind
+        if moment.null_count() == len(moment) if dates is None else dates:
             plain = text.str.replace("T", " ", literal=True).str.replace(r"(Z|[+-]00:?00)$", "")
             frame = plain.to_frame("v")
             forms = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
-            dates = [pl.col("v").str.to_datetime(form, strict=False, time_unit="us") for form in forms]
-            moment = frame.select(pl.coalesce(dates)).to_series().to_physical()
+            read = [pl.col("v").str.to_datetime(form, strict=False, time_unit="us") for form in forms]
+            moment = frame.select(pl.coalesce(read)).to_series().to_physical()
     elif dtype == pl.Datetime:
         moment = column.dt.cast_time_unit("us").to_physical()
     elif dtype == pl.Date:
@@ -186,13 +228,14 @@ def times(column: pl.Series, place: Place) -> NDArray[np.float64]:
     else:
         raise DataError(f"a time is a number or a date; column '{column.name}' holds {dtype}: name another column")
     seconds = moment.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64, copy=False)
-    wrong = np.isnan(seconds)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise DataError(
+    refuse(
+        np.isnan(seconds),
+        place,
+        lambda i, at: (
             f"a time is a number or an ISO date (2026-01-31, 2026-01-31 12:00:00); column '{column.name}' holds "
-            f"'{_short(column[row])}' in {place(row)}"
-        )
+            f"'{short(column[i])}' in {at}"
+        ),
+    )
     return seconds
 
 
@@ -201,6 +244,7 @@ def groups(column: pl.Series) -> NDArray[np.uint64]:
     return categorical_text(column, "text", lambda row: "").hash(seed=0).to_numpy()
 
 
-def _short(cell: object, most: int = 40) -> str:
+def short(cell: object, most: int = 40) -> str:
+    """A cell as a message shows it."""
     text = str(cell)
     return text if len(text) <= most else text[: most - 3] + "..."

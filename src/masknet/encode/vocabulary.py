@@ -1,4 +1,4 @@
-"""The values of one categorical field and the ids they go by."""
+"""The values of one field, or of several that share them, and the ids they go by."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["ValueCounter", "Vocabulary"]
+from masknet.encode.murmur import murmur3
+
+__all__ = ["Buckets", "ValueCounter", "Vocabulary"]
 
 
 class ValueCounter:
@@ -66,3 +68,29 @@ class Vocabulary:
         fallback = np.where(text.is_null().to_numpy(), len(table) - 1, len(table) - 2)
         known = codes.is_not_null().to_numpy()
         return table[np.where(known, codes.fill_null(0).to_numpy(), fallback)]
+
+    def extended(self, values: pl.Series, first_id: int) -> Vocabulary:
+        """This vocabulary and new values behind it, their ids from `first_id` on; no id moves."""
+        ids = np.arange(first_id, first_id + len(values), dtype=np.int32)
+        return Vocabulary(pl.concat([self.values, values]), np.concatenate([self.id_array, ids]))
+
+
+class Buckets:
+    """Ids by hash, for values without end: MurmurHash3 of the canonical text, modulo the number of buckets.
+
+    >>> Buckets(10, first_id=100).ids(pl.Series(["a", None]), missing=1, unseen=2)
+    array([104,   1], dtype=int32)
+    """
+
+    def __init__(self, buckets: int, *, first_id: int) -> None:
+        self.first_id = first_id
+        self._buckets = buckets
+
+    def __len__(self) -> int:
+        """How many ids there are."""
+        return self._buckets
+
+    def ids(self, text: pl.Series, *, missing: int, unseen: int) -> NDArray[np.int32]:
+        """The id of each text, `missing` where it is null; no value is unseen."""
+        hashed = self.first_id + (murmur3(text) % np.uint32(self._buckets)).astype(np.int32)
+        return np.where(text.is_null().to_numpy(), np.int32(missing), hashed)

@@ -13,8 +13,8 @@ from masknet.space import FeatureSpace
 class LogisticRegression(nn.Module):
     """Add up one weight an id: `w_0 + sum_s value_s * w[id_s]`, eq. 17 without the sigmoid.
 
-    It reads slots, not fields, so a field's pooling does not concern it. It has one weight an id, padding included, and
-    the bias.
+    It reads slots, not fields, so a field's pooling does not concern it, nor whether a dense field is projected. It has
+    one weight an id, padding included, one a dense column, and the bias.
 
     >>> from masknet.space import FieldSpace
     >>> net = LogisticRegression(FeatureSpace(num_ids=9, fields=(FieldSpace("user"), FieldSpace("item"))))
@@ -26,12 +26,14 @@ class LogisticRegression(nn.Module):
         """Start with all weights zero: the problem is convex, so nothing needs breaking.
 
         Args:
-            space: the ids, and the slots of each field.
+            space: the ids, the slots of each field, and the columns of each dense one.
         """
         super().__init__()
-        self.num_slots = space.num_slots
+        self._num_slots, self._dense_width = space.num_slots, space.dense_width
         self.table = id_table(torch.zeros(space.num_ids, 1))
         self.bias = nn.Parameter(torch.zeros(()))
+        if space.dense_width:
+            self.dense = nn.Parameter(torch.zeros(space.dense_width))
 
     def forward(
         self,
@@ -44,6 +46,7 @@ class LogisticRegression(nn.Module):
         Raises:
             ValueError: where the rows are not of the space.
         """
-        require_rows(ids, values, dense, num_slots=self.num_slots)
+        require_rows(ids, values, dense, num_slots=self._num_slots, dense_width=self._dense_width)
         weights: Tensor = self.table(ids).squeeze(2)
-        return (weights * values).sum(1) + self.bias
+        logits = (weights * values).sum(1) + self.bias
+        return logits if dense is None else logits + dense @ self.dense

@@ -43,7 +43,7 @@ class ParallelMaskNet(nn.Module):
         """Build one block an entry of `block_dims`, and one layer above them an entry of `top_dims`.
 
         Args:
-            space: the ids, and the slots of each field.
+            space: the ids, the slots of each field, and the columns of each dense one.
             embedding_dim: the paper's `k`, at least 1, and at least 2 with `embedding_norm`.
             block_dims: the paper's `q` of each block; None leaves that block's feed-forward layer out (the ablation
                 "without feed-forward"), and its output is as wide as the embedding.
@@ -65,8 +65,12 @@ class ParallelMaskNet(nn.Module):
         require_widths("top_dims", top_dims)
         require_share("dropout", dropout)
         self.embedding = FieldEmbedding(space, embedding_dim)
-        self.norm = FieldLayerNorm(space.num_fields, embedding_dim) if embedding_norm else nn.Identity()
-        width = space.num_fields * embedding_dim
+        self.norm = (
+            FieldLayerNorm(self.embedding.num_vectors, embedding_dim, self.embedding.plain_widths)
+            if embedding_norm
+            else nn.Identity()
+        )
+        width = self.embedding.d_out
         blocks = [
             build_block(d_embedding=width, d_hidden=width, d_out=d_out, reduction=reduction, norm=hidden_norm)
             for d_out in block_dims
@@ -101,9 +105,8 @@ class ParallelMaskNet(nn.Module):
         return logits, tuple(masks)
 
     def _logits(self, ids: Tensor, values: Tensor, dense: Tensor | None, keep: Keep) -> Tensor:
-        fields: Tensor = self.embedding(ids, values, dense)
-        embedding = fields.flatten(1)
-        hidden = self.norm(fields).flatten(1)
+        embedding = self.embedding.flat(ids, values, dense)
+        hidden = self.norm(embedding)
         merged = torch.cat([block(hidden, embedding, keep) for block in self.blocks], dim=1)
         logits: Tensor = self.head(self.top(self.dropout(merged)))
         return logits.squeeze(1)

@@ -42,7 +42,7 @@ class SerialMaskNet(nn.Module):
         """Build one block an entry of `block_dims`.
 
         Args:
-            space: the ids, and the slots of each field.
+            space: the ids, the slots of each field, and the columns of each dense one.
             embedding_dim: the paper's `k`, at least 1, and at least 2 with `embedding_norm`.
             block_dims: the paper's `q` of each block; None leaves that block's feed-forward layer out (the ablation
                 "without feed-forward"), and its output is as wide as its input.
@@ -62,9 +62,13 @@ class SerialMaskNet(nn.Module):
         require_switch("hidden_norm", hidden_norm)
         require_share("dropout", dropout)
         self.embedding = FieldEmbedding(space, embedding_dim)
-        self.norm = FieldLayerNorm(space.num_fields, embedding_dim) if embedding_norm else nn.Identity()
+        self.norm = (
+            FieldLayerNorm(self.embedding.num_vectors, embedding_dim, self.embedding.plain_widths)
+            if embedding_norm
+            else nn.Identity()
+        )
         self.blocks = nn.ModuleList()
-        width = d_embedding = space.num_fields * embedding_dim
+        width = d_embedding = self.embedding.d_out
         for d_out in block_dims:
             block = build_block(
                 d_embedding=d_embedding, d_hidden=width, d_out=d_out, reduction=reduction, norm=hidden_norm
@@ -99,9 +103,8 @@ class SerialMaskNet(nn.Module):
         return logits, tuple(masks)
 
     def _logits(self, ids: Tensor, values: Tensor, dense: Tensor | None, keep: Keep) -> Tensor:
-        fields: Tensor = self.embedding(ids, values, dense)
-        embedding = fields.flatten(1)
-        hidden = self.norm(fields).flatten(1)
+        embedding = self.embedding.flat(ids, values, dense)
+        hidden = self.norm(embedding)
         for block in self.blocks:
             hidden = self.dropout(block(hidden, embedding, keep))
         logits: Tensor = self.head(hidden)

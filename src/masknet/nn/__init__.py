@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from masknet.nn.embedding import FieldEmbedding
+from masknet.nn.ensemble import MeanProbability
 from masknet.nn.mask import InstanceGuidedMask, MaskBlock, MasklessBlock, MaskOnlyBlock
 from masknet.nn.mlp import MLP
 from masknet.nn.norm import FieldLayerNorm
@@ -15,4 +16,5 @@ __all__ = [
     "MaskBlock",
     "MaskOnlyBlock",
     "MasklessBlock",
+    "MeanProbability",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,29 +18,52 @@ class FieldLayerNorm(nn.Module):
     """Normalise each field's embedding by itself: concat(LN(e_1) .. LN(e_f)), the paper's LN_EMB, eq. 9.
 
     NOTE[paper]: statistics, gain and bias are all per field ("each feature's embedding as a layer"), which makes
-    `2 * f * k` parameters.
+    `2 * f * k` parameters. A dense field that enters as it is is a layer of its own width.
 
-    >>> norm = FieldLayerNorm(num_fields=3, embedding_dim=4)
-    >>> norm(torch.randn(2, 3, 4)).shape
-    torch.Size([2, 3, 4])
+    >>> norm = FieldLayerNorm(num_fields=3, embedding_dim=4, plain_widths={"image": 7})
+    >>> norm(torch.randn(2, 3 * 4 + 7)).shape
+    torch.Size([2, 19])
     """
 
-    def __init__(self, num_fields: int, embedding_dim: int) -> None:
+    def __init__(self, num_fields: int, embedding_dim: int, plain_widths: Mapping[str, int] | None = None) -> None:
         """Start with gain 1 and bias 0.
 
         Args:
-            num_fields: the paper's `f`, at least 1.
+            num_fields: the paper's `f`: how many vectors of width `k` there are.
             embedding_dim: the paper's `k`, at least 2.
+            plain_widths: the dense fields whose columns follow the vectors as they are, each at least 2 wide.
+
+        Raises:
+            ValueError: where a layer would be a single number.
         """
         super().__init__()
         _require_layer("embedding_dim", embedding_dim)
+        self._plain_widths = list((plain_widths or {}).values())
+        for name, width in (plain_widths or {}).items():
+            if width < 2:
+                raise ValueError(
+                    f"a dense field must be at least 2 wide under a layer norm; '{name}' has {width} column: make it "
+                    f"numeric, project it, or switch the norm off with embedding_norm=False"
+                )
         self.eps = EPSILON
         self.gain = nn.Parameter(torch.ones(num_fields, embedding_dim))
         self.bias = nn.Parameter(torch.zeros(num_fields, embedding_dim))
+        if self._plain_widths:
+            self.plain_gain = nn.Parameter(torch.ones(sum(self._plain_widths)))
+            self.plain_bias = nn.Parameter(torch.zeros(sum(self._plain_widths)))
 
-    def forward(self, embedding: Float[Tensor, "batch fields emb"]) -> Float[Tensor, "batch fields emb"]:
-        """Normalise the last axis, then scale and shift each field by its own gain and bias."""
-        return torch.addcmul(self.bias, F.layer_norm(embedding, embedding.shape[-1:], eps=self.eps), self.gain)
+    def forward(self, embedding: Float[Tensor, "batch emb"]) -> Float[Tensor, "batch emb"]:
+        """Normalise each field of the flat `V_emb`, then scale and shift it by its own gain and bias."""
+        num_fields, width = self.gain.shape
+        vectors = embedding[:, : num_fields * width].reshape(embedding.shape[0], num_fields, width)
+        normed = torch.addcmul(self.bias, F.layer_norm(vectors, (width,), eps=self.eps), self.gain).flatten(1)
+        if not self._plain_widths:
+            return normed
+        plain = [
+            F.layer_norm(part, part.shape[1:], eps=self.eps)
+            for part in torch.split(embedding[:, num_fields * width :], self._plain_widths, dim=1)
+        ]
+        return torch.cat([normed, torch.addcmul(self.plain_bias, torch.cat(plain, dim=1), self.plain_gain)], dim=1)
 
 
 def hidden_norm(width: int, *, on: bool = True) -> nn.Module:

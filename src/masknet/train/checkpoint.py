@@ -2,7 +2,7 @@
 
 `run.json` marks the run as unfinished, `checkpoint.safetensors` holds the last state (tensors, and JSON in the file's
 header), `log.jsonl` one line an evaluation. What is being written lies in `writing/` until it is whole. Success leaves
-the log alone.
+the log, and `bad_rows.csv` where rows were set aside.
 """
 
 from __future__ import annotations
@@ -116,6 +116,16 @@ class RunFolder:
                 f"a checkpoint is one whole file; '{self._checkpoint}' is damaged ({error}): to begin anew, pass "
                 f"--overwrite and not --resume"
             ) from None
+
+    def keep_bad_rows(self, file: Path | None) -> Path:
+        """Copy the rows that were set aside beside the log; where there are none, an older run's are dropped."""
+        kept = self.path / "bad_rows.csv"
+        if file is None:
+            kept.unlink(missing_ok=True)
+        else:
+            with self._replacing(kept) as made:
+                shutil.copyfile(file, made)
+        return kept
 
     def append_log(self, record: dict[str, Any]) -> None:
         """Add one evaluation to the log."""

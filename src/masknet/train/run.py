@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,17 +23,19 @@ import masknet
 from masknet import metrics
 from masknet.artifact import PROBABILITY, check_free, save_artifact
 from masknet.config import RunConfig
-from masknet.encode import Declared, EncodedSet, Encoder, EncodingPlan, Inspection, Prepared, prepare
+from masknet.encode import Declared, EncodedSet, Encoder, EncodingPlan, Inspection, NumericEncoding, Prepared, prepare
 from masknet.encode.draws import keyed_uniform
+from masknet.encode.sift import declared_checks, sift
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
 from masknet.manifest import Manifest, installed_versions
-from masknet.models import build_network, resolve_settings
+from masknet.models import resolve_settings
 from masknet.progress import Progress
-from masknet.scoring import probabilities_of, resolve_device, score
+from masknet.scoring import probabilities_of, resolve_device, score, score_encoded
 from masknet.table import Table, open_table
 from masknet.train.checkpoint import Checkpoint, RunFolder
+from masknet.train.members import Found, Job, whereabouts
 from masknet.train.optim import embedding_parameters
-from masknet.train.trainer import Interrupted, State, Trainer
+from masknet.train.trainer import Interrupted
 
 __all__ = ["Fitted", "encoding_plan", "fit", "train"]
 
@@ -183,13 +185,14 @@ def fit(
         encode = partial(prepare, table, valid, encoding_plan(config), progress, cache=cache, verify=config.verify)
         prepared = encode()
         on_prepared(prepared)
+        _tell_bad_rows(prepared, folder, progress)
         for warning in (*prepared.inspection.warnings, *_leaks(prepared)):
             progress.warn(warning)
         if checkpoint is not None:
             _check_same_data(prepared, checkpoint)
-            progress.note(f"resumed after {checkpoint.state['trainer']['step']:,} steps")
+            progress.note(f"resumed {whereabouts(checkpoint, config.members)}")
         assert prepared.valid is not None
-        job = _Job(
+        job = Job(
             config=config,
             settings=settings,
             monitor=_monitor(config, prepared.valid, progress),
@@ -201,82 +204,28 @@ def fit(
         )
         encoder = prepared.encoder
         if checkpoint is None or checkpoint.state["found"] is None:
-            network, state = job.fit(prepared)
-            found = _Found.of(state, _final_metrics(network, prepared.valid, job.device))
+            network, fits = job.fit(prepared)
+            found = Found(fits, _final_metrics(network, prepared.valid, job.device))
         else:
-            found = _Found(**checkpoint.state["found"])
-        seconds = found.seconds
+            found = Found.from_json(checkpoint.state["found"])
+        seconds = sum(fit.seconds for fit in found.fits)
         if config.refit:
-            progress.note(f"refit on training and validation rows; epochs: {found.best_epoch}")
+            epochs = ", ".join(str(fit.best_epoch) for fit in found.fits)
+            progress.note(f"refit on training and validation rows; epochs: {epochs}")
             everything = encode(join=True)
-            network, state = job.fit(everything, found)
+            network, fits = job.fit(everything, found)
             encoder = everything.encoder
-            seconds += state.seconds
-        network = network.cpu()
+            seconds += sum(fit.seconds for fit in fits)
         progress.note(f"trained in {time.monotonic() - started:.0f} s")
         return Fitted(
             network=network,
             encoder=encoder,
             manifest=_manifest(job, network, prepared, found, machine, data_name=table.name, seconds=seconds),
             inspection=prepared.inspection,
-            golden=_golden(table, encoder, network, config.golden_rows),
+            golden=_golden(table, encoder, network, config),
             history=found.history,
             run={**config.settings(), "resume": False, "overwrite": False},
         )
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What the fit on the training rows found: all that a refit needs, and that is told of it."""
-
-    history: list[dict[str, Any]]
-    best_epoch: int
-    seconds: float
-    metrics: dict[str, dict[str, Any]]
-
-    @classmethod
-    def of(cls, state: State, metrics: dict[str, dict[str, Any]]) -> _Found:
-        assert state.best_epoch is not None  # the first evaluation is the best so far
-        return cls(state.history, state.best_epoch, state.seconds, metrics)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What the fits of a run share, and the checkpoint that belongs to one of them."""
-
-    config: RunConfig
-    settings: dict[str, Any]
-    monitor: str
-    device: torch.device
-    identity: dict[str, Any]
-    progress: Progress
-    folder: RunFolder | None
-    checkpoint: Checkpoint | None
-
-    def fit(self, rows: Prepared, found: _Found | None = None) -> tuple[nn.Module, State]:
-        """Train a network from its initial weights; with what a fit before it found, for that one's epochs."""
-        network = self._initial_network(rows)
-        history = [] if found is None else found.history
-        trainer = Trainer(
-            network,
-            train=rows.train,
-            valid=rows.valid,
-            config=self.config,
-            monitor=self.monitor,
-            progress=self.progress,
-            rates=None if found is None else [record["learning_rate"] for record in history[: found.best_epoch]],
-            folder=self.folder,
-            identity=self.identity | {"found": None if found is None else asdict(found)},
-            earlier=history,
-        )
-        if self.checkpoint is not None and (self.checkpoint.state["found"] is None) == (found is None):
-            trainer.restore(self.checkpoint)
-        return network, trainer.run()
-
-    def _initial_network(self, rows: Prepared) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            return build_network(self.config.model, rows.encoder.space, self.settings).to(self.device)
 
 
 def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
@@ -308,20 +257,15 @@ def _threads(count: int) -> Iterator[None]:
 def encoding_plan(config: RunConfig) -> EncodingPlan:
     """Those of a run's settings that decide how its tables are encoded and split."""
     return EncodingPlan(
-        declared=Declared(
-            label=config.label,
-            weight=config.weight,
-            group=config.group,
-            time=config.time,
-            categorical=config.categorical,
-            numeric=config.numeric,
-            ignore=config.ignore,
-        ),
+        declared=Declared(**{part.name: getattr(config, part.name) for part in fields(Declared)}),
         valid_fraction=config.valid_fraction,
         valid_after=config.valid_after,
         min_count=config.min_count,
         max_vocabulary=config.max_vocabulary,
+        numeric_encoding=config.numeric_encoding,
+        negative_rate=config.negative_rate,
         limit_rows=config.limit_rows,
+        bad_rows=config.bad_rows,
     )
 
 
@@ -397,7 +341,8 @@ def _monitor(config: RunConfig, valid: EncodedSet, progress: Progress) -> str:
 
 
 def _final_metrics(network: nn.Module, valid: EncodedSet, device: torch.device) -> dict[str, dict[str, Any]]:
-    probabilities = probabilities_of(score(network, valid, device=device))
+    probabilities = probabilities_of(score(network.to(device), valid, device=device))
+    network.cpu()
     estimates = metrics.evaluate(valid.labels, probabilities, valid.weights, valid.groups)
     return {name: estimate.to_json() for name, estimate in estimates.items()}
 
@@ -407,12 +352,18 @@ def _leaks(prepared: Prepared) -> Iterable[str]:
     rows = prepared.train
     some = np.unique(np.linspace(0, len(rows) - 1, _LEAK_ROWS).astype(np.int64))
     labels = rows.labels[some]
-    ids, values = rows.expand(rows.ids[some], rows.values[some])
-    for slot, field in enumerate(prepared.encoder.schema.fields):
-        found = _ranking(*_held_out_rates(ids[:, slot], labels))  # of a numeric field: of its being missing
-        if field.kind == "numeric":
-            known = ids[:, slot] == prepared.encoder.value_ids[slot]
-            found = max(found, _ranking(values[known, slot].astype(np.float64), labels[known]))
+    ids, values, _ = rows.take(some)
+    slot = 0
+    for field, encoding in zip(prepared.encoder.schema.fields, prepared.encoder.encodings, strict=True):
+        own = range(slot, slot + len(encoding.fixed_ids))
+        slot += len(own)
+        if not own:
+            continue
+        # Of a scaled number this is its being missing; of a bag, its first value.
+        found = max(_ranking(*_held_out_rates(ids[:, s], labels)) for s in own[: 1 if field.kind == "bag" else None])
+        if isinstance(encoding, NumericEncoding):
+            known = ids[:, own[0]] == encoding.value
+            found = max(found, _ranking(values[known, own[0]].astype(np.float64), labels[known]))
         if found > _LEAK_AUC:
             yield (
                 f"column '{field.name}' alone tells the label (AUC {found:.4f}): if it is the label under another "
@@ -438,22 +389,43 @@ def _held_out_rates(ids: NDArray[np.int32], labels: NDArray[np.uint8]) -> tuple[
     return rates[ids[held]], labels[held]
 
 
-def _golden(table: Table, encoder: Encoder, network: nn.Module, rows: int) -> pl.DataFrame | None:
+def _tell_bad_rows(prepared: Prepared, folder: RunFolder | None, progress: Progress) -> None:
+    """Say what was set aside, and keep it beside the log where there is one."""
+    bad = prepared.bad_rows
+    file = None if bad is None or not len(bad) else bad.file
+    if folder is not None:
+        kept = folder.keep_bad_rows(file)
+        file = None if file is None else kept
+    if bad is not None and file is not None:
+        for sentence in bad.sentences(file):
+            progress.note(sentence)
+
+
+def _golden(table: Table, encoder: Encoder, network: nn.Module, config: RunConfig) -> pl.DataFrame | None:
+    rows = config.golden_rows
     if rows == 0:
         return None
+    if config.bad_rows == "quarantine":
+        table = sift(table, declared_checks(encoding_plan(config).declared), limit=rows)
     chunk = next(table.chunks(encoder.schema.field_names, limit=rows))
-    ids, values = encoder.encode(chunk)
-    network.eval()
-    with torch.inference_mode():
-        logits = network(torch.from_numpy(ids), torch.from_numpy(values), None)
-    return chunk.frame.with_columns(pl.Series(PROBABILITY, probabilities_of(logits.numpy())))
+    probabilities = score_encoded(network.eval(), encoder.encode(chunk))
+    return chunk.frame.with_columns(pl.Series(PROBABILITY, probabilities))
+
+
+def _epochs(found: Found, monitor: str) -> dict[str, Any]:
+    """How long was trained, a list where several members were; then also what each of them reached alone."""
+    epochs, best_epoch = [len(fit.history) for fit in found.fits], [fit.best_epoch for fit in found.fits]
+    if len(found.fits) == 1:
+        return {"epochs": epochs[0], "best_epoch": best_epoch[0]}
+    alone = [fit.history[fit.best_epoch - 1]["valid"][monitor] for fit in found.fits]
+    return {"epochs": epochs, "best_epoch": best_epoch, "members_alone": alone}
 
 
 def _manifest(
-    job: _Job,
+    job: Job,
     network: nn.Module,
     prepared: Prepared,
-    found: _Found,
+    found: Found,
     machine: dict[str, Any],
     *,
     data_name: str,
@@ -467,6 +439,7 @@ def _manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=job.config.model,
         settings=job.settings,
+        members=job.config.members,
         num_parameters={
             "embedding": sum(size for name, size in sizes.items() if name in tables),
             "network": sum(size for name, size in sizes.items() if name not in tables),
@@ -480,11 +453,11 @@ def _manifest(
             "name": data_name,
             "rows": len(prepared.train),
             "valid_rows": valid_rows,
+            "bad_rows": len(prepared.bad_rows or ()),
             "fingerprint": prepared.fingerprint,
         },
         training={
-            "epochs": len(found.history),
-            "best_epoch": found.best_epoch,
+            **_epochs(found, job.monitor),
             "seconds": round(seconds, 3),
             "monitor": job.monitor,
             "refit": job.config.refit,

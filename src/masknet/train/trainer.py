@@ -30,7 +30,7 @@ from masknet.scoring import probabilities_of, score
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.optim import Optimizer, Plateau, WeightAverage
 
-__all__ = ["Interrupted", "State", "Trainer"]
+__all__ = ["Interrupted", "State", "Trainer", "Turn"]
 
 
 _TELL_AFTER_SECONDS = 2.0
@@ -38,6 +38,26 @@ _TELL_AFTER_SECONDS = 2.0
 
 class Interrupted(MasknetError):  # noqa: N818 - no error: the user's wish
     """The user stopped the run; what was reached is in its checkpoint."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Which of a run's members is trained, and how it is called before the reader of the run.
+
+    >>> str(Turn(2, 4)), str(Turn())
+    ('member 2/4, ', '')
+
+    Args:
+        member: from 1 on.
+        of: members in all.
+    """
+
+    member: int = 1
+    of: int = 1
+
+    def __str__(self) -> str:
+        """What every report begins with; nothing where there is one member."""
+        return f"member {self.member}/{self.of}, " if self.of > 1 else ""
 
 
 @dataclass
@@ -68,9 +88,10 @@ class Trainer:
         config: the settings of the run.
         monitor: the validation metric, a name in `metrics.MONITORS`.
         rates: for a refit, the learning rate of each epoch; else None.
+        turn: which member of the run it is.
         folder: where checkpoints and the log go, or None to keep none.
-        identity: kept in each checkpoint, for the caller to tell whose it is.
-        earlier: records of a fit before this one in the same run; they stay in the log.
+        beside: what each checkpoint keeps beside this fit: whose it is, and what the run has trained before.
+        earlier: records of the fits before this one in the same run; they stay in the log.
 
     Raises:
         DataError: the training rows weigh nothing.
@@ -86,14 +107,16 @@ class Trainer:
         monitor: str,
         progress: Progress,
         rates: Sequence[float] | None = None,
+        turn: Turn = Turn(),
         folder: RunFolder | None = None,
-        identity: dict[str, Any] | None = None,
+        beside: Checkpoint | None = None,
         earlier: Sequence[dict[str, Any]] = (),
     ) -> None:
         self.network = network
         self._train, self._valid = train, valid
         self._config, self._monitor, self._progress = config, monitor, progress
-        self._rates, self._folder, self._identity, self._earlier = rates, folder, identity or {}, earlier
+        self._rates, self._turn, self._folder, self._earlier = rates, turn, folder, earlier
+        self._beside = Checkpoint({}, {}) if beside is None else beside
         self._device = next(network.parameters()).device
         self._optimizer = Optimizer(
             network,
@@ -164,12 +187,14 @@ class Trainer:
             rate = (state.batch - first) * size / max(elapsed, 1e-9)
             if state.epoch == 0 and not told and elapsed > _TELL_AFTER_SECONDS:
                 told = True
-                longest = self.epochs * rows / rate / 60
+                left = self._turn.of - self._turn.member + 1
+                each = f" for each of {left} members" if left > 1 else ""
+                longest = left * self.epochs * rows / rate / 60
                 self._progress.note(
-                    f"an epoch takes about {rows / rate:,.0f} s; {self.epochs} epochs at most, {longest:,.0f} min"
+                    f"an epoch takes about {rows / rate:,.0f} s; {self.epochs} epochs at most{each}, {longest:,.0f} min"
                 )
             self._progress.track(
-                f"epoch {state.epoch + 1}/{self.epochs}",
+                f"{self._turn}epoch {state.epoch + 1}/{self.epochs}",
                 min(state.batch * size, rows),
                 rows,
                 f"{rate:,.0f} rows/s",
@@ -193,7 +218,7 @@ class Trainer:
     def _checkpoint_if_due(self) -> None:
         if self._progress.stopping():
             self._save()
-            raise Interrupted(f"stopped in epoch {self.state.epoch + 1}, after {self.state.step:,} steps")
+            raise Interrupted(f"stopped in {self._turn}epoch {self.state.epoch + 1}, after {self.state.step:,} steps")
         due = self._saved + 60 * self._config.checkpoint_minutes
         last_of_epoch = self.state.batch == num_batches(len(self._train), self._config.batch_size)
         if time.monotonic() >= due and not last_of_epoch:  # the evaluation that follows writes one anyway
@@ -203,7 +228,8 @@ class Trainer:
         state = self.state
         self._require_finite()
         trained = self._seconds() - (state.history[-1]["seconds"] if state.history else 0.0)
-        record: dict[str, Any] = {
+        record: dict[str, Any] = {"member": self._turn.member} if self._turn.of > 1 else {}
+        record |= {
             "epoch": state.epoch + 1,
             "step": state.step,
             "learning_rate": self._optimizer.learning_rate,
@@ -232,7 +258,7 @@ class Trainer:
         self._save()
         if self._folder is not None:
             self._folder.append_log(record)
-        self._progress.note(_line(record, self._monitor))
+        self._progress.note(f"{self._turn}{_line(record, self._monitor)}")
 
     def _evaluate(self) -> dict[str, float | None]:
         valid = self._valid
@@ -241,7 +267,7 @@ class Trainer:
             self.network,
             valid,
             device=self._device,
-            advance=lambda done: self._progress.track("validate", done, len(valid)),
+            advance=lambda done: self._progress.track(f"{self._turn}validate", done, len(valid)),
         )
         self._require_finite(torch.from_numpy(logits))
         estimates = metrics.evaluate(valid.labels, probabilities_of(logits), valid.weights, valid.groups)
@@ -252,8 +278,8 @@ class Trainer:
         if not all(bool(t.isfinite().all()) for t in (self._loss_sum, *self.network.parameters(), *more)):
             clip = self._config.clip
             raise ConfigError(
-                f"training needs finite numbers; in epoch {self.state.epoch + 1} the loss or a weight became infinite "
-                f"or not a number: lower --learning-rate (now {self._optimizer.learning_rate:g}) or "
+                f"training needs finite numbers; in {self._turn}epoch {self.state.epoch + 1} the loss or a weight "
+                f"became infinite or not a number: lower --learning-rate (now {self._optimizer.learning_rate:g}) or "
                 + ("set --clip" if clip is None else f"--clip (now {clip:g})")
             )
 
@@ -263,13 +289,14 @@ class Trainer:
             return
         self._require_finite()
         state = dataclasses.replace(self.state, learning_rate=self._optimizer.learning_rate, seconds=self._seconds())
-        tensors = {f"network:{name}": t for name, t in self.network.state_dict().items()}
+        tensors = dict(self._beside.tensors)
+        tensors |= {f"network:{name}": t for name, t in self.network.state_dict().items()}
         tensors |= {f"adam:{name}": t for name, t in self._optimizer.state().items()}
         tensors |= {f"best:{name}": t for name, t in self._best.items()}
         tensors["loss_sum:"] = self._loss_sum
         if self._average is not None:
             tensors |= {f"average:{name}": t for name, t in self._average.weights.items()}
-        self._folder.save(Checkpoint({"trainer": dataclasses.asdict(state), **self._identity}, tensors))
+        self._folder.save(Checkpoint({"trainer": dataclasses.asdict(state), **self._beside.state}, tensors))
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of the same fit, of this process or of one before."""

@@ -1,0 +1,159 @@
+"""The members of a run: independent networks, trained one after the other, whose probabilities are averaged.
+
+Member 1 draws from the run's seed, so a run of several begins with the run of one. Each other member has a seed of its
+own, derived from it: for its initial weights, the order of rows, dropout, and what is shown as unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from masknet.config import RunConfig
+from masknet.encode import Prepared
+from masknet.encode.draws import keyed_uniform
+from masknet.models import build_network
+from masknet.nn.ensemble import as_one
+from masknet.progress import Progress
+from masknet.train.checkpoint import Checkpoint, RunFolder
+from masknet.train.trainer import Trainer, Turn
+
+__all__ = ["Fit", "Found", "Job", "member_seed", "whereabouts"]
+
+_OF_MEMBERS = 0x6D656D62  # apart from the keys of all other draws
+
+
+def member_seed(seed: int, member: int) -> int:
+    """The seed of a member, counted from 0, in a run of that seed.
+
+    >>> member_seed(7, 0), member_seed(7, 1)
+    (7, 5264374937946303)
+    """
+    return seed if member == 0 else int(keyed_uniform(seed, _OF_MEMBERS, member)[0] * 2**53)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What training one member gave beside its weights."""
+
+    history: list[dict[str, Any]]
+    best_epoch: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the fits on the training rows found: all that a refit needs, and that is told of them."""
+
+    fits: list[Fit]
+    metrics: dict[str, dict[str, Any]]
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The records of all members."""
+        return [record for fit in self.fits for record in fit.history]
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Found:
+        """The inverse of `asdict`."""
+        return cls(_fits(content["fits"]), content["metrics"])
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the fits of a run share, and the checkpoint that belongs to one of them."""
+
+    config: RunConfig
+    settings: dict[str, Any]
+    monitor: str
+    device: torch.device
+    identity: dict[str, Any]
+    progress: Progress
+    folder: RunFolder | None
+    checkpoint: Checkpoint | None
+
+    def fit(self, rows: Prepared, found: Found | None = None) -> tuple[nn.Module, list[Fit]]:
+        """Train all members from their initial weights; with what earlier fits found, each for its own epochs.
+
+        Returns:
+            The members as one network, in eval mode on the processor, and what each fit gave.
+        """
+        checkpoint = self.checkpoint
+        if checkpoint is not None and (checkpoint.state["found"] is None) != (found is None):
+            checkpoint = None  # of the other fit
+        fits = [] if checkpoint is None else _fits(checkpoint.state["fits"])
+        members: list[nn.Module] = []
+        for number in range(self.config.members):
+            network = self._initial_network(rows, number)
+            if checkpoint is not None and number < len(fits):
+                network.load_state_dict(checkpoint.part(_prefix(number)))
+                members.append(network.eval())
+                continue
+            network.to(self.device)
+            trainer = self._trainer(network, rows, found, members, fits)
+            if checkpoint is not None:
+                trainer.restore(checkpoint)
+                checkpoint = None
+            state = trainer.run()
+            del trainer  # and with it Adam's memory, before the next one has its own
+            network.zero_grad(set_to_none=True)
+            assert state.best_epoch is not None  # the first evaluation is the best so far
+            fits.append(Fit(state.history, state.best_epoch, state.seconds))
+            members.append(network.cpu())
+            if found is None and self.config.members > 1:
+                best = state.history[state.best_epoch - 1]["valid"][self.monitor]
+                self.progress.note(
+                    f"{Turn(number + 1, self.config.members)}alone: {self.monitor.replace('_', ' ')} {best:.4f} in "
+                    f"epoch {state.best_epoch}"
+                )
+        return as_one(members).eval(), fits
+
+    def _trainer(
+        self, network: nn.Module, rows: Prepared, found: Found | None, members: Sequence[nn.Module], fits: list[Fit]
+    ) -> Trainer:
+        number = len(members)
+        rates = None
+        if found is not None:
+            of_this = found.fits[number]
+            rates = [record["learning_rate"] for record in of_this.history[: of_this.best_epoch]]
+        # Earlier members lie in every checkpoint: one file is whole or not there, and a run is rarely of many.
+        beside = Checkpoint(
+            self.identity | {"found": None if found is None else asdict(found), "fits": [asdict(fit) for fit in fits]},
+            {f"{_prefix(i)}:{name}": t for i, m in enumerate(members) for name, t in m.state_dict().items()},
+        )
+        return Trainer(
+            network,
+            train=rows.train,
+            valid=rows.valid,
+            config=self.config.model_copy(update={"seed": member_seed(self.config.seed, number)}),
+            monitor=self.monitor,
+            progress=self.progress,
+            rates=rates,
+            turn=Turn(number + 1, self.config.members),
+            folder=self.folder,
+            beside=beside,
+            earlier=[*([] if found is None else found.history), *(record for fit in fits for record in fit.history)],
+        )
+
+    def _initial_network(self, rows: Prepared, number: int) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(member_seed(self.config.seed, number))
+            return build_network(self.config.model, rows.encoder.space, self.settings)
+
+
+def whereabouts(checkpoint: Checkpoint, members: int) -> str:
+    """Where in its run a checkpoint was written, in words: `after 1,200 steps of member 2/4`."""
+    turn = f" of member {len(checkpoint.state['fits']) + 1}/{members}" if members > 1 else ""
+    return f"after {checkpoint.state['trainer']['step']:,} steps{turn}"
+
+
+def _prefix(number: int) -> str:
+    return f"member {number}"
+
+
+def _fits(contents: list[dict[str, Any]]) -> list[Fit]:
+    return [Fit(**content) for content in contents]
