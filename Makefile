@@ -6,10 +6,10 @@ BIN := .venv/bin
 INSTALL := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench docs
+.PHONY: help setup demo test test-versions check format bench docs
 
 help:
-	@sed -n 's/^\([a-z]*\):.*  ## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*  ## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: .venv/setup  ## create .venv with the masknet command and all that its verbs need
 
@@ -19,6 +19,9 @@ demo: .venv/setup  ## train on a public click log, and print the evaluation besi
 # One thread a process: two workers share the cores, and a test's sums do not depend on how many there are.
 test: .venv/develop  ## run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-versions:  ## run all tests on the wheel, with the lowest versions it declares and with the pinned ones
+	$(PYTHON) scripts/test_versions.py
 
 check: .venv/develop  ## check format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .

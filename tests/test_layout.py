@@ -17,8 +17,8 @@ import masknet
 ROOT = Path(__file__).parents[1]
 
 
-def pins() -> dict[str, str]:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+def pins(file: str = "constraints.txt") -> dict[str, str]:
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
     pairs = [line.split("==") for line in lines if not line.startswith("#")]
     return {canonicalize_name(name): version for name, version in pairs}
 
@@ -37,6 +37,16 @@ def test_every_declared_package_is_pinned_within_its_range() -> None:
         assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, requirement
 
 
+def test_the_lowest_versions_are_those_that_the_wheel_declares() -> None:
+    declared = project()["project"]
+    extras = declared["optional-dependencies"]
+    wanted = [*declared["dependencies"], *(one for name in extras if name != "dev" for one in extras[name])]
+    pinned = pins("constraints-lowest.txt")
+    for requirement in map(Requirement, wanted):
+        lowest = f">={pinned[canonicalize_name(requirement.name)]}"
+        assert lowest in str(requirement.specifier).split(","), f"{requirement}: python scripts/test_versions.py write"
+
+
 def test_torch_is_pinned_without_a_local_label() -> None:
     assert pins()["torch"] == "2.13.0"
 
@@ -48,8 +58,8 @@ def test_the_changelog_knows_this_version() -> None:
 
 def test_make_lists_its_targets() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    targets = re.findall(r"^  (\w+) +\S", listed, flags=re.MULTILINE)
-    assert {"setup", "demo", "test", "check", "bench", "docs"} <= set(targets)
+    targets = re.findall(r"^  ([\w-]+) +\S", listed, flags=re.MULTILINE)
+    assert {"setup", "demo", "test", "test-versions", "check", "bench", "docs"} <= set(targets)
 
 
 def test_tables_to_manifests_run_without_torch() -> None:

@@ -73,9 +73,15 @@ def trained(model: str = "lr", *, weight: str | None = None, group: str | None =
     return Artifact(Path("ads.masknet"), Manifest.model_construct(model=model), encoder, network.eval())
 
 
-def written(artifact: Artifact, source: object, out: Path, **options: object) -> pl.DataFrame:
+def written(
+    artifact: Artifact, source: object, out: Path, *, text: tuple[str, ...] = (), **options: object
+) -> pl.DataFrame:
     count = predict_file(artifact, open_table(source), out, progress=LogProgress(), **options)
-    frame = pl.read_parquet(out) if out.suffix == ".parquet" else pl.read_csv(out)
+    frame = (
+        pl.read_parquet(out)
+        if out.suffix == ".parquet"
+        else pl.read_csv(out, schema_overrides=dict.fromkeys(text, pl.String))
+    )
     assert len(frame) == count
     return frame
 
@@ -331,7 +337,8 @@ def test_appended_columns_of_any_type_are_copied_or_refused(tmp_path: Path) -> N
     assert found["big"].to_list() == [str(10**30), "1", None, "2"]
     assert found.select("day", "tags").equals(frame.select("day", "tags"))
     assert found["kind"].to_list() == ["a", "b", None, "a"]
-    text = written(trained(), frame, tmp_path / "out.csv", append=["big", "day", "kind"])
+    text = written(trained(), frame, tmp_path / "out.csv", append=["big", "day", "kind"], text=("big",))
+    assert text["big"].to_list() == [str(10**30), "1", None, "2"]
     assert text["day"].to_list() == ["2026-01-31"] * 4
     with pytest.raises(DataError, match=r"column 'tags' holds List.*write \.parquet"):
         written(trained(), frame, tmp_path / "tags.csv", append=["tags"])

@@ -82,7 +82,7 @@ WRONG_USAGE = {
     "a flag without its value": (["train", "a.csv", "--label"], "--label"),
     "two tables": (["train", "a.csv", "b.csv"], "b.csv"),
     "predict without --out": (["predict", "ads.masknet", "a.csv"], "--out"),
-    "evaluate without data": (["evaluate", "ads.masknet"], "data"),
+    "evaluate without data": (["evaluate", "ads.masknet"], "argument 'data'"),
     "one resample": (["evaluate", "ads.masknet", "a.csv", "--bootstrap", "1"], "--bootstrap"),
     "data without a verb": (["data"], "fetch"),
     "no rows at all": (["predict", "ads.masknet", "a.csv", "--out", "b.csv", "--limit-rows", "0"], "--limit-rows"),
@@ -94,7 +94,7 @@ def test_wrong_usage_exits_with_2(case: str, masknet, left_behind) -> None:
     arguments, named = WRONG_USAGE[case]
     result = masknet(*arguments)
     assert result.code == 2
-    assert named in result.out + result.err
+    assert named.lower() in (result.out + result.err).lower()  # some versions of typer name an argument in capitals
     assert "Traceback" not in result.err
     assert left_behind() == []
 

@@ -67,7 +67,8 @@ class ConsoleProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bar.stop()
+        if not self._bar.disable:  # rich before 14.3 ends even a bar that it never drew with an empty line
+            self._bar.stop()
 
     def note(self, text: str) -> None:
         """Print a line."""

@@ -70,7 +70,7 @@ def hidden_norm(width: int, *, on: bool = True) -> nn.Module:
     """Build the layer norm of a hidden layer, eq. 8, or the identity where it is switched off.
 
     >>> hidden_norm(8), hidden_norm(8, on=False)
-    (LayerNorm((8,), eps=1e-06, elementwise_affine=True, bias=True), Identity())
+    (LayerNorm((8,), eps=1e-06, elementwise_affine=True...), Identity())
 
     Args:
         width: entries of the layer, at least 2 where the norm is on.

@@ -83,7 +83,8 @@ def _of_arrow(table: pa.Table) -> _Memory:
     def read(names: list[str], start: int, length: int) -> pl.DataFrame:
         return from_arrow(table.select(names).slice(start, length), FRAME)
 
-    return _Memory(tuple(table.column_names), table.num_rows, table.nbytes, read)
+    # `nbytes` knows no string views.
+    return _Memory(tuple(table.column_names), table.num_rows, table.get_total_buffer_size(), read)
 
 
 def _of_pandas(frame: pd.DataFrame) -> _Memory:
