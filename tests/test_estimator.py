@@ -38,7 +38,8 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., CTRClassifie
     cache = tmp_path_factory.mktemp("cache")
 
     def make(model: str = "lr", **settings: Any) -> CTRClassifier:
-        return CTRClassifier(model, **{"epochs": 1, "device": "cpu", "threads": 1, "cache_dir": cache, **settings})
+        plain = {"epochs": 1, "members": 1, "evaluations": 1, "device": "cpu", "threads": 1, "cache_dir": cache}
+        return CTRClassifier(model, **plain | settings)
 
     return make
 
@@ -90,6 +91,7 @@ def test_pretrained_vectors_are_settings_too(log: pl.DataFrame, tmp_path: Path) 
         pretrained={"user": vectors},
         freeze="user",
         epochs=1,
+        members=1,
         cache_dir=tmp_path / "cache",
         threads=1,
     ).fit(log, "click")
@@ -333,7 +335,20 @@ def test_a_loaded_model_is_the_saved_one(fitted: CTRClassifier, log: pl.DataFram
     assert loaded.metrics_ == fitted.metrics_
     assert loaded.history_ == fitted.history_
     assert loaded.feature_names_in_.tolist() == fitted.feature_names_in_.tolist()
-    assert loaded.get_params() == {**fitted.get_params(), "cache_dir": str(fitted.cache_dir)}
+    assert_decided(loaded, fitted)
+
+
+def assert_decided(loaded: CTRClassifier, fitted: CTRClassifier) -> None:
+    """What was said is kept, and what was left open is decided."""
+    said = {name: value for name, value in fitted.get_params().items() if value is not None}
+    said |= {"cache_dir": str(fitted.cache_dir)}
+    decided = loaded.get_params()
+    assert decided.pop("model_settings").items() >= said.pop("model_settings").items()
+    assert {name: decided[name] for name in said if not name.startswith("model__")} == {
+        name: value for name, value in said.items() if not name.startswith("model__")
+    }
+    assert (decided["members"], decided["patience"], decided["embedding_l2"]) == (1, 8, 0.03)
+    assert decided["model__embedding_norm"] is False  # the run's default, where the class has the paper's
 
 
 def test_a_loaded_model_trains_again_to_the_same_weights(
@@ -363,7 +378,7 @@ def test_the_command_line_and_python_train_the_same_network(
     train(RunConfig(**settings, data=tmp_path / "train.parquet", label="click"), LogProgress())
     loaded = load(tmp_path / "m")
     assert_same_network(loaded, fitted)
-    assert loaded.get_params() == {**fitted.get_params(), "cache_dir": str(fitted.cache_dir)}
+    assert_decided(loaded, fitted)
 
 
 def test_nothing_is_overwritten_by_chance(fitted: CTRClassifier, tmp_path: Path) -> None:

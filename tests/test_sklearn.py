@@ -59,7 +59,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., CTRClassifie
     cache = str(tmp_path_factory.mktemp("cache"))
 
     def make(model: Any = "parallel-masknet", **settings: Any) -> CTRClassifier:
-        own = {"epochs": 1, "batch_size": 128, "device": "cpu", "threads": 1, "cache_dir": cache}
+        own = {"epochs": 1, "members": 1, "batch_size": 128, "device": "cpu", "threads": 1, "cache_dir": cache}
         return CTRClassifier(
             model, **{"model_settings": SMALL if model == "parallel-masknet" else None, **own, **settings}
         )
@@ -83,7 +83,7 @@ def test_in_a_pipeline_behind_arrays(make: Make) -> None:
 
 
 def test_cross_validation(make: Make, frame: pd.DataFrame, labels: NDArray[np.int64]) -> None:
-    scores = cross_val_score(make("lr", epochs=3, learning_rate=0.02), frame, labels, cv=3, scoring="roc_auc")
+    scores = cross_val_score(make("lr", epochs=3, numeric_encoding="linear"), frame, labels, cv=3, scoring="roc_auc")
     assert scores.shape == (3,)
     assert (scores > 0.5).all()
     assert len(cross_val_score(make("lr"), pl.from_pandas(frame), labels, cv=2)) == 2

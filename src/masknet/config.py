@@ -20,6 +20,8 @@ from masknet.errors import ConfigError, unknown
 
 __all__ = ["RunConfig", "parse_pairs", "parse_setting", "read_run_file"]
 
+_BY_MODEL = "(default: by the model)"
+_BY_ROWS = "(default: by model and rows)"
 DATA, MODEL, OUTPUT = "Data", "Model and training", "Output"
 
 
@@ -117,13 +119,13 @@ class RunConfig(BaseModel):
     min_count: int = _setting(DATA, "Values seen in fewer training rows than this share the unseen row.", 2, ge=1)
     max_vocabulary: int | None = _setting(DATA, "Keep at most this many values of a field, the commonest.", ge=1)
     numeric_encoding: Literal["linear", "knots"] = _setting(
-        DATA, "How a numeric field enters: scaled, or as its two neighbouring quantile knots.", "linear"
+        DATA, "How a numeric field enters: scaled, or as its two neighbouring quantile knots.", "knots"
     )
     negative_rate: float = _setting(
         DATA, "Train on this share of the negatives, weighted back to all of them.", 1.0, gt=0, le=1
     )
     unseen_rate: float = _setting(
-        DATA, "The share of values shown as unseen in training, in fields where nothing is rare.", 0.001, ge=0, lt=1
+        DATA, "The share of values shown as unseen in training, in fields where nothing is rare.", 0.01, ge=0, lt=1
     )
     bad_rows: Literal["refuse", "quarantine"] = _setting(
         DATA, "quarantine: set bad rows aside in a file, with place and reason, and train on the others.", "refuse"
@@ -134,22 +136,31 @@ class RunConfig(BaseModel):
 
     model: str = _setting(MODEL, "The network; one of your own is package.module:Class.", "parallel-masknet")
     set: Keywords = _setting(MODEL, "A keyword of the network's constructor, as KEY=VALUE (repeatable).", {})
-    epochs: int = _setting(MODEL, "Passes over the training rows, at most.", 50, ge=1)
-    batch_size: int = _setting(MODEL, "Rows a step.", 1024, ge=1)
-    learning_rate: float = _setting(MODEL, "Adam's step size at the start.", 1e-3, gt=0)
-    embedding_l2: float = _setting(MODEL, "L2 on the embedding tables: half this times their squared norm.", 0.0, ge=0)
+    epochs: int | None = _setting(MODEL, f"Passes over the training rows, at most {_BY_MODEL}.", ge=1)
+    evaluations: int | None = _setting(MODEL, f"Evaluations an epoch; patience counts them {_BY_MODEL}.", ge=1)
+    batch_size: int | None = _setting(MODEL, f"Rows a step {_BY_ROWS}.", ge=1)
+    learning_rate: float | None = _setting(MODEL, f"Adam's step size at the start {_BY_ROWS}.", gt=0)
+    embedding_l2: float | None = _setting(
+        MODEL, f"L2 on the embedding tables: half this times their squared norm {_BY_MODEL}.", ge=0
+    )
     network_l2: float = _setting(MODEL, "L2 on all other parameters.", 0.0, ge=0)
     clip: float | None = _setting(MODEL, "Clip the gradient's norm to this (default: 10).", 10.0, gt=0)
     monitor: str = _setting(MODEL, "The validation metric that picks the best weights.", "auc")
-    patience: int = _setting(MODEL, "Stop after this many evaluations in a row without a better one.", 2, ge=1)
-    schedule: Literal["plateau", "constant"] = _setting(
-        MODEL, "plateau: a tenth of the learning rate after each evaluation without a better one.", "plateau"
+    patience: int | None = _setting(
+        MODEL, f"Stop after this many evaluations in a row without a better one {_BY_MODEL}.", ge=1
+    )
+    schedule: Literal["plateau", "constant"] | None = _setting(
+        MODEL,
+        f"constant, or plateau: a tenth of the rate after each evaluation without a better one {_BY_MODEL}.",
     )
     average_weights: float | None = _setting(
-        MODEL, "Evaluate and save an exponential moving average of the weights, with this decay.", gt=0, lt=1
+        MODEL,
+        f"Evaluate and save an exponential moving average of the weights, with this decay; 0 for none {_BY_MODEL}.",
+        ge=0,
+        lt=1,
     )
-    members: int = _setting(
-        MODEL, "Train so many networks, each from other draws, and average their probabilities.", 1, ge=1
+    members: int | None = _setting(
+        MODEL, f"Train so many networks, each from other draws, and average their probabilities {_BY_ROWS}.", ge=1
     )
     pretrained: dict[str, PathText] = _setting(
         MODEL,

@@ -75,7 +75,9 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         limit_rows: read only the first so many rows of a table.
         cache_dir: where encoded sets are kept; None for the user's cache.
         verify: read data files whole to see whether they changed.
-        epochs: passes over the training rows, at most.
+        epochs: passes over the training rows, at most. This and the settings below whose default is None are decided
+            by the model and the rows, and told: see docs/defaults.md.
+        evaluations: evaluations an epoch.
         batch_size: rows a step.
         learning_rate: Adam's step size at the start.
         embedding_l2, network_l2: half this times the squared norm of the tables, of all else, is added to the loss.
@@ -83,7 +85,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         monitor: the validation metric that picks the best weights.
         patience: stop after this many evaluations in a row without a better one.
         schedule: "plateau" divides the learning rate by ten after each of those, "constant" does not.
-        average_weights: the decay of the moving average of the weights that is evaluated and kept; in (0, 1).
+        average_weights: the decay of the moving average of the weights that is evaluated and kept, in [0, 1); 0: none.
         members: train so many networks, each from other draws, and average their probabilities.
         pretrained: by field, a file of vectors that its rows start from.
         freeze: the fields whose pretrained rows are not trained.
@@ -136,24 +138,25 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         valid_after: str | None = None,
         min_count: int = 2,
         max_vocabulary: int | None = None,
-        numeric_encoding: Literal["linear", "knots"] = "linear",
+        numeric_encoding: Literal["linear", "knots"] = "knots",
         negative_rate: float = 1.0,
-        unseen_rate: float = 0.001,
+        unseen_rate: float = 0.01,
         bad_rows: Literal["refuse", "quarantine"] = "refuse",
         limit_rows: int | None = None,
         cache_dir: str | Path | None = None,
         verify: bool = False,
-        epochs: int = 50,
-        batch_size: int = 1024,
-        learning_rate: float = 1e-3,
-        embedding_l2: float = 0.0,
+        epochs: int | None = None,
+        evaluations: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        embedding_l2: float | None = None,
         network_l2: float = 0.0,
         clip: float | None = 10.0,
         monitor: str = "auc",
-        patience: int = 2,
-        schedule: Literal["plateau", "constant"] = "plateau",
+        patience: int | None = None,
+        schedule: Literal["plateau", "constant"] | None = None,
         average_weights: float | None = None,
-        members: int = 1,
+        members: int | None = None,
         pretrained: Mapping[str, str | Path] | None = None,
         freeze: str | Sequence[str] = (),
         refit: bool = False,
@@ -194,6 +197,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.cache_dir = cache_dir
         self.verify = verify
         self.epochs = epochs
+        self.evaluations = evaluations
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.embedding_l2 = embedding_l2

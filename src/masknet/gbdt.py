@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,13 +38,15 @@ def train_lightgbm(
     learning_rate: float = 0.05,
     max_rounds: int = 2000,
     patience: int = 50,
+    categorical: Sequence[int] = (),
     seed: int = 0,
     threads: int = 1,
 ) -> TreeModel:
     """Train LightGBM until its log loss on `valid` has not fallen for `patience` rounds.
 
     Categorical fields enter as integer codes, split like ordered numbers: with many ids this is LightGBM's stronger
-    mode, and the one that the tables call "integer-coded categoricals". Same arrays, seed and threads: same trees.
+    mode, and the one that the tables call "integer-coded categoricals"; or natively, as sets of values, where
+    `categorical` names their columns. Same arrays, seed and threads: same trees.
 
     Args:
         x: a column a field: codes of categoricals, raw numerics, NaN where a numeric is missing.
@@ -54,6 +57,7 @@ def train_lightgbm(
         learning_rate: the share of each tree that is added, in (0, 1].
         max_rounds: trees at most.
         patience: rounds without a gain, at least 1.
+        categorical: the columns of `x` that hold codes of values without an order.
         seed: of LightGBM's draws.
         threads: of LightGBM.
 
@@ -82,7 +86,7 @@ def train_lightgbm(
         "force_row_wise": True,  # otherwise LightGBM times both layouts and takes the faster, which may change the sums
         "verbosity": -1,
     }
-    train = lightgbm.Dataset(x, y, weight=weights)
+    train = lightgbm.Dataset(x, y, weight=weights, categorical_feature=list(categorical))
     booster = lightgbm.train(
         parameters,
         train,

@@ -26,6 +26,10 @@ TINY = (
     "top_dims=[4]",
     "--epochs",
     "1",
+    "--members",
+    "1",
+    "--evaluations",
+    "1",
     "--threads",
     "1",
 )

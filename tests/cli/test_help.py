@@ -66,7 +66,7 @@ def test_every_setting_is_a_flag_with_its_default_told(masknet, monkeypatch: pyt
 
 def test_a_word_to_choose_is_told(masknet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "250")
-    assert "(plateau or constant; default: plateau)" in masknet("train", "--help").out
+    assert "(linear or knots; default: knots)" in masknet("train", "--help").out
 
 
 def test_version(masknet) -> None:

@@ -25,6 +25,17 @@ from masknet.train.members import member_seed
 
 SMALL = {"embedding_dim": 3, "block_dims": [6], "top_dims": [7]}
 Run = Callable[..., RunConfig]
+PLAIN: dict[str, Any] = {
+    "members": 1,
+    "evaluations": 1,
+    "patience": 2,
+    "schedule": "plateau",
+    "average_weights": 0.0,
+    "embedding_l2": 0.0,
+    "numeric_encoding": "linear",
+    "unseen_rate": 0.001,
+}
+"""One network and one evaluation an epoch, whatever the defaults are."""
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +53,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(home: Path, tmp_path: Path) -> Run:
     def run(**settings: Any) -> RunConfig:
-        given: dict[str, Any] = {
+        given: dict[str, Any] = PLAIN | {
             "data": home / "log.parquet",
             "label": "click",
             "cache_dir": home / "cache",

@@ -23,6 +23,17 @@ from masknet.train import Interrupted, train
 Run = Callable[..., RunConfig]
 ITEMS = [str(number) for number in range(1, 9)]
 VECTORS = {item: [float(item), 0.25 * float(item), -1.5] for item in ITEMS[:6]}  # exact in float32, and in any text
+PLAIN: dict[str, Any] = {
+    "members": 1,
+    "evaluations": 1,
+    "patience": 2,
+    "schedule": "plateau",
+    "average_weights": 0.0,
+    "embedding_l2": 0.0,
+    "numeric_encoding": "linear",
+    "unseen_rate": 0.001,
+}
+"""One network and one evaluation an epoch, whatever the defaults are."""
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(home: Path, tmp_path: Path) -> Run:
     def run(**settings: Any) -> RunConfig:
-        given: dict[str, Any] = {
+        given: dict[str, Any] = PLAIN | {
             "data": home / "log.parquet",
             "label": "click",
             "categorical": ["item"],

@@ -51,6 +51,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 REFIT: dict[str, Any] = {"refit": True, "patience": 9}
 Run = Callable[..., RunConfig]
+PLAIN: dict[str, Any] = {
+    "members": 1,
+    "evaluations": 1,
+    "patience": 2,
+    "schedule": "plateau",
+    "average_weights": 0.0,
+    "embedding_l2": 0.0,
+    "numeric_encoding": "linear",
+    "unseen_rate": 0.001,
+}
+"""One network and one evaluation an epoch, whatever the defaults are."""
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +82,7 @@ def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings_of_a_run(home: Path, out: Path, **settings: Any) -> RunConfig:
-    given: dict[str, Any] = {
+    given: dict[str, Any] = PLAIN | {
         "data": home / "log.parquet",
         "label": "click",
         "ignore": ["timestamp", "w"],

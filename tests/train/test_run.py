@@ -29,6 +29,17 @@ from masknet.train.trainer import Trainer
 
 SMALL = {"embedding_dim": 3, "block_dims": [6], "top_dims": [7]}
 Run = Callable[..., RunConfig]
+PLAIN: dict[str, Any] = {
+    "members": 1,
+    "evaluations": 1,
+    "patience": 2,
+    "schedule": "plateau",
+    "average_weights": 0.0,
+    "embedding_l2": 0.0,
+    "numeric_encoding": "linear",
+    "unseen_rate": 0.001,
+}
+"""One network and one evaluation an epoch, whatever the defaults are."""
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +59,7 @@ def run(home: Path, tmp_path: Path) -> Run:
     """Settings of a quick run, not yet begun."""
 
     def run(**settings: Any) -> RunConfig:
-        given: dict[str, Any] = {
+        given: dict[str, Any] = PLAIN | {
             "data": home / "log.parquet",
             "label": "click",
             "cache_dir": home / "cache",
@@ -398,7 +409,8 @@ def test_a_kill_while_an_overwriting_run_encodes_does_not_bring_the_older_run_ba
 
 def test_a_refit_trains_on_all_rows_for_the_epochs_and_with_the_rates_found(run: Run, home: Path) -> None:
     progress = Hears()
-    config = run(refit=True, epochs=6, patience=9, learning_rate=0.3, monitor="log_loss")
+    paper = SMALL | {"reduction": 2.0, "embedding_norm": True}
+    config = run(refit=True, epochs=6, patience=9, learning_rate=0.3, monitor="log_loss", set=paper)
     fitted = trained(config, progress)
     best = fitted.manifest.training["best_epoch"]
     rates = [record["learning_rate"] for record in fitted.history[:best]]

@@ -18,6 +18,18 @@ from masknet.progress import LogProgress
 from masknet.train import Interrupted, train
 
 Run = Callable[..., RunConfig]
+PLAIN: dict[str, Any] = {
+    "members": 1,
+    "evaluations": 1,
+    "patience": 2,
+    "schedule": "plateau",
+    "average_weights": 0.0,
+    "learning_rate": 1e-3,
+    "embedding_l2": 0.0,
+    "numeric_encoding": "linear",
+    "unseen_rate": 0.001,
+}
+"""One network and one evaluation an epoch, whatever the defaults are."""
 
 
 @pytest.fixture
@@ -26,7 +38,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     planted_log(600, seed=4)[0].drop("timestamp").write_parquet(tmp_path / "log.parquet")
 
     def run(**settings: Any) -> RunConfig:
-        given: dict[str, Any] = {
+        given: dict[str, Any] = PLAIN | {
             "data": tmp_path / "log.parquet",
             "label": "click",
             "cache_dir": tmp_path / "cache",

@@ -27,6 +27,17 @@ from masknet.train.trainer import State, Trainer
 IDS = 12
 SPACE = FeatureSpace(num_ids=IDS, fields=(FieldSpace("user"), FieldSpace("ad")))
 Weights = NDArray[np.float64] | None
+PLAIN: dict[str, Any] = {
+    "members": 1,
+    "evaluations": 1,
+    "patience": 2,
+    "schedule": "plateau",
+    "average_weights": 0.0,
+    "embedding_l2": 0.0,
+    "numeric_encoding": "linear",
+    "unseen_rate": 0.001,
+}
+"""One network and one evaluation an epoch, whatever the defaults are."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -85,7 +96,9 @@ class Trained:
     ) -> None:
         self.network = masknet() if network is None else network
         config = RunConfig(
-            **{"epochs": 2, "batch_size": 16, "learning_rate": 0.02, "clip": None, "unseen_rate": 0.0, **settings}
+            **PLAIN
+            | {"epochs": 2, "batch_size": 16, "learning_rate": 0.02, "clip": None, "unseen_rate": 0.0}
+            | settings
         )
         trainer = Trainer(
             self.network,
@@ -227,7 +240,7 @@ def test_the_best_epochs_weights_are_kept_not_the_lasts(settings: dict[str, Any]
     trained = best_first(epochs=4, **settings)
     losses = [record["valid"]["log_loss"] for record in trained.state.history]
     assert losses == sorted(losses)
-    assert (trained.state.best_epoch, trained.state.epoch) == (1, 4)
+    assert (trained.state.best_evaluation, trained.state.epoch) == (1, 4)
     assert [record["best"] for record in trained.state.history] == [True, False, False, False]
     assert same(trained, best_first(epochs=1, **settings))
     assert not same(trained, Trained(drawn(200), epochs=4, **settings))
@@ -278,7 +291,7 @@ def test_patience_ends_it_and_each_evaluation_without_a_better_one_cuts_the_rate
     assert [record["learning_rate"] for record in trained.state.history] == pytest.approx([0.02, 0.02, 0.002, 0.0002])
     assert [record["epoch"] for record in trained.state.history] == [1, 2, 3, 4]
     assert trained.state.done
-    assert trained.state.best_epoch == 1
+    assert trained.state.best_evaluation == 1
 
 
 def test_a_refit_takes_the_rates_given_and_keeps_the_last_weights() -> None:

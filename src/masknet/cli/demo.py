@@ -22,26 +22,6 @@ if TYPE_CHECKING:
     from masknet.datasets import Dataset, DatasetFiles
     from masknet.train import Fitted
 
-# Chosen on the validation rows of MovieLens-100K, the baseline's too.
-_SETTINGS: dict[str, Any] = {
-    "model": "parallel-masknet",
-    "set": {"dropout": 0.3},
-    "embedding_l2": 1e-2,
-    "batch_size": 256,
-    "learning_rate": 1e-3,
-    "schedule": "constant",
-    "average_weights": 0.998,
-    "epochs": 30,
-}
-_LR_SETTINGS: dict[str, Any] = {
-    "model": "lr",
-    "set": {},
-    "embedding_l2": 0.0,
-    "learning_rate": 1e-2,
-    "schedule": "plateau",
-    "average_weights": None,
-}
-
 
 @states_errors
 def command(
@@ -51,7 +31,7 @@ def command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that lies at --out.")] = False,
     cache_dir: Annotated[str | None, typer.Option(help="The cache (default: the user's cache).")] = None,
     seed: Annotated[int, typer.Option(help="Fixes the training runs.", min=0)] = 0,
-    epochs: Annotated[int, typer.Option(help="Passes over the training rows, at most.", min=1)] = _SETTINGS["epochs"],
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training rows, at most.", min=1)] = None,
     rows: Annotated[int | None, typer.Option(help="Train on only the first so many rows.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads (default: all cores).", min=1)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
@@ -68,30 +48,27 @@ def command(
     try:
         with ConsoleProgress() as progress:
             dataset, files = _click_log(progress, cache_dir)
-            config = RunConfig(
-                **_SETTINGS
-                | {
-                    "data": files.train,
-                    "valid": files.valid,
-                    "label": dataset.label,
-                    "categorical": dataset.categorical,
-                    "numeric": dataset.numeric,
-                    "ignore": dataset.ignore,
-                    "cache_dir": cache_dir,
-                    "seed": seed,
-                    "epochs": epochs,
-                    "limit_rows": rows,
-                    "threads": threads,
-                    "out": out,
-                    "overwrite": overwrite,
-                }
+            config = RunConfig(  # all that is left open is a default
+                data=files.train,
+                valid=files.valid,
+                label=dataset.label,
+                categorical=dataset.categorical,
+                numeric=dataset.numeric,
+                ignore=dataset.ignore,
+                cache_dir=cache_dir,
+                seed=seed,
+                epochs=epochs,
+                limit_rows=rows,
+                threads=threads,
+                out=out,
+                overwrite=overwrite,
             )
-            progress.note(f"a ParallelMaskNet on {dataset.name}")
+            progress.note(f"ParallelMaskNets on {dataset.name}")
             started = time.monotonic()
             _, network = train(config, progress)
             seconds = time.monotonic() - started
             progress.note("logistic regression on the same rows")
-            train(config.replace(**_LR_SETTINGS, out=lr_out), progress)
+            train(config.replace(model="lr", out=lr_out), progress)
             assert network is not None
             progress.note("LightGBM on the same rows")
             results, subjects = _compare(config, files, network, lr_out, progress)

@@ -44,8 +44,13 @@ class Fit:
     """What training one member gave beside its weights."""
 
     history: list[dict[str, Any]]
-    best_epoch: int
+    best_evaluation: int
     seconds: float
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The record of the evaluation whose weights are kept."""
+        return self.history[self.best_evaluation - 1]
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,11 @@ class Job:
     folder: RunFolder | None
     checkpoint: Checkpoint | None
 
+    @property
+    def members(self) -> int:
+        """How many networks are trained."""
+        return self.config.members or 1
+
     def fit(
         self, rows: Prepared, vectors: Sequence[Vectors], found: Found | None = None
     ) -> tuple[nn.Module, list[Fit]]:
@@ -97,7 +107,7 @@ class Job:
             checkpoint = None  # of the other fit
         fits = [] if checkpoint is None else _fits(checkpoint.state["fits"])
         members: list[nn.Module] = []
-        for number in range(self.config.members):
+        for number in range(self.members):
             network = self._initial_network(rows, number)
             frozen = start_from(vectors, network, rows.encoder.space.num_ids)
             if checkpoint is not None and number < len(fits):
@@ -112,14 +122,14 @@ class Job:
             state = trainer.run()
             del trainer  # and with it Adam's memory, before the next one has its own
             network.zero_grad(set_to_none=True)
-            assert state.best_epoch is not None  # the first evaluation is the best so far
-            fits.append(Fit(state.history, state.best_epoch, state.seconds))
+            assert state.best_evaluation is not None  # the first evaluation is the best so far
+            fits.append(Fit(state.history, state.best_evaluation, state.seconds))
             members.append(network.cpu())
-            if found is None and self.config.members > 1:
-                best = state.history[state.best_epoch - 1]["valid"][self.monitor]
+            if found is None and self.members > 1:
+                best = fits[-1].best
                 self.progress.note(
-                    f"{Turn(number + 1, self.config.members)}alone: {self.monitor.replace('_', ' ')} {best:.4f} in "
-                    f"epoch {state.best_epoch}"
+                    f"{Turn(number + 1, self.members)}alone: {self.monitor.replace('_', ' ')} "
+                    f"{best['valid'][self.monitor]:.4f} in epoch {best['epoch']}"
                 )
         return as_one(members).eval(), fits
 
@@ -136,10 +146,10 @@ class Job:
         rates = None
         if found is not None:
             of_this = found.fits[number]
-            rates = [record["learning_rate"] for record in of_this.history[: of_this.best_epoch]]
+            rates = [record["learning_rate"] for record in of_this.history[: of_this.best_evaluation]]
         tracker = None
         if self.config.tensorboard is not None:
-            of_member = [f"member-{number + 1}"] if self.config.members > 1 else []
+            of_member = [f"member-{number + 1}"] if self.members > 1 else []
             of_refit = [] if found is None else ["refit"]
             tracker = Tracker(Path(self.config.tensorboard, *of_member, *of_refit))
         # Earlier members lie in every checkpoint: one file is whole or not there, and a run is rarely of many.
@@ -156,7 +166,7 @@ class Job:
             progress=self.progress,
             rates=rates,
             frozen=frozen,
-            turn=Turn(number + 1, self.config.members),
+            turn=Turn(number + 1, self.members),
             folder=self.folder,
             beside=beside,
             earlier=[*([] if found is None else found.history), *(record for fit in fits for record in fit.history)],

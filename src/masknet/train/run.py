@@ -34,6 +34,7 @@ from masknet.scoring import probabilities_of, resolve_device, score, score_encod
 from masknet.table import Table, open_table
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.contract import require_contract
+from masknet.train.defaults import network_defaults, resolved
 from masknet.train.members import Found, Job, whereabouts
 from masknet.train.optim import embedding_parameters
 from masknet.train.pretrained import Vectors, digests, read_vectors
@@ -193,9 +194,13 @@ def fit(
         _tell_bad_rows(prepared, folder, progress)
         for warning in (*prepared.inspection.warnings, *_leaks(prepared)):
             progress.warn(warning)
+        by_time = valid is None and config.time is not None and config.valid_fraction is None
+        config, line = resolved(config, rows=len(prepared.train), by_time=by_time)
+        if line:
+            progress.note(line)
         if checkpoint is not None:
             _check_same_data(prepared, checkpoint)
-            progress.note(f"resumed {whereabouts(checkpoint, config.members)}")
+            progress.note(f"resumed {whereabouts(checkpoint, config.members or 1)}")
         assert prepared.valid is not None
         job = Job(
             config=config,
@@ -216,7 +221,7 @@ def fit(
             found = Found.from_json(checkpoint.state["found"])
         seconds = sum(fit.seconds for fit in found.fits)
         if config.refit:
-            epochs = ", ".join(str(fit.best_epoch) for fit in found.fits)
+            epochs = ", ".join(str(fit.best["epoch"]) for fit in found.fits)
             progress.note(f"refit on training and validation rows; epochs: {epochs}")
             everything = encode(join=True)
             encoder = everything.encoder
@@ -231,13 +236,13 @@ def fit(
             inspection=prepared.inspection,
             golden=_golden(table, encoder, network, config),
             history=found.history,
-            run={**config.settings(), "resume": False, "overwrite": False},
+            run={**config.settings(), "set": settings, "resume": False, "overwrite": False},
         )
 
 
 def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
     """The network's settings, once all that can be known before the table is read is known to be right."""
-    settings = resolve_settings(config.model, config.set)
+    settings = resolve_settings(config.model, network_defaults(config.model) | config.set)
     if is_code(config.model):
         require_contract(config.model, settings)
     if PROBABILITY in table.columns and PROBABILITY not in config.ignore:
@@ -430,10 +435,10 @@ def _golden(table: Table, encoder: Encoder, network: nn.Module, config: RunConfi
 
 def _epochs(found: Found, monitor: str) -> dict[str, Any]:
     """How long was trained, a list where several members were; then also what each of them reached alone."""
-    epochs, best_epoch = [len(fit.history) for fit in found.fits], [fit.best_epoch for fit in found.fits]
+    epochs, best_epoch = [fit.history[-1]["epoch"] for fit in found.fits], [fit.best["epoch"] for fit in found.fits]
     if len(found.fits) == 1:
         return {"epochs": epochs[0], "best_epoch": best_epoch[0]}
-    alone = [fit.history[fit.best_epoch - 1]["valid"][monitor] for fit in found.fits]
+    alone = [fit.best["valid"][monitor] for fit in found.fits]
     return {"epochs": epochs, "best_epoch": best_epoch, "members_alone": alone}
 
 
@@ -456,7 +461,7 @@ def _manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=job.config.model,
         settings=job.settings,
-        members=job.config.members,
+        members=job.members,
         num_parameters={
             "embedding": sum(size for name, size in sizes.items() if name in tables),
             "network": sum(size for name, size in sizes.items() if name not in tables),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -67,7 +68,7 @@ class Turn:
 class State:
     """Where a run stands; with the tensors beside it in a checkpoint, all of it.
 
-    `epoch` and `batch` say what is done next; `history` holds a record an evaluation.
+    `epoch` and `batch` say what is done next; `history` holds a record an evaluation, `best_evaluation` counts them.
     """
 
     epoch: int = 0
@@ -75,7 +76,7 @@ class State:
     step: int = 0
     done: bool = False
     best: float | None = None
-    best_epoch: int | None = None
+    best_evaluation: int | None = None
     since_best: int = 0
     learning_rate: float = 0.0
     seconds: float = 0.0
@@ -87,10 +88,10 @@ class Trainer:
 
     Args:
         network: on its device, with its initial weights.
-        train, valid: encoded rows; without `valid` every epoch of `rates` is trained and the last weights are kept.
-        config: the settings of the run.
+        train, valid: encoded rows; without `valid` all of `rates` is trained and the last weights are kept.
+        config: the settings of the run, all of them decided.
         monitor: the validation metric, a name in `metrics.MONITORS`.
-        rates: for a refit, the learning rate of each epoch; else None.
+        rates: for a refit, the learning rate between one evaluation and the next; else None.
         frozen: for some parameters the rows that are not trained.
         turn: which member of the run it is.
         folder: where checkpoints and the log go, or None to keep none.
@@ -126,27 +127,37 @@ class Trainer:
         self._tracker = tracker
         self._beside = Checkpoint({}, {}) if beside is None else beside
         self._device = next(network.parameters()).device
+        rate, patience, size = config.learning_rate, config.patience, config.batch_size
+        assert rate is not None
+        assert patience is not None
+        assert size is not None
+        assert config.embedding_l2 is not None
+        self._batch_size = size
+        batches = num_batches(len(train), size)
+        parts = min(config.evaluations or 1, batches)
+        self._ends = [-(-batches * (part + 1) // parts) for part in range(parts)]
         self._optimizer = Optimizer(
             network,
-            learning_rate=config.learning_rate,
+            learning_rate=rate,
             embedding_l2=config.embedding_l2,
             network_l2=config.network_l2,
             clip=config.clip,
             frozen=frozen,
         )
-        self._plateau = Plateau(
-            metrics.MONITORS[monitor].better, patience=config.patience, drop=config.schedule == "plateau"
-        )
-        self._average = None if config.average_weights is None else WeightAverage(network, decay=config.average_weights)
+        self._plateau = Plateau(metrics.MONITORS[monitor].better, patience=patience, drop=config.schedule == "plateau")
+        self._average = None if not config.average_weights else WeightAverage(network, decay=config.average_weights)
         self._mean_weight = None if train.weights is None else _mean_weight(train.weights).to(self._device)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
         self._best: dict[str, Tensor] = {}
-        self.state = State(learning_rate=config.learning_rate)
+        self.state = State(learning_rate=rate)
 
     @property
     def epochs(self) -> int:
         """Epochs at most."""
-        return self._config.epochs if self._rates is None else len(self._rates)
+        if self._rates is not None:
+            return -(-len(self._rates) // len(self._ends))
+        assert self._config.epochs is not None
+        return self._config.epochs
 
     def run(self) -> State:
         """Train to the end and leave the kept weights in the network.
@@ -163,8 +174,8 @@ class Trainer:
         closing = nullcontext() if self._tracker is None else contextlib.closing(self._tracker)
         with closing, self._progress.holding_interrupts(), torch.random.fork_rng(devices=devices):
             while not state.done:
-                self._train_epoch()
-                self._end_epoch()
+                self._train_part()
+                self._end_part()
         self.network.load_state_dict(self._best)
         self.network.eval()
         state.seconds = self._seconds()
@@ -174,11 +185,16 @@ class Trainer:
         """Of the whole fit, those before a kill included."""
         return self.state.seconds + time.monotonic() - self._started
 
-    def _train_epoch(self) -> None:
+    def _part(self) -> int:
+        """Which of the parts that an epoch's evaluations cut it into is trained: each ends with a record."""
+        return len(self.state.history) % len(self._ends)
+
+    def _train_part(self) -> None:
         state, config = self.state, self._config
         if self._rates is not None:
-            self._optimizer.learning_rate = self._rates[state.epoch]
-        rows, size = len(self._train), config.batch_size
+            self._optimizer.learning_rate = self._rates[len(state.history)]
+        rows, size = len(self._train), self._batch_size
+        end = self._ends[self._part()]
         batches = shuffled_batches(
             self._train,
             batch_size=size,
@@ -189,7 +205,7 @@ class Trainer:
         )
         self.network.train()
         started, first, told = time.monotonic(), state.batch, False
-        for batch in batches:
+        for batch in itertools.islice(batches, end - first):
             self._step(batch.to(self._device))
             state.batch += 1
             state.step += 1
@@ -209,7 +225,7 @@ class Trainer:
                 rows,
                 f"{rate:,.0f} rows/s",
             )
-            self._checkpoint_if_due()
+            self._checkpoint_if_due(end)
 
     def _step(self, batch: Batch) -> None:
         # One generator state a step: what dropout draws does not depend on what was drawn before.
@@ -225,25 +241,28 @@ class Trainer:
             self._average.update()
         self._loss_sum += loss.detach().double() * len(batch)
 
-    def _checkpoint_if_due(self) -> None:
+    def _checkpoint_if_due(self, end: int) -> None:
         if self._progress.stopping():
             self._save()
             raise Interrupted(f"stopped in {self._turn}epoch {self.state.epoch + 1}, after {self.state.step:,} steps")
         due = self._saved + 60 * self._config.checkpoint_minutes
-        last_of_epoch = self.state.batch == num_batches(len(self._train), self._config.batch_size)
-        if time.monotonic() >= due and not last_of_epoch:  # the evaluation that follows writes one anyway
+        if time.monotonic() >= due and self.state.batch < end:  # the evaluation that follows writes one anyway
             self._save()
 
-    def _end_epoch(self) -> None:
+    def _end_part(self) -> None:
         state = self.state
         self._require_finite()
+        part = self._part()
+        begin = self._ends[part - 1] if part else 0
+        rows = min(state.batch * self._batch_size, len(self._train)) - begin * self._batch_size
+        whole = part + 1 == len(self._ends)
         trained = self._seconds() - (state.history[-1]["seconds"] if state.history else 0.0)
         record: dict[str, Any] = {"member": self._turn.member} if self._turn.of > 1 else {}
         record |= {
-            "epoch": state.epoch + 1,
+            "epoch": state.epoch + 1 if whole else round(state.epoch + (part + 1) / len(self._ends), 4),
             "step": state.step,
             "learning_rate": self._optimizer.learning_rate,
-            "train_log_loss": float(self._loss_sum) / len(self._train),
+            "train_log_loss": float(self._loss_sum) / rows,
             "train_seconds": round(trained, 3),
         }
         if self._rates is not None:
@@ -251,19 +270,23 @@ class Trainer:
         with_average = self._average.applied if self._average is not None else nullcontext
         with with_average():
             if self._valid is None:
-                kept = state.epoch + 1 == self.epochs
+                kept = self._rates is not None and len(state.history) + 1 == len(self._rates)
             else:
                 record["valid"] = self._evaluate()
                 kept = self._plateau.update(record["valid"][self._monitor], self._optimizer)
             if kept:
                 self._best = {name: t.detach().cpu().clone() for name, t in self.network.state_dict().items()}
-                state.best_epoch = state.epoch + 1
+                state.best_evaluation = len(state.history) + 1
         record["best"] = kept
         record["seconds"] = round(self._seconds(), 3)
         state.history.append(record)
         state.best, state.since_best = self._plateau.best, self._plateau.since_best
-        state.epoch, state.batch = state.epoch + 1, 0
-        state.done = state.epoch == self.epochs or (self._valid is not None and self._plateau.exhausted)
+        if whole:
+            state.epoch, state.batch = state.epoch + 1, 0
+        if self._valid is None:
+            state.done = kept
+        else:
+            state.done = state.epoch == self.epochs or self._plateau.exhausted
         self._loss_sum.zero_()
         self._save()
         if self._folder is not None:
