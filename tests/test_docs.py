@@ -1,7 +1,8 @@
-"""The commands and code blocks of the README and the docs run, in their order, on a made log."""
+"""The commands and code blocks of the README and of the pages in `docs/` run, in their order, on a made log."""
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
@@ -13,7 +14,8 @@ import pytest
 from masknet.cli import main
 from masknet.datasets import planted_log
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 
 
 def _blocks(language: str, page: Path = README) -> list[str]:
@@ -93,3 +95,27 @@ def test_every_path_named_in_the_map_exists() -> None:
     root = README.parent
     for name in named:
         assert (root / name).exists() or (root / "src" / "masknet" / name).exists(), name
+
+
+@pytest.mark.parametrize("page", ["own-network.md", "scikit-learn.md"])
+def test_a_page_runs_from_top_to_bottom(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python block whose first line is `# name.py` is that file; the others are run, and so is each command."""
+    monkeypatch.syspath_prepend(str(folder))
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(python|sh)\n(.*?)^```", text, flags=re.M | re.S)
+    assert blocks
+    for language, block in blocks:
+        if language == "python":
+            named = re.match(r"# (\w+\.py)\n", block)
+            file = folder / (named[1] if named else "block.py")
+            file.write_text(block, encoding="utf-8")
+            if not named:
+                runpy.run_path(str(file))
+            continue
+        _run(block.splitlines())
+
+
+def test_the_table_of_checks_is_the_measured_one() -> None:
+    script = runpy.run_path(str(ROOT / "benchmarks" / "sklearn_checks.py"))
+    result = json.loads((ROOT / "benchmarks" / "results" / "sklearn_checks.json").read_text(encoding="utf-8"))
+    assert script["markdown"](result) in (ROOT / "docs" / "scikit-learn.md").read_text(encoding="utf-8")

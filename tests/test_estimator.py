@@ -64,18 +64,39 @@ def assert_same_network(a: CTRClassifier, b: CTRClassifier) -> None:
 def test_the_settings_are_those_of_a_run_file() -> None:
     parameters = dict(inspect.signature(CTRClassifier).parameters)
     assert parameters.pop("model_settings").default is None
+    assert parameters.pop("pretrained").default is None  # as a mapping would be one for all
     one_value = {
         name
         for name, field in RunConfig.model_fields.items()
         for choice in (field.annotation, *typing.get_args(field.annotation))
         if typing.get_origin(choice) is Literal and len(typing.get_args(choice)) == 1
     }
-    said_otherwise = {"data", "label", "valid", "set"}  # X, y, eval_set, model_settings
-    of_a_folder = {"out", "overwrite", "resume", "json_output", "checkpoint_minutes"}
+    said_otherwise = {"data", "label", "valid", "set", "pretrained"}  # X, y, eval_set, model_settings
+    of_a_folder = {"out", "overwrite", "resume", "json_output", "checkpoint_minutes", "tensorboard"}
     assert set(parameters) == set(RunConfig.model_fields) - one_value - said_otherwise - of_a_folder
     for name, parameter in parameters.items():
-        assert parameter.default == RunConfig.model_fields[name].default, name
-        assert type(parameter.default) is type(RunConfig.model_fields[name].default), name
+        default = RunConfig.model_fields[name].default
+        default = None if default == {} else default
+        assert parameter.default == default, name
+        assert type(parameter.default) is type(default), name
+
+
+def test_pretrained_vectors_are_settings_too(log: pl.DataFrame, tmp_path: Path) -> None:
+    users = log["user"].unique().to_list()
+    vectors = tmp_path / "users.parquet"
+    pl.DataFrame({"user": users, "vector": [[0.5, -0.25]] * len(users)}).write_parquet(vectors)
+    classifier = CTRClassifier(
+        model_settings={"embedding_dim": 2, "block_dims": [4], "top_dims": [4]},
+        pretrained={"user": vectors},
+        freeze="user",
+        epochs=1,
+        cache_dir=tmp_path / "cache",
+        threads=1,
+    ).fit(log, "click")
+    classifier.save(tmp_path / "m")
+    assert load(tmp_path / "m").pretrained == {"user": str(vectors)}
+    table = classifier.network_.embedding.table.weight
+    assert (table == torch.tensor([0.5, -0.25])).all(dim=1).sum() > 5
 
 
 def test_the_constructor_stores_what_it_is_given_and_checks_nothing() -> None:
@@ -246,6 +267,20 @@ def test_fit_prints_nothing(log: pl.DataFrame, make: Callable[..., CTRClassifier
     assert capfd.readouterr() == ("", "")
 
 
+def test_settings_of_fields_reach_the_encoding(
+    log: pl.DataFrame, make: Callable[..., CTRClassifier], tmp_path: Path
+) -> None:
+    tagged = log.with_columns(tags=pl.Series(["a;b" if i % 3 else "c" for i in range(ROWS)]))
+    fitted = make(bag="tags", separator={"tags": ";"}, hash={"user": 16}, numeric_encoding="knots").fit(tagged, "click")
+    kinds = {field.name: field.kind for field in fitted._model.encoder.schema.fields}
+    assert kinds["tags"] == "bag"
+    fitted.save(tmp_path / "m")
+    loaded = load(tmp_path / "m")
+    assert (loaded.separator, loaded.hash, loaded.share) == ({"tags": ";"}, {"user": 16}, None)
+    assert click_probabilities(loaded, tagged).tolist() == click_probabilities(fitted, tagged).tolist()
+    assert_same_network(loaded.fit(tagged, "click"), fitted)
+
+
 # Scoring
 
 
@@ -322,8 +357,9 @@ def test_the_command_line_and_python_train_the_same_network(
     fitted: CTRClassifier, log: pl.DataFrame, tmp_path: Path
 ) -> None:
     log.write_parquet(tmp_path / "train.parquet")
-    settings = {**fitted.get_params(), "set": SMALL, "out": tmp_path / "m"}
+    settings = {**fitted.get_params(deep=False), "set": SMALL, "out": tmp_path / "m"}
     del settings["model_settings"]
+    settings = {name: value for name, value in settings.items() if value is not None}
     train(RunConfig(**settings, data=tmp_path / "train.parquet", label="click"), LogProgress())
     loaded = load(tmp_path / "m")
     assert_same_network(loaded, fitted)
@@ -359,10 +395,12 @@ def test_the_run_of_files_can_be_run_again(
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, "training needs y"),
+        (None, "training requires y"),
         ([0, 1], r"'label' has 2, the frame 2,500 rows"),
-        ([0] * ROWS, r"y holds 1 \(0\)"),
-        (list(range(ROWS)), r"y holds 2,500 \(0, 1, 2, \.\.\.\)"),
+        ([], "y holds 0"),
+        (np.linspace(0, 1, ROWS), r"y is continuous \(0\.0, "),
+        ([0] * ROWS, r"y holds 1 class \(0\)"),
+        (list(range(ROWS)), r"Only binary .* y holds 2,500 classes \(0, 1, 2, \.\.\.\)"),
         (["yes", None] * (ROWS // 2), "none is in row 2"),
         ([1.0, float("nan")] * (ROWS // 2), "none is in row 2"),
         (np.zeros((ROWS, 2)), "shape"),
@@ -396,6 +434,10 @@ def test_weights_that_are_none(log: pl.DataFrame, make: Callable[..., CTRClassif
         make(weight="price").fit(log, "click", sample_weight=np.ones(ROWS))
     with pytest.raises(DataError, match="'sample_weight' has 3"):
         make().fit(log, "click", sample_weight=[1, 1, 1])
+    with pytest.raises(DataError, match="all of them are zero"):
+        make().fit(log, "click", sample_weight=np.zeros(ROWS))
+    with pytest.raises(DataError, match="hold 1 class"):
+        make().fit(log.drop("click"), log["click"], sample_weight=log["click"])
     with pytest.raises(DataError, match="at least 0"):
         make().fit(log, "click", sample_weight=np.full(ROWS, -1.0))
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-import masknet.artifact
+import masknet.scoring
 import masknet.table
 from masknet import metrics
 from masknet.artifact import Artifact
@@ -91,7 +91,7 @@ def written(
 def test_a_probability_is_the_sigmoid_of_the_logit_in_float64() -> None:
     artifact = trained("parallel-masknet")
     chunk = next(open_table(rows(50)).chunks())
-    ids, values = map(torch.from_numpy, artifact.encoder.encode(chunk))
+    ids, values, _ = map(torch.from_numpy, artifact.encoder.encode(chunk))
     with torch.no_grad():
         logits = artifact.network(ids, values, None).numpy().astype(np.float64)
     found = probabilities(artifact, chunk)
@@ -105,7 +105,7 @@ def test_many_rows_are_scored_in_small_batches(monkeypatch: pytest.MonkeyPatch) 
     expected = predict_frame(artifact, rows(23))
     sizes: list[int] = []
     artifact.network.register_forward_pre_hook(lambda network, inputs: sizes.append(len(inputs[0])))
-    monkeypatch.setattr(masknet.artifact, "BATCH_ROWS", 10)
+    monkeypatch.setattr(masknet.scoring, "BATCH_ROWS", 10)
     np.testing.assert_allclose(predict_frame(artifact, rows(23)), expected, atol=1e-7)
     assert sizes == [10, 10, 3]
 

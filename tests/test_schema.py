@@ -37,7 +37,7 @@ def test_a_schema_does_not_change() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"label": "y", "fields": [{"name": "x", "kind": "bag"}]},
+        {"label": "y", "fields": [{"name": "x", "kind": "picture"}]},
         {"label": "y", "fields": [{"name": "x"}]},
         {"label": "y", "fields": [{"name": "x", "kind": "categorical", "values": "float"}]},
         {"label": "y", "fields": [{"name": "x", "kind": "numeric", "values": "integer"}]},

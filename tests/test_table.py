@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import scipy.sparse
 
 from masknet import table as table_module
 from masknet.errors import DataError
@@ -548,6 +549,72 @@ def test_pandas_types() -> None:
     pd.testing.assert_frame_equal(frame, before)
     periods = pd.DataFrame({"p": pd.period_range("2024", periods=2, freq="D")})
     assert "column 'p' of the frame holds a Period in row 1" in refusal(lambda: rows(open_table(periods)))
+
+
+@pytest.mark.parametrize(
+    "dtype", ["?", "i1", "u8", "i8", "f2", "f4", "f8", "g", ">f8", ">i4", "U3", "M8[D]", "M8[ns]", "O"]
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_numpy_arrays(dtype: str, order: Any) -> None:
+    array = np.array([[0, 1], [1, 0], [1, 1]], order=order).astype("i8" if dtype.startswith("M8") else dtype)
+    array = array.astype(dtype, order=order)
+    before = array.copy()
+    table = open_table(array)
+    assert (table.name, table.typed, table.columns, table.num_rows) == ("the frame", True, ("x0", "x1"), 3)
+    got = next(table.chunks(["x1", "x0"])).frame
+    expected = {
+        "?": pl.Boolean, "i1": pl.Int8, "u8": pl.UInt64, "f2": pl.Float32, "f4": pl.Float32, ">i4": pl.Int32,
+        "U3": pl.String, "i8": pl.Int64, "O": pl.Int64, "M8[D]": pl.Date, "M8[ns]": pl.Datetime("ns"),
+    }  # fmt: skip
+    assert got.dtypes == [expected.get(dtype, pl.Float64)] * 2
+    assert [list(row) for row in got.rows()] == array[:, ::-1].astype("M8[us]" if "M8[n" in dtype else dtype).tolist()
+    assert (array == before).all()
+
+
+def test_numpy_objects_and_nan() -> None:
+    array = np.array([["a", 7, 1.5], [None, np.nan, 2]], dtype=object)
+    got = next(open_table(array).chunks()).frame
+    assert (got.dtypes, got.rows()) == ([pl.String, pl.Int64, pl.Float64], [("a", 7, 1.5), (None, None, 2.0)])
+    assert np.isnan(rows(open_table(np.array([[np.nan]])))[0][0])  # as in a Polars frame
+
+
+def test_structured_numpy_arrays() -> None:
+    array = np.array([(7, "Ulm", 0.5), (8, "", np.nan)], dtype=[("user", "i4"), ("city", "U5"), ("price", "f4")])
+    for source in (array, array.view(np.recarray)):
+        table = open_table(source)
+        assert (table.columns, table.num_rows) == (("user", "city", "price"), 2)
+        assert rows(table, ["city", "user"]) == [("Ulm", 7), ("", 8)]
+        assert next(table.chunks()).frame.dtypes == [pl.Int32, pl.String, pl.Float32]
+
+
+def test_numpy_arrays_are_known_by_their_values() -> None:
+    array = np.arange(8.0).reshape(4, 2)
+    first = open_table(array).fingerprint()
+    assert open_table(np.asfortranarray(array)).fingerprint() == first
+    assert open_table(pl.DataFrame({"x0": array[:, 0], "x1": array[:, 1]})).fingerprint() == first
+    assert open_table(array[::-1]).fingerprint() != first
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros(3), r"given the shape \(3,\): one column is \.reshape"),
+        (np.zeros(()), r"given the shape \(\)"),
+        (np.zeros((2, 2, 2)), r"given the shape \(2, 2, 2\): reshape it"),
+        (np.zeros((2, 0)), "at least one column"),
+        (np.ma.masked_array(np.zeros((2, 2)), mask=[[0, 1], [0, 0]]), r"\.filled"),
+        (scipy.sparse.csr_matrix(np.eye(2)), r"scipy\.sparse.*\.toarray"),
+    ],
+)
+def test_arrays_that_are_no_tables(array: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        open_table(array)
+
+
+@pytest.mark.parametrize("dtype", ["c16", "S3", "m8[s]"])
+def test_arrays_of_what_is_no_value(dtype: str) -> None:
+    message = refusal(lambda: rows(open_table(np.zeros((2, 2), dtype=dtype))))
+    assert "an array holds numbers, booleans, texts or times; column 'x0' of the frame holds" in message
 
 
 def test_the_input_is_not_changed() -> None:

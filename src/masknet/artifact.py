@@ -27,10 +27,10 @@ from safetensors import SafetensorError
 from torch import nn
 
 from masknet.encode import Encoder
-from masknet.errors import ArtifactError, unknown
+from masknet.errors import ArtifactError, ConfigError, unknown
 from masknet.manifest import MANIFEST_FILE, Manifest, damaged, read_manifest, write_checksums
 from masknet.manifest import verify as verify_files
-from masknet.models import MODELS
+from masknet.models import MODELS, is_code, network_class
 from masknet.nn.ensemble import as_one
 from masknet.schema import Bag, Categorical
 from masknet.scoring import resolve_device, score_encoded
@@ -133,16 +133,18 @@ def check(artifact: Artifact) -> CheckResult:
     return CheckResult(rows=len(golden), difference=float(np.abs(np.concatenate(found) - expected).max()))
 
 
-def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True) -> Artifact:
+def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True, trust_code: bool = False) -> Artifact:
     """Read what `save_artifact` wrote.
 
     Args:
         path: the folder.
         device: where the network shall be.
         verify: read every file whole and compare its checksum first.
+        trust_code: import the module of a network that is none of ours, which runs whatever that module holds.
 
     Raises:
-        ArtifactError: there is no artifact, a file of it is damaged, or a newer masknet wrote it.
+        ArtifactError: there is no artifact, a file of it is damaged, a newer masknet wrote it, or its network is code
+            that is not trusted.
         ConfigError: there is no such device.
     """
     place = resolve_device(device)
@@ -154,7 +156,7 @@ def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True)
         encoder = Encoder.load(folder)
     with _reading(folder, WEIGHTS_FILE):
         weights = safetensors.torch.load_file(folder / WEIGHTS_FILE)
-    network = _build(folder, manifest, encoder)
+    network = _build(folder, manifest, encoder, trust_code=trust_code)
     own = network.state_dict()
     for name in sorted(own.keys() | weights.keys()):
         found, expected = (list(state[name].shape) if name in state else "none" for state in (weights, own))
@@ -167,13 +169,22 @@ def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True)
     return Artifact(path=folder, manifest=manifest, encoder=encoder, network=network.to(place).eval())
 
 
-def _build(folder: Path, manifest: Manifest, encoder: Encoder) -> nn.Module:
-    if manifest.model not in MODELS:
+def _build(folder: Path, manifest: Manifest, encoder: Encoder, *, trust_code: bool) -> nn.Module:
+    if is_code(manifest.model) and not trust_code:
+        raise ArtifactError(
+            f"the network of '{folder}' is the class {manifest.model}, code that loading would import: if you trust "
+            f"it, pass --trust-code (in Python, trust_code=True)"
+        )
+    if not is_code(manifest.model) and manifest.model not in MODELS:
         raise ArtifactError(f"'{folder}' holds an {unknown('model', manifest.model, MODELS)}")
+    try:
+        network = network_class(manifest.model)
+    except ConfigError as error:
+        raise ArtifactError(f"the network of '{folder}' cannot be made again: {error}") from error
     settings = {key: tuple(v) if isinstance(v, list) else v for key, v in manifest.settings.items()}
     try:
         with torch.random.fork_rng(devices=[]):  # initial weights are drawn and overwritten; the caller's draws stay
-            return as_one([MODELS[manifest.model](encoder.space, **settings) for _ in range(manifest.members)])
+            return as_one([network(encoder.space, **settings) for _ in range(manifest.members)])
     except (TypeError, ValueError) as error:
         raise ArtifactError(f"the settings of '{folder}' do not fit its network {manifest.model}: {error}") from None
 
@@ -297,6 +308,7 @@ def sync(path: Path) -> None:
 
 def _model_card(name: str, manifest: Manifest, encoder: Encoder, golden_rows: int, run: dict[str, Any]) -> str:
     label = encoder.schema.label
+    trust = " --trust-code" if is_code(manifest.model) else ""
     count = manifest.num_parameters
     parameters = ", ".join(f"{number:,} in the {part}" for part, number in count.items())
     kept = f"- `{GOLDEN_FILE}` holds {golden_rows} rows of the data.\n" if golden_rows else ""
@@ -343,9 +355,9 @@ On {manifest.rows:,} validation rows, {judged}.
 ## How to use it
 
 ```sh
-masknet check {name}
-masknet evaluate {name} test.parquet
-masknet predict {name} today.csv --out scores.parquet
+masknet check {name}{trust}
+masknet evaluate {name} test.parquet{trust}
+masknet predict {name} today.csv --out scores.parquet{trust}
 ```
 
 ## Limits

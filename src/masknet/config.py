@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from masknet.errors import ConfigError, unknown
 
-__all__ = ["RunConfig", "parse_setting", "read_run_file"]
+__all__ = ["RunConfig", "parse_pairs", "parse_setting", "read_run_file"]
 
 DATA, MODEL, OUTPUT = "Data", "Model and training", "Output"
 
@@ -29,22 +29,6 @@ def _names(value: object) -> object:
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         return value
     return tuple(name.strip() for item in items for name in item.split(",") if name.strip())
-
-
-def _pairs(value: object) -> object:
-    """Accept `["a=1", "b=2"]`, as flags give it, and `{"a": 1, "b": 2}` alike."""
-    items = [value] if isinstance(value, str) else value
-    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
-        return value
-    parted = [item.partition("=") for item in items]
-    wrong = next((name for name, equals, _ in parted if not (name and equals)), None)
-    if wrong is not None:
-        raise ValueError(f"FIELD=VALUE, a pair for each field; '{wrong}' has no '='")
-    names = [name for name, _, _ in parted]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(f"said once for each field; '{twice}' stands twice")
-    return {name: text for name, _, text in parted}
 
 
 def _path(value: object) -> object:
@@ -66,9 +50,9 @@ def _json_ready(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Pooling = Literal["sum", "mean"]
-FieldNumbers = Annotated[dict[str, Annotated[int, Field(ge=1)]], BeforeValidator(_pairs)]
-FieldTexts = Annotated[dict[str, Annotated[str, Field(min_length=1)]], BeforeValidator(_pairs)]
-FieldPoolings = Annotated[dict[str, Pooling], BeforeValidator(_pairs)]
+FieldNumbers = dict[str, Annotated[int, Field(ge=1)]]
+FieldTexts = dict[str, Annotated[str, Field(min_length=1)]]
+FieldPoolings = dict[str, Pooling]
 PathText = Annotated[str, BeforeValidator(_path)]
 MomentText = Annotated[str, BeforeValidator(_moment)]
 Keywords = Annotated[dict[str, Any], BeforeValidator(_json_ready)]
@@ -145,7 +129,7 @@ class RunConfig(BaseModel):
     cache_dir: PathText | None = _setting(DATA, "Where encoded sets are kept (default: the user's cache).")
     verify: bool = _setting(DATA, "Read data files whole to see whether they changed.", False)
 
-    model: str = _setting(MODEL, "The network.", "parallel-masknet")
+    model: str = _setting(MODEL, "The network; one of your own is package.module:Class.", "parallel-masknet")
     set: Keywords = _setting(MODEL, "A keyword of the network's constructor, as KEY=VALUE (repeatable).", {})
     epochs: int = _setting(MODEL, "Passes over the training rows, at most.", 50, ge=1)
     batch_size: int = _setting(MODEL, "Rows a step.", 1024, ge=1)
@@ -164,6 +148,12 @@ class RunConfig(BaseModel):
     members: int = _setting(
         MODEL, "Train so many networks, each from other draws, and average their probabilities.", 1, ge=1
     )
+    pretrained: dict[str, PathText] = _setting(
+        MODEL,
+        "Vectors that a field's rows start from, as FIELD=FILE (repeatable): Parquet, CSV, or word2vec's text.",
+        {},
+    )
+    freeze: Names = _setting(MODEL, "Fields whose pretrained rows are not trained (repeatable).", ())
     embedding_updates: Literal["dense"] = _setting(MODEL, "dense: Adam moves every row at every step.", "dense")
     refit: bool = _setting(MODEL, "Train once more on training and validation rows for the epochs found.", False)
     seed: int = _setting(MODEL, "Fixes the initial weights, the order of rows and dropout.", 0, ge=0, lt=2**63)
@@ -177,6 +167,9 @@ class RunConfig(BaseModel):
     resume: bool = _setting(OUTPUT, "Go on with the unfinished run at --out.", False)
     golden_rows: int = _setting(
         OUTPUT, "Rows of your data kept in the model with their probabilities, for `masknet check`.", 8, ge=0
+    )
+    tensorboard: PathText | None = _setting(
+        OUTPUT, "A folder for TensorBoard's curves, a point an epoch (needs the extra of that name)."
     )
     json_output: bool = Field(
         default=False,
@@ -202,6 +195,11 @@ class RunConfig(BaseModel):
             raise ValueError(f"the validation rows are said once; got {' and '.join(splits)}; keep one of them")
         if self.valid_after is not None and self.time is None:
             raise ValueError("valid_after needs time, the column that it is compared with; name it")
+        loose = next((name for name in self.freeze if name not in self.pretrained), None)
+        if loose is not None:
+            raise ValueError(
+                f"freeze names fields with pretrained vectors; '{loose}' has none: pretrained names its file"
+            )
         return self
 
     def settings(self) -> dict[str, Any]:
@@ -260,6 +258,23 @@ def _load(text: str) -> Any:
         return yaml.load(text, Loader=_Loader)
 
 
+def parse_pairs(name: str, texts: Sequence[str]) -> dict[str, str]:
+    """Read the pairs that a repeatable flag gives; of a key that is given twice, the last holds.
+
+    >>> parse_pairs("hash", ["user=1000", "ad=500"])
+    {'user': '1000', 'ad': '500'}
+
+    Raises:
+        ConfigError: a text is no pair.
+    """
+    parted = [text.partition("=") for text in texts]
+    wrong = next((text for text, (key, equals, _) in zip(texts, parted, strict=True) if not (key and equals)), None)
+    if wrong is not None:
+        kind = "KEY=VALUE" if name == "set" else "FIELD=VALUE"
+        raise ConfigError(f"a --{name.replace('_', '-')} is {kind}; got '{wrong}'")
+    return {key.strip(): value for key, _, value in parted}
+
+
 def parse_setting(text: str) -> Any:
     """Read the VALUE of `--set KEY=VALUE`: a number, true, false, null, a list, or else a text.
 
@@ -268,6 +283,8 @@ def parse_setting(text: str) -> Any:
     """
     try:
         return yaml.load(text, Loader=_Loader)
+    except ConfigError:  # a key given twice
+        raise
     except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: 2026-02-30, which looks like a date
         raise ConfigError(
             f"the value of a --set is a number, true, false, null, a list or a word; got '{text}'"
@@ -285,6 +302,8 @@ def read_run_file(path: str | Path) -> dict[str, Any]:
         content = _load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no run file at '{path}'") from None
+    except ConfigError:  # a key given twice
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the run file '{path}' cannot be read: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -295,7 +314,10 @@ def read_run_file(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
         raise ConfigError(f"a run file is a mapping of settings to values; '{path}' is not")
     settings = dict(content)
-    for name in ("data", "valid", "out", "cache_dir"):
+    for name in ("data", "valid", "out", "cache_dir", "tensorboard"):
         if isinstance(settings.get(name), str):
             settings[name] = str(file.parent.absolute() / settings[name])
+    if isinstance(settings.get("pretrained"), dict):
+        vectors = settings["pretrained"].items()
+        settings["pretrained"] = {k: str(file.parent.absolute() / v) if isinstance(v, str) else v for k, v in vectors}
     return settings

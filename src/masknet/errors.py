@@ -14,12 +14,12 @@ class MasknetError(Exception):
     """A rule that the caller can meet was broken."""
 
 
-class DataError(MasknetError):
-    """A table, a column or a value is not what the rule asks for."""
+class DataError(MasknetError, ValueError):
+    """A table, a column or a value is not what the rule asks for; a ValueError too, as scikit-learn's tools expect."""
 
 
-class ConfigError(MasknetError):
-    """A setting is unknown, out of range, or contradicts another."""
+class ConfigError(MasknetError, ValueError):
+    """A setting is unknown, out of range, or contradicts another; a ValueError too, as scikit-learn's tools expect."""
 
 
 class ArtifactError(MasknetError):

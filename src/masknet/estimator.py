@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import inspect
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -22,7 +25,8 @@ from masknet import train
 from masknet.artifact import GOLDEN_FILE, Artifact, load_artifact, save_artifact
 from masknet.config import RunConfig
 from masknet.encode import Encoder
-from masknet.errors import ConfigError, DataError
+from masknet.errors import ConfigError, DataError, unknown
+from masknet.models import model_name, network_class
 from masknet.predict import predict_frame
 from masknet.progress import LogProgress
 from masknet.table import Source, Table, open_table
@@ -46,14 +50,25 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     CTRClassifier(cache_dir=..., epochs=1, ignore=['timestamp'], model='lr')
 
     Args:
-        model: a name in `masknet.models.MODELS`.
-        model_settings: keywords of the network's constructor, `{"reduction": 4.0}`; the `set` of a run file.
-        categorical, numeric, ignore: columns of that kind; the kind of all others is inferred.
+        model: a name in `masknet.models.MODELS`, or a network of your own: its class, or "package.module:Class".
+        model_settings: keywords of the network's constructor, `{"reduction": 4.0}`; the `set` of a run file. Each is a
+            setting of its own too, `model__reduction`, for `set_params` and the grid of a search.
+        categorical, numeric, bag, dense, datetime, ignore: columns of that kind; the kind of all others is inferred.
+        separator: `{bag: text}`, what separates the values of a bag of texts; None for what stands there of `|;,` and
+            blanks.
+        weighted, ordered: bags whose texts are `value:weight`, and bags whose order carries meaning.
+        max_length: `{bag: number}`, keep its last so many values; 50 for bags not named.
+        pooling: `{bag: "mean" or "sum"}`, how it becomes one vector; by default sum where weighted, else mean.
+        share: `{field: other}`, the field reads the vocabulary of the other.
+        hash: `{field: buckets}`, hash its values into so many, for ids without end.
+        project: dense columns that enter through a learned projection, and not as they are.
         weight, group, time: the columns of sample weights, of groups for the grouped AUC, and of time.
         valid_fraction: validate on a random part of this size, in (0, 1); None for a tenth.
         valid_after: validate on the rows whose `time` is later than this.
         min_count: values seen in fewer training rows than this share the unseen row.
         max_vocabulary: keep at most this many values of a field, the commonest.
+        numeric_encoding: "linear" scales a numeric field, "knots" gives its two neighbouring quantile knots.
+        negative_rate: train on this share of the negatives, weighted back to all of them; in (0, 1].
         unseen_rate: the share of values shown as unseen in training, in fields where nothing is rare; in [0, 1).
         bad_rows: "refuse" them, or "quarantine": set them aside in a file in the cache, and train on the others.
         limit_rows: read only the first so many rows of a table.
@@ -69,6 +84,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         schedule: "plateau" divides the learning rate by ten after each of those, "constant" does not.
         average_weights: the decay of the moving average of the weights that is evaluated and kept; in (0, 1).
         members: train so many networks, each from other draws, and average their probabilities.
+        pretrained: by field, a file of vectors that its rows start from.
+        freeze: the fields whose pretrained rows are not trained.
         refit: train once more on training and validation rows for the epochs found.
         seed: fixes the initial weights, the order of rows and dropout.
         device: "auto", "cpu", "cuda", "cuda:1", ...; scoring is on the processor.
@@ -80,7 +97,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         metrics_: by name, what the network reached on the validation rows: `{"auc": {"value": ...}, ...}`.
         history_: a record an epoch.
         classes_: the two values of the label, the second is the click.
-        feature_names_in_, n_features_in_: the columns that the network reads.
+        feature_names_in_: the columns that the network reads; absent where X was an array, whose columns have no names.
+        n_features_in_: how many those are; of an array, how many columns it has.
     """
 
     network_: nn.Module
@@ -92,12 +110,23 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: str = "parallel-masknet",
+        model: str | type[nn.Module] = "parallel-masknet",
         *,
         model_settings: Mapping[str, Any] | None = None,
         categorical: str | Sequence[str] = (),
         numeric: str | Sequence[str] = (),
+        bag: str | Sequence[str] = (),
+        dense: str | Sequence[str] = (),
+        datetime: str | Sequence[str] = (),
         ignore: str | Sequence[str] = (),
+        separator: Mapping[str, str] | None = None,
+        weighted: str | Sequence[str] = (),
+        ordered: str | Sequence[str] = (),
+        max_length: Mapping[str, int] | None = None,
+        pooling: Mapping[str, str] | None = None,
+        share: Mapping[str, str] | None = None,
+        hash: Mapping[str, int] | None = None,  # noqa: A002 -- the setting's name everywhere
+        project: str | Sequence[str] = (),
         weight: str | None = None,
         group: str | None = None,
         time: str | None = None,
@@ -105,6 +134,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         valid_after: str | None = None,
         min_count: int = 2,
         max_vocabulary: int | None = None,
+        numeric_encoding: Literal["linear", "knots"] = "linear",
+        negative_rate: float = 1.0,
         unseen_rate: float = 0.001,
         bad_rows: Literal["refuse", "quarantine"] = "refuse",
         limit_rows: int | None = None,
@@ -121,6 +152,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         schedule: Literal["plateau", "constant"] = "plateau",
         average_weights: float | None = None,
         members: int = 1,
+        pretrained: Mapping[str, str | Path] | None = None,
+        freeze: str | Sequence[str] = (),
         refit: bool = False,
         seed: int = 0,
         device: str = "auto",
@@ -131,7 +164,18 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.model_settings = model_settings
         self.categorical = categorical
         self.numeric = numeric
+        self.bag = bag
+        self.dense = dense
+        self.datetime = datetime
         self.ignore = ignore
+        self.separator = separator
+        self.weighted = weighted
+        self.ordered = ordered
+        self.max_length = max_length
+        self.pooling = pooling
+        self.share = share
+        self.hash = hash
+        self.project = project
         self.weight = weight
         self.group = group
         self.time = time
@@ -139,6 +183,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.valid_after = valid_after
         self.min_count = min_count
         self.max_vocabulary = max_vocabulary
+        self.numeric_encoding = numeric_encoding
+        self.negative_rate = negative_rate
         self.unseen_rate = unseen_rate
         self.bad_rows = bad_rows
         self.limit_rows = limit_rows
@@ -155,6 +201,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.schedule = schedule
         self.average_weights = average_weights
         self.members = members
+        self.pretrained = pretrained
+        self.freeze = freeze
         self.refit = refit
         self.seed = seed
         self.device = device
@@ -172,7 +220,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on a table; how it goes is told to the `masknet` logger.
 
         Args:
-            X: a path, a glob or a folder of files, or a Polars, pandas or Arrow frame, or a list of dicts.
+            X: a path, a glob or a folder of files, or a Polars, pandas or Arrow frame, a list of dicts, or an array.
             y: the name of the label's column in X, which holds 0 and 1; or the labels, any two values, one a row.
             eval_set: the table to validate on, with the label's column, or a pair of a table and its labels; without
                 one, a part of X is split off.
@@ -183,45 +231,99 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: a table, a column or a value is not what the rule asks for.
         """
         if y is None:
-            raise ConfigError("training needs y: the name of the label's column, or the labels, one a row")
+            raise ConfigError(
+                "training requires y to be passed, but the target y is None: name the label's column, or give the "
+                "labels, one a row"
+            )
         if eval_set is not None and (self.valid_fraction is not None or self.valid_after is not None):
             raise ConfigError("the validation rows are said once; got eval_set beside a split of X: keep one of them")
         if sample_weight is not None and self.weight is not None:
             raise ConfigError(f"the weights are said once; got sample_weight and weight='{self.weight}': keep one")
-        table = open_table(X)
+        array = None if isinstance(y, str) else _array_of(X)
+        table = open_table(X if array is None else array)
         classes = np.array([0, 1]) if isinstance(y, str) else _classes(y)
         label = y if isinstance(y, str) else _label_name(y, table)
         weight = self.weight if sample_weight is None else _free_name("sample_weight", (*table.columns, label))
         joined = {} if isinstance(y, str) else {label: _codes(y, "y", classes)}
         if sample_weight is not None:
-            joined[cast("str", weight)] = _array(sample_weight, "sample_weight")
+            weights = _array(sample_weight, "sample_weight")
+            _require_weights(weights, joined.get(label))
+            joined[cast("str", weight)] = weights
         valid = None
         if eval_set is not None:
-            valid = _eval_table(eval_set, label, classes)
+            valid = _eval_table(eval_set, label, classes, width=_width(array))
             if sample_weight is not None:
                 valid = _join(valid, {cast("str", weight): np.ones(_num_rows(valid))})
-        fitted = train.fit(
-            self._config(_paths(X, eval_set) if not joined else {}, label=label, weight=weight),
-            _join(table, joined) if joined else table,
-            valid,
-            LogProgress(),
-        )
+        progress = LogProgress()
+        config = self._config(_paths(X, eval_set) if not joined else {}, label=label, weight=weight)
+        if config.model.startswith("__main__:"):
+            progress.warn(f"{config.model} lies in no module: a model saved with it loads nowhere but here")
+        fitted = train.fit(config, _join(table, joined) if joined else table, valid, progress)
         encoder, manifest = fitted.encoder, fitted.manifest
         if sample_weight is not None:  # no table has the column, so no evaluation may ask for it
             schema = encoder.schema.model_copy(update={"weight": None})
             encoder = Encoder(schema, encoder.encodings, encoder.space.num_ids)
+        data: dict[str, Any] = dict(manifest.data)
         if not isinstance(y, str):
-            manifest = manifest.model_copy(update={"data": {**manifest.data, "classes": classes.tolist()}})
+            data["classes"] = classes.tolist()
+        if array is not None:
+            data["columns_without_names"] = _width(array)
+        manifest = manifest.model_copy(update={"data": data})
         model = Artifact(path=Path(), manifest=manifest, encoder=encoder, network=fitted.network.eval())
         self._adopt(model, run={**fitted.run, "weight": self.weight}, golden=fitted.golden, history=fitted.history)
         return self
 
     def _config(self, paths: dict[str, str], *, label: str, weight: str | None) -> RunConfig:
         settings = self.get_params(deep=False)
-        settings["set"] = settings.pop("model_settings") or {}
+        settings["set"] = settings.pop("model_settings")
+        for name, field in RunConfig.model_fields.items():
+            if field.default == {} and settings[name] is None:  # here None, since a default must not be written into
+                settings[name] = {}
+        settings = {name: _plain(value) for name, value in settings.items()}
+        settings["pretrained"] = {name: os.path.abspath(path) for name, path in settings["pretrained"].items()}
+        if inspect.isclass(self.model):
+            settings["model"] = model_name(self.model)
         if self.cache_dir is not None:
             settings["cache_dir"] = os.path.abspath(self.cache_dir)
         return RunConfig(**{**settings, **paths, "label": label, "weight": weight})
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The settings by name; with `deep`, the network's keywords too, each as `model__<keyword>`.
+
+        >>> CTRClassifier("serial-masknet", model_settings={"reduction": 4.0}).get_params()["model__reduction"]
+        4.0
+        """
+        params: dict[str, Any] = super().get_params(deep=False)
+        if deep:
+            defaults = {n: p.default for n, p in (_keywords(self.model) or {}).items() if p.default is not p.empty}
+            given = self.model_settings if isinstance(self.model_settings, Mapping) else {}
+            params |= {f"model__{name}": value for name, value in {**defaults, **given}.items()}
+        return params
+
+    def set_params(self, **params: Any) -> CTRClassifier:
+        """Change settings, among them `model__<keyword>`, which is the entry `<keyword>` of `model_settings`.
+
+        >>> CTRClassifier().set_params(seed=1, model__reduction=4.0).model_settings
+        {'reduction': 4.0}
+
+        Raises:
+            ConfigError: there is no such setting, or the network has no such keyword.
+        """
+        nested = {name.removeprefix("model__"): params[name] for name in params if name.startswith("model__")}
+        own = {name: value for name, value in params.items() if not name.startswith("model__")}
+        for name in own:
+            if name not in self._get_param_names():
+                raise ConfigError(unknown("setting", name, self._get_param_names()))
+        model = own.get("model", self.model)
+        known = _keywords(model)
+        wrong = [] if known is None else [name for name in nested if name not in known]
+        if wrong:
+            raise ConfigError(unknown(f"option of {model}", wrong[0], known) if known else f"{model} has no options")
+        for name, value in own.items():
+            setattr(self, name, value)
+        if nested:
+            self.model_settings = {**(self.model_settings or {}), **nested}
+        return self
 
     def _adopt(
         self, model: Artifact, *, run: dict[str, Any], golden: pl.DataFrame | None, history: list[dict[str, Any]]
@@ -231,20 +333,34 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.metrics_ = model.manifest.metrics
         self.history_ = history
         self.classes_ = np.array(model.manifest.data.get("classes", [0, 1]))
-        self.feature_names_in_ = np.array(model.encoder.schema.field_names, dtype=object)
-        self.n_features_in_ = len(self.feature_names_in_)
+        names = model.encoder.schema.field_names
+        width = model.manifest.data.get("columns_without_names")
+        self.n_features_in_ = len(names) if width is None else width
+        if width is None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):  # of an earlier fit
+            del self.feature_names_in_
 
     def predict_proba(self, X: Source) -> NDArray[np.float64]:  # noqa: N803
         """The probabilities of `classes_`, `[rows, 2]`; the second column is that of a click.
 
-        X needs the columns of `feature_names_in_`, in any order; others are not read. Missing values, and values never
-        seen in training, are scored too.
+        X needs the columns of `feature_names_in_`, in any order; others are not read. An array needs as many columns as
+        that of the training. Missing values, and values never seen in training, are scored too.
 
         Raises:
             DataError: a column is missing, or a cell cannot be what its column means.
         """
         check_is_fitted(self)
-        click = predict_frame(self._model, X)
+        array = _array_of(X)
+        if array is not None:
+            if hasattr(self, "feature_names_in_"):
+                raise DataError(
+                    f"the model finds its columns by their names, and those of an array have none: give X as a frame "
+                    f"with the columns {', '.join(self.feature_names_in_[:5])}"
+                    + (", ..." if self.n_features_in_ > 5 else "")
+                )
+            _require_width(array, self.n_features_in_)
+        click = predict_frame(self._model, X if array is None else array)
         return np.column_stack([1 - click, click])
 
     def predict(self, X: Source) -> NDArray[Any]:  # noqa: N803
@@ -255,6 +371,52 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         click = self.predict_proba(X)[:, 1]
         return self.classes_[(click > 0.5).astype(np.intp)]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
+    def _repr_html_inner(self) -> str:
+        return f"{super()._repr_html_inner()}{self._facts()}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        bundle: dict[str, str] = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in bundle:
+            bundle["text/html"] += self._facts()
+        return bundle
+
+    def _facts(self) -> str:
+        """What was trained and how good it is, for a notebook; nothing before `fit`."""
+        if not hasattr(self, "network_"):
+            return ""
+        manifest = self._model.manifest
+        count = manifest.num_parameters
+        facts = {
+            "network": manifest.model,
+            "members": f"{manifest.members}",
+            "parameters": f"{sum(count.values()):,} ({', '.join(f'{n:,} in the {part}' for part, n in count.items())})",
+            "columns": f"{len(self._model.encoder.schema.field_names):,}",
+            "rows": f"{manifest.data['rows']:,} to train on, {manifest.rows:,} to validate on",
+            "epochs": f"{_listed(manifest.training['epochs'])}, the best {_listed(manifest.training['best_epoch'])}",
+        }
+        for name in ("auc", "log_loss"):
+            estimate = self.metrics_[name]
+            if estimate["value"] is None:
+                facts[f"valid {name}"] = f"undefined: {estimate['why']}"
+            else:
+                low, high = estimate.get("low"), estimate.get("high")
+                interval = "" if low is None else f" ({low:.4f} to {high:.4f})"
+                facts[f"valid {name}"] = f"{estimate['value']:.4f}{interval}"
+        rows = "".join(
+            f'<tr><th style="text-align: left">{html.escape(name.replace("_", " "))}</th>'
+            f'<td style="text-align: left">{html.escape(text)}</td></tr>'
+            for name, text in facts.items()
+        )
+        return f'<table class="masknet-facts">{rows}</table>'
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to the folder `path`, whole or not at all; `load` and the command line read it.
@@ -275,27 +437,101 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
 
 
-def load(path: str | Path) -> CTRClassifier:
+def load(path: str | Path, *, trust_code: bool = False) -> CTRClassifier:
     """The trained classifier that `CTRClassifier.save` or `masknet train` wrote to the folder `path`.
 
     It has the settings that it was trained with, so `fit` trains a like one.
 
+    Args:
+        path: the folder.
+        trust_code: import the module of a network that is none of ours, which runs whatever that module holds.
+
     Raises:
-        ArtifactError: there is no model, a file of it is damaged, or a newer masknet wrote it.
+        ArtifactError: there is no model, a file of it is damaged, a newer masknet wrote it, or its network is code that
+            is not trusted.
     """
     folder = Path(path)
-    model = load_artifact(folder)  # which has compared every file with its checksum
+    model = load_artifact(folder, trust_code=trust_code)  # which has compared every file with its checksum
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     history = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["history"]
     golden = pl.read_parquet(folder / GOLDEN_FILE) if (folder / GOLDEN_FILE).is_file() else None
     settings: dict[str, Any] = {
-        name: tuple(run[name]) if isinstance(run[name], list) else run[name]
+        name: tuple(run[name]) if isinstance(run[name], list) else None if run[name] == {} else run[name]
         for name in inspect.signature(CTRClassifier).parameters
         if name in run
     }
+    settings["pretrained"] = run.get("pretrained") or None
     classifier = CTRClassifier(**settings, model_settings=run["set"] or None)
     classifier._adopt(model, run=run, golden=golden, history=history)
     return classifier
+
+
+def _listed(numbers: int | list[int]) -> str:
+    """One number, or one a member."""
+    return str(numbers) if isinstance(numbers, int) else ", ".join(map(str, numbers))
+
+
+def _plain(value: Any) -> Any:
+    """Python's own numbers for NumPy's, which a random search draws."""
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _keywords(model: object) -> dict[str, inspect.Parameter] | None:
+    """The keywords of a network's constructor; None where there is no such network, which `fit` will say."""
+    try:
+        network = model if inspect.isclass(model) else network_class(model) if isinstance(model, str) else None
+    except ConfigError:
+        return None
+    return None if network is None else dict([*inspect.signature(network).parameters.items()][1:])
+
+
+# Arrays in the place of tables: their columns have no names, so that they count by their place
+
+
+def _array_of(rows: Any) -> NDArray[Any] | None:
+    """The rows as an array `[rows, columns]`, where they are one, or lists, or a frame without names of columns."""
+    if type(rows).__module__.startswith("scipy.sparse"):
+        return None  # which no table is
+    names: Any = getattr(rows, "columns", None)
+    if names is not None or hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__dataframe__"):
+        if not type(rows).__module__.startswith("pandas") or any(isinstance(name, str) for name in names):
+            return None
+        array = rows.to_numpy(dtype=object) if len(set(rows.dtypes)) > 1 else rows.to_numpy()
+    elif isinstance(rows, list | tuple) and len(rows) and not isinstance(rows[0], str | os.PathLike | Mapping):
+        try:
+            array = np.asarray(rows)
+        except ValueError:
+            raise DataError("the rows of an array have equally many columns; those of X do not") from None
+        array = np.asarray(rows, dtype=object) if array.dtype.kind in "US" else array  # 1 beside "a" is no "1"
+    elif hasattr(rows, "__array__"):
+        array = rows if isinstance(rows, np.ndarray) else np.asarray(rows)
+    else:
+        return None
+    if array.dtype.names:
+        return None  # a structured array, whose columns have names
+    if array.ndim != 2:
+        raise DataError(
+            f"an array is [rows, columns]; X has the shape {array.shape}: Reshape your data with .reshape(-1, 1) if it "
+            f"is one column, with .reshape(1, -1) if it is one row"
+        )
+    if array.dtype.kind == "c":
+        raise DataError(f"Complex data not supported: a value is a number, a text or a time; X holds {array.dtype}")
+    if array.shape[1] == 0:
+        raise DataError(f"X has 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
+    return cast("NDArray[Any]", array)
+
+
+def _width(array: NDArray[Any] | None) -> int | None:
+    return None if array is None else int(array.shape[1])
+
+
+def _require_width(array: NDArray[Any], width: int) -> None:
+    if array.shape[1] != width:
+        raise DataError(
+            f"X has {array.shape[1]} features, but {CTRClassifier.__name__} is expecting {width} features as input"
+        )
 
 
 # Arrays that the caller gives beside a table
@@ -360,9 +596,14 @@ def _num_rows(table: Table) -> int:
     return sum(len(chunk.frame) for chunk in table.chunks(table.columns[:1]))
 
 
-def _eval_table(eval_set: Source | tuple[Source, ArrayLike], label: str, classes: NDArray[Any]) -> Table:
+def _eval_table(
+    eval_set: Source | tuple[Source, ArrayLike], label: str, classes: NDArray[Any], *, width: int | None
+) -> Table:
     pair: tuple[Any, Any] = eval_set if isinstance(eval_set, tuple) and len(eval_set) == 2 else (eval_set, label)
-    table, labels = open_table(pair[0]), pair[1]
+    array, labels = _array_of(pair[0]) if width is not None else None, pair[1]
+    if array is not None:
+        _require_width(array, cast("int", width))
+    table = open_table(pair[0] if array is None else array)
     if not isinstance(labels, str):
         return _join(table, {label: _codes(labels, "eval_set", classes)})
     if labels != label or label not in table.columns:
@@ -399,6 +640,13 @@ def _free_name(name: str, taken: Sequence[str]) -> str:
 def _array(values: ArrayLike, what: str) -> NDArray[Any]:
     """One value a row, as an array of numbers, booleans or texts."""
     array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        warnings.warn(
+            f"A column-vector {what} was passed when a 1d array was expected; pass {what}.ravel()",
+            DataConversionWarning,
+            stacklevel=4,
+        )
+        array = array[:, 0]
     if array.ndim != 1:
         raise DataError(f"{what} has one value a row; it was given in the shape {array.shape}")
     if array.dtype.kind == "O":
@@ -417,8 +665,21 @@ def _classes(labels: ArrayLike) -> NDArray[Any]:
     classes: NDArray[Any] = np.unique(_array(labels, "y"))
     if len(classes) != 2:
         shown = ", ".join(map(repr, classes[:3].tolist())) + (", ..." if len(classes) > 3 else "")
-        raise DataError(f"a classifier learns two classes; y holds {len(classes):,} ({shown})")
+        if len(classes) < 2:
+            raise DataError(f"a classifier learns two classes; y holds {'1 class' if len(classes) else '0'} ({shown})")
+        if classes.dtype.kind == "f" and (classes % 1).any():
+            raise DataError(f"Unknown label type: a classifier learns two classes, and y is continuous ({shown})")
+        raise DataError(f"Only binary classification is supported; y holds {len(classes):,} classes ({shown})")
     return classes
+
+
+def _require_weights(weights: NDArray[Any], codes: NDArray[Any] | None) -> None:
+    """Refuse weights that leave nothing to tell apart."""
+    some = weights != 0
+    if not some.any():
+        raise DataError("at least one sample weight is above zero; all of them are zero")
+    if codes is not None and len(codes) == len(weights) and len(np.unique(codes[some])) < 2:
+        raise DataError("a classifier learns two classes; the rows whose sample weight is above zero hold 1 class")
 
 
 def _codes(labels: ArrayLike, what: str, classes: NDArray[Any]) -> NDArray[np.uint8]:

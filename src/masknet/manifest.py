@@ -45,7 +45,7 @@ class Manifest(BaseModel):
         format: of the artifact's files.
         masknet: the version that wrote them.
         created: in UTC, ISO 8601, to the second.
-        model: a name in `masknet.models.MODELS`.
+        model: a name in `masknet.models.MODELS`, or `package.module:Class`.
         settings: every keyword of that network's constructor.
         members: how many such networks there are; their probabilities are averaged.
         num_parameters: of the id tables (`embedding`) and of all else (`network`), in all members together.

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["BadRow", "Chunk", "Source", "Table", "open_table"]
 
 Source: TypeAlias = (
-    "str | os.PathLike[str] | pl.DataFrame | pd.DataFrame | pa.Table | pa.RecordBatch"
+    "str | os.PathLike[str] | pl.DataFrame | pd.DataFrame | pa.Table | pa.RecordBatch | np.ndarray[Any, Any]"
     " | Sequence[Mapping[str, Any]] | Sequence[str | os.PathLike[str]]"
 )
 
@@ -240,7 +240,8 @@ def open_table(source: Source) -> Table:
 
     Only headers, footers and the names of columns are read. Files end in .parquet, .pq, .csv, .tsv, .csv.gz or
     .tsv.gz; frames are Polars, pandas or Arrow; a folder's own folders, and its names that begin with `.` or `_`, are
-    passed over.
+    passed over. The columns of a NumPy array `[rows, columns]` are called x0, x1, ...; those of a structured array
+    have their own names.
 
     >>> table = open_table([{"user": 7, "city": "Ulm"}, {"user": 8}])
     >>> table.columns, table.num_rows
@@ -253,6 +254,7 @@ def open_table(source: Source) -> Table:
     """
     if isinstance(source, str | os.PathLike):
         return _file_table(_table_name(os.fspath(source)), _find(os.fspath(source)))
+    _refuse_arrays(source)
     memory = _in_memory(source)
     if memory is not None:
         return Table(_FRAME, typed=True, parts=(memory,))
@@ -265,7 +267,8 @@ def open_table(source: Source) -> Table:
         else f"a {type(source).__module__}.{type(source).__name__}"
     )
     raise DataError(
-        f"a table is a path, a list of paths, a Polars, pandas or Arrow frame, or a list of dicts; it was given {what}"
+        f"a table is a path, a list of paths, a Polars, pandas or Arrow frame, a NumPy array, or a list of dicts; it "
+        f"was given {what}"
     )
 
 
@@ -785,6 +788,8 @@ def _in_memory(source: Any) -> _Memory | None:
         return _of_arrow(source)
     if type(source).__module__.partition(".")[0] == "pandas" and type(source).__name__ == "DataFrame":
         return _of_pandas(source)
+    if isinstance(source, np.ndarray):
+        return _of_numpy(np.asarray(source))
     if isinstance(source, Sequence) and source and all(isinstance(row, Mapping) for row in source):
         return _of_rows(source)
     return None
@@ -841,6 +846,53 @@ def _of_pandas(frame: pd.DataFrame) -> _Memory:
         return pl.DataFrame({name: column(name, start, length) for name in names})
 
     return _Memory(columns, len(frame), int(frame.memory_usage(index=False).sum()), read)
+
+
+def _refuse_arrays(source: Any) -> None:
+    """Refuse the arrays that are near to a table and are none."""
+    kind = f"a {type(source).__module__}.{type(source).__name__}"
+    if kind.startswith("a scipy.sparse"):
+        raise DataError(f"a table is dense; it was given {kind}: convert it with .toarray(), or write it as libsvm")
+    if isinstance(source, np.ma.MaskedArray):  # whose mask NumPy's own functions drop without a word
+        raise DataError(f"a table marks what is missing with NaN; it was given {kind}: convert it with .filled(np.nan)")
+    if isinstance(source, np.ndarray) and source.ndim != 2 and not (source.ndim == 1 and source.dtype.names):
+        raise DataError(
+            f"a NumPy array is a table if it is [rows, columns] or structured; it was given the shape {source.shape}"
+            + (": one column is .reshape(-1, 1), one row .reshape(1, -1)" if source.ndim == 1 else ": reshape it")
+        )
+
+
+def _of_numpy(array: NDArray[Any]) -> _Memory:
+    fields = array.dtype.names
+    columns = tuple(fields or (f"x{i}" for i in range(array.shape[1])))
+    _check_names(columns, _FRAME)
+    series = {name: array[name] if fields else array[:, i] for i, name in enumerate(columns)}
+
+    @functools.cache
+    def dtype(name: str) -> pl.DataType:
+        return _dtype_of(series[name].tolist())
+
+    def column(name: str, start: int, length: int) -> pl.Series:
+        values = series[name][start : start + length]
+        if values.dtype.kind == "O":
+            return _from_values(name, values.tolist(), dtype(name), start + 1)
+        kind, wide = values.dtype.kind, values.dtype.itemsize
+        if kind == "f" and wide not in (4, 8):  # halves, and what is longer than a double, which Polars does not hold
+            values = values.astype(np.float32 if wide == 2 else np.float64)
+        try:
+            if kind not in "biufUM":
+                raise TypeError
+            return pl.Series(name, np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")))
+        except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+            raise DataError(
+                f"an array holds numbers, booleans, texts or times; column '{name}' of {_FRAME} holds {values.dtype}: "
+                f"convert it with .astype"
+            ) from error
+
+    def read(names: list[str], start: int, length: int) -> pl.DataFrame:
+        return pl.DataFrame({name: column(name, start, length) for name in names})
+
+    return _Memory(columns, len(array), array.nbytes, read)
 
 
 def _of_rows(rows: Sequence[Mapping[str, Any]]) -> _Memory:

@@ -85,7 +85,7 @@ def test_an_undefined_metric_says_why(masknet, trained: Path, rows) -> None:
 def test_slices_are_shown_worst_first(masknet, trained: Path) -> None:
     arguments = ["evaluate", trained, "test.csv", "--threads", 1, "--slice", "site, price", "--slice", "user_id"]
     found = masknet(*arguments, "--json").json
-    assert set(found) == {"metrics", "rows", "slices"}
+    assert set(found) == {"model", "metrics", "rows", "slices"}
     assert list(found["slices"]) == ["site", "price", "user_id"]
     assert {part["value"] for part in found["slices"]["site"]} == {"north", "south", "Köln", "07", "missing"}
     for parts in found["slices"].values():

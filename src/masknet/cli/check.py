@@ -6,18 +6,21 @@ from typing import Annotated
 
 import typer
 
-from masknet.cli.console import fail, print_json, screen, states_errors
+from masknet.cli.console import fail, import_from_here, print_json, screen, states_errors
 
 
 @states_errors
 def command(
     model: Annotated[str, typer.Argument(help="A trained model.")],
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """See that a model is whole and still gives its golden probabilities."""
     from masknet.artifact import check, load_artifact
 
-    result = check(load_artifact(model))
+    if trust_code:
+        import_from_here()
+    result = check(load_artifact(model, trust_code=trust_code))
     if json:
         print_json({"ok": result.ok, "golden_rows": result.rows, "difference": result.difference})
     elif result.ok:

@@ -143,6 +143,12 @@ def states_errors(command: Callable[P, None]) -> Callable[P, None]:
     return stated
 
 
+def import_from_here() -> None:
+    """Let modules be imported from the current folder too, after all that is installed: a user's own network."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+
+
 def fail(sentence: str) -> NoReturn:
     """Print what was wrong and leave with 1."""
     screen(stderr=True).print(f"error: {sentence}", style="red")

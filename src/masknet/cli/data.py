@@ -66,7 +66,7 @@ def clean(cache_dir: CacheDir = None, json: Json = False) -> None:
 
     cache = default_cache() if cache_dir is None else Path(cache_dir)
     freed = 0
-    for folder in (cache / "encoded", cache / "locks", cache / "datasets"):  # nothing else that lies there is ours
+    for folder in (cache / "encoded", cache / "datasets"):  # nothing else that lies there is ours
         if folder.is_dir():
             freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
             shutil.rmtree(folder)

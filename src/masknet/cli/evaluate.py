@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from masknet.cli.console import ConsoleProgress, metrics_table, print_json, screen, slices_table, states_errors
+from masknet.cli.console import (
+    ConsoleProgress,
+    import_from_here,
+    metrics_table,
+    print_json,
+    screen,
+    slices_table,
+    states_errors,
+)
 from masknet.errors import ConfigError
 
 
@@ -34,6 +42,7 @@ def command(
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads (default: all cores).", min=1)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Measure a model on labelled rows."""
@@ -43,13 +52,15 @@ def command(
     from masknet.predict import evaluate_table
     from masknet.table import open_table
 
+    if trust_code:
+        import_from_here()
     if threads is not None:
         torch.set_num_threads(threads)
     columns = [name.strip() for text in slices or [] for name in text.split(",") if name.strip()]
-    artifact = load_artifact(model, device=device)
+    artifact = load_artifact(model, device=device, trust_code=trust_code)
     if seed is not None and not bootstrap and group is None and artifact.encoder.schema.group is None:
         raise ConfigError("a --seed is of resamples, and nothing is resampled: add --bootstrap N or --group COLUMN")
-    other = None if baseline is None else load_artifact(baseline, device=device)
+    other = None if baseline is None else load_artifact(baseline, device=device, trust_code=trust_code)
     with ConsoleProgress() as progress:
         evaluation = evaluate_table(
             artifact,

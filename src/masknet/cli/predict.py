@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from masknet.cli.console import ConsoleProgress, print_json, screen, states_errors
+from masknet.cli.console import ConsoleProgress, import_from_here, print_json, screen, states_errors
 
 
 @states_errors
@@ -22,6 +22,7 @@ def command(
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads (default: all cores).", min=1)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Score rows, labelled or not."""
@@ -31,12 +32,14 @@ def command(
     from masknet.predict import predict_file
     from masknet.table import open_table
 
+    if trust_code:
+        import_from_here()
     if threads is not None:
         torch.set_num_threads(threads)
     columns = [name.strip() for text in append or [] for name in text.split(",") if name.strip()]
     with ConsoleProgress() as progress:
         rows = predict_file(
-            load_artifact(model, device=device),
+            load_artifact(model, device=device, trust_code=trust_code),
             open_table(data),
             out,
             append=columns,

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from masknet.cli.console import (
     ConsoleProgress,
+    import_from_here,
     metrics_table,
     print_inspection,
     print_json,
@@ -19,8 +20,12 @@ from masknet.cli.console import (
     states_errors,
     stop,
 )
-from masknet.config import RunConfig, parse_setting, read_run_file
+from masknet.config import RunConfig, parse_pairs, parse_setting, read_run_file
 from masknet.errors import ConfigError
+
+_MAPPINGS = [name for name, field in RunConfig.model_fields.items() if typing.get_origin(field.annotation) is dict]
+"""The settings of which each flag adds a pair."""
+_PAIRS = {"set": "KEY=VALUE", "pretrained": "FIELD=FILE", "share": "FIELD=OTHER", "hash": "FIELD=BUCKETS"}
 
 
 def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, Any]:
@@ -29,9 +34,10 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
     kinds = [kind for kind in typing.get_args(annotation) if kind is not types.NoneType] or [annotation]
     kind: Any = next((k for k in (bool, int, float) if k in kinds), str)
     metavar = None
-    origin = typing.get_origin(annotation) or annotation
-    if name == "label" or origin in (tuple, dict):
-        kind, metavar = list[str], "COLUMN" if origin is not dict else "KEY=VALUE" if name == "set" else "FIELD=VALUE"
+    if name in _MAPPINGS:
+        kind, metavar = list[str], _PAIRS.get(name, "FIELD=VALUE")
+    elif name == "label" or typing.get_origin(annotation) is tuple:
+        kind, metavar = list[str], "COLUMN"
     if kind is bool and name != "json":
         option = f"{option}/--no-{option[2:]}"
     return kind | None, typer.Option(option, help=help_text, metavar=metavar, rich_help_panel=panel)
@@ -71,12 +77,10 @@ def _given(flags: dict[str, Any]) -> dict[str, Any]:
         if len(given["label"]) > 1:
             raise ConfigError(f"a run learns one label; got {' and '.join(given['label'])}: train one model a label")
         given["label"] = given["label"][0]
-    if "set" in given:
-        pairs = [text.partition("=") for text in given["set"]]
-        wrong = next((key for key, equals, _ in pairs if not equals), None)
-        if wrong is not None:
-            raise ConfigError(f"a --set is KEY=VALUE; got '{wrong}'")
-        given["set"] = {key.strip(): parse_setting(value) for key, _, value in pairs}
+    for name in _MAPPINGS:
+        if name in given:
+            pairs = parse_pairs(name, given[name])
+            given[name] = {k: parse_setting(v) for k, v in pairs.items()} if name == "set" else pairs
     return given
 
 
@@ -87,9 +91,13 @@ def command(data: str | None = None, *, config: str | None = None, **flags: Any)
     given = _given(flags)
     if any(name in given for name in ("valid", "valid_fraction", "valid_after")):
         from_file = {k: v for k, v in from_file.items() if k not in ("valid", "valid_fraction", "valid_after")}
-    if "set" in given and isinstance(from_file.get("set"), dict):
-        given["set"] = from_file["set"] | given["set"]
+    for name in _MAPPINGS:
+        if name in given and isinstance(from_file.get(name), dict):
+            given[name] = from_file[name] | given[name]
     run = RunConfig(**{**from_file, **given, **({} if data is None else {"data": data})})
+
+    if ":" in run.model:
+        import_from_here()
 
     from masknet.encode import Prepared
     from masknet.train import Interrupted, train

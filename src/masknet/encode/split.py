@@ -16,7 +16,7 @@ _SPLIT_KEY = 20210215  # fixed: runs of several seeds are compared on one split
 
 
 def random_rows(labels: NDArray[np.uint8], fraction: float) -> NDArray[np.bool_]:
-    """Mark `fraction` of the rows of each class; the same rows in every run over the same table.
+    """Mark `fraction` of the rows of each class, and at least one row; the same rows in every run over the same table.
 
     >>> random_rows(np.array([0, 0, 0, 0, 1, 1], dtype=np.uint8), 0.5).sum()
     np.int64(3)
@@ -26,6 +26,9 @@ def random_rows(labels: NDArray[np.uint8], fraction: float) -> NDArray[np.bool_]
         rows = np.flatnonzero(labels == label)
         order = np.argsort(keyed_uniform(_SPLIT_KEY, rows), kind="stable")
         chosen[rows[order[: round(fraction * len(rows))]]] = True
+    if not chosen.any():  # so few rows; one class gives one of them, if it keeps another
+        commoner = np.flatnonzero(labels == (2 * labels.sum() > len(labels)))
+        chosen[commoner[: len(commoner) > 1]] = True
     return _both_parts(chosen, "a random part")
 
 

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -328,15 +328,13 @@ def prepare(
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     folder = cache / fingerprint[:40]
     _make_room(cache)
-    # Beside the sets: a lock outlives what it guards.
-    with _locked(cache.parent / "locks" / folder.name, table.name, progress):
+    with _locked(cache / f".{folder.name}.lock", table.name, progress):
         return _made(folder, fingerprint, table, valid, plan, progress, join=join)
 
 
 @contextmanager
 def _locked(path: Path, name: str, progress: Progress) -> Iterator[None]:
     """Let one process at a time make a set; the others wait, and then find it made."""
-    path.parent.mkdir(exist_ok=True)
     lock = FileLock(path)
     try:
         lock.acquire(blocking=False)
@@ -346,6 +344,9 @@ def _locked(path: Path, name: str, progress: Progress) -> Iterator[None]:
     try:
         yield
     finally:
+        # Who waits has the file open already. Who comes later makes another: at worst a set is made twice.
+        with suppress(OSError):
+            path.unlink()
         lock.release()
 
 
@@ -372,7 +373,11 @@ def _made(
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as temporary:
         made = Path(temporary) / "set"
         _write(made, table, valid, plan, progress, join)
-        os.replace(made, folder)
+        try:
+            os.replace(made, folder)
+        except OSError:
+            if not folder.is_dir():  # else another process made the same set
+                raise
     return _open(folder, fingerprint, join)
 
 

@@ -1,13 +1,16 @@
 """The networks: one file a model, one name a model.
 
 Each maps `(ids [B, S], values [B, S], dense [B, D] or None)` to logits `[B]` and is built from a `FeatureSpace`; the
-rest of its constructor is its configuration. For a network of your own, write such a class, and let `masknet.testing`
-check it.
+rest of its constructor is its configuration. A network of your own is such a class, named `package.module:Class`, that
+`masknet.testing` finds to behave.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import json
+import re
 from typing import Any
 
 from torch import nn
@@ -24,7 +27,101 @@ MODELS: dict[str, type[nn.Module]] = {
     "lr": LogisticRegression,
 }
 
-__all__ = ["MODELS", "LogisticRegression", "ParallelMaskNet", "SerialMaskNet", "build_network", "resolve_settings"]
+__all__ = [
+    "MODELS",
+    "LogisticRegression",
+    "ParallelMaskNet",
+    "SerialMaskNet",
+    "build_network",
+    "is_code",
+    "model_name",
+    "network_class",
+    "resolve_settings",
+]
+
+
+def is_code(model: str) -> bool:
+    """Whether a model is `package.module:Class`, which has to be imported, and not a name in `MODELS`."""
+    return ":" in model
+
+
+def network_class(model: str) -> type[nn.Module]:
+    """The class of a model: one of `MODELS`, or `package.module:Class`, whose module this imports.
+
+    >>> network_class("lr").__name__, network_class("masknet.models:SerialMaskNet").__name__
+    ('LogisticRegression', 'SerialMaskNet')
+    >>> network_class("torch.nn:Linear")
+    Traceback (most recent call last):
+    masknet.errors.ConfigError: ... torch.nn:Linear takes 'out_features' by position: write a * before it
+
+    Raises:
+        ConfigError: there is no such model, module or class, or the class is no network built as ours are.
+    """
+    if not is_code(model):
+        if model not in MODELS:
+            raise ConfigError(unknown("model", model, MODELS))
+        return MODELS[model]
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", model):
+        raise ConfigError(f"a network of your own is named package.module:Class; got '{model}'")
+    place, _, name = model.partition(":")
+    try:
+        module = importlib.import_module(place)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{place}.".startswith(f"{error.name}."):
+            raise ConfigError(
+                f"a network's module lies in the current folder or is installed; there is no module '{error.name}' for "
+                f"{model}"
+            ) from None
+        raise ConfigError(
+            f"a network's module must import; '{place}' raised {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
+    found = getattr(module, name, None)
+    if found is None:
+        networks = [n for n, value in vars(module).items() if inspect.isclass(value) and issubclass(value, nn.Module)]
+        known = unknown(f"class of {place}", name, networks) if networks else f"the module {place} holds no network"
+        raise ConfigError(f"{model} names no class: {known}")
+    if not (inspect.isclass(found) and issubclass(found, nn.Module)):
+        raise ConfigError(f"a network is a subclass of torch.nn.Module; {model} is {found!r}")
+    _require_keywords(model, found)
+    return found
+
+
+def model_name(network: type[nn.Module]) -> str:
+    """What a run calls a class: its name in `MODELS`, or else `package.module:Class`.
+
+    >>> model_name(LogisticRegression)
+    'lr'
+
+    Raises:
+        ConfigError: the class cannot be found under its own name, as one that was made inside a function.
+    """
+    name = next((name for name, known in MODELS.items() if known is network), None)
+    if name is not None:
+        return name
+    name = f"{network.__module__}:{network.__qualname__}"
+    if "." in network.__qualname__ or network_class(name) is not network:
+        raise ConfigError(f"a network is found again by its name; {name} is not: define it at the top of a module")
+    return name
+
+
+def _require_keywords(model: str, network: type[nn.Module]) -> None:
+    """Refuse a constructor that is not the model's whole configuration, by keywords that JSON can hold."""
+    rule = "a network's constructor takes the feature space first and keywords after"
+    parameters = list(inspect.signature(network).parameters.values())
+    if not parameters or parameters[0].kind not in (parameters[0].POSITIONAL_ONLY, parameters[0].POSITIONAL_OR_KEYWORD):
+        raise ConfigError(f"{rule}; {model} takes nothing by position")
+    for parameter in parameters[1:]:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise ConfigError(f"{rule}, each by its name; {model} takes '{parameter}': name what it may be")
+        if parameter.kind != parameter.KEYWORD_ONLY:
+            raise ConfigError(f"{rule}; {model} takes '{parameter.name}' by position: write a * before it")
+        try:
+            json.dumps(None if parameter.default is parameter.empty else parameter.default)
+        except (TypeError, ValueError):
+            raise ConfigError(
+                f"a network's keywords are numbers, texts, true, false, null or lists, since they are written to the "
+                f"model; '{parameter.name}' of {model} is {parameter.default!r}"
+            ) from None
 
 
 def resolve_settings(model: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -37,11 +134,9 @@ def resolve_settings(model: str, given: dict[str, Any]) -> dict[str, Any]:
     masknet.errors.ConfigError: unknown option of serial-masknet 'reducton'; did you mean 'reduction'?
 
     Raises:
-        ConfigError: there is no such model, or it has no such keyword.
+        ConfigError: there is no such model, it has no such keyword, or one that has no default is not given.
     """
-    if model not in MODELS:
-        raise ConfigError(unknown("model", model, MODELS))
-    parameters = list(inspect.signature(MODELS[model]).parameters.values())[1:]  # the first is the feature space
+    parameters = list(inspect.signature(network_class(model)).parameters.values())[1:]  # the first is the space
     known = [p.name for p in parameters]
     for name in given:
         if not known:
@@ -49,6 +144,9 @@ def resolve_settings(model: str, given: dict[str, Any]) -> dict[str, Any]:
         if name not in known:
             raise ConfigError(unknown(f"option of {model}", name, known))
     settings = {p.name: given.get(p.name, p.default) for p in parameters}
+    lacking = [name for name, value in settings.items() if value is inspect.Parameter.empty]
+    if lacking:
+        raise ConfigError(f"the option '{lacking[0]}' of {model} has no default: set it")
     return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
 
 
@@ -59,7 +157,7 @@ def build_network(model: str, space: FeatureSpace, settings: dict[str, Any]) -> 
         ConfigError: a setting is out of range.
     """
     try:
-        return MODELS[model](space, **settings)
+        return network_class(model)(space, **settings)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{model}: {error}") from None
     except (RuntimeError, MemoryError) as error:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from masknet.config import RunConfig
 from masknet.encode import Prepared
@@ -20,6 +21,8 @@ from masknet.models import build_network
 from masknet.nn.ensemble import as_one
 from masknet.progress import Progress
 from masknet.train.checkpoint import Checkpoint, RunFolder
+from masknet.train.pretrained import Vectors, start_from
+from masknet.train.tracking import Tracker
 from masknet.train.trainer import Trainer, Turn
 
 __all__ = ["Fit", "Found", "Job", "member_seed", "whereabouts"]
@@ -76,8 +79,15 @@ class Job:
     folder: RunFolder | None
     checkpoint: Checkpoint | None
 
-    def fit(self, rows: Prepared, found: Found | None = None) -> tuple[nn.Module, list[Fit]]:
+    def fit(
+        self, rows: Prepared, vectors: Sequence[Vectors], found: Found | None = None
+    ) -> tuple[nn.Module, list[Fit]]:
         """Train all members from their initial weights; with what earlier fits found, each for its own epochs.
+
+        Args:
+            rows: to train on, and without `found` to validate on.
+            vectors: what some rows of every member's tables start from.
+            found: what the fits on the training rows found, or None to find it.
 
         Returns:
             The members as one network, in eval mode on the processor, and what each fit gave.
@@ -89,12 +99,13 @@ class Job:
         members: list[nn.Module] = []
         for number in range(self.config.members):
             network = self._initial_network(rows, number)
+            frozen = start_from(vectors, network, rows.encoder.space.num_ids)
             if checkpoint is not None and number < len(fits):
                 network.load_state_dict(checkpoint.part(_prefix(number)))
                 members.append(network.eval())
                 continue
             network.to(self.device)
-            trainer = self._trainer(network, rows, found, members, fits)
+            trainer = self._trainer(network, rows, found, members, fits, frozen)
             if checkpoint is not None:
                 trainer.restore(checkpoint)
                 checkpoint = None
@@ -113,13 +124,24 @@ class Job:
         return as_one(members).eval(), fits
 
     def _trainer(
-        self, network: nn.Module, rows: Prepared, found: Found | None, members: Sequence[nn.Module], fits: list[Fit]
+        self,
+        network: nn.Module,
+        rows: Prepared,
+        found: Found | None,
+        members: Sequence[nn.Module],
+        fits: Sequence[Fit],
+        frozen: dict[str, Tensor],
     ) -> Trainer:
         number = len(members)
         rates = None
         if found is not None:
             of_this = found.fits[number]
             rates = [record["learning_rate"] for record in of_this.history[: of_this.best_epoch]]
+        tracker = None
+        if self.config.tensorboard is not None:
+            of_member = [f"member-{number + 1}"] if self.config.members > 1 else []
+            of_refit = [] if found is None else ["refit"]
+            tracker = Tracker(Path(self.config.tensorboard, *of_member, *of_refit))
         # Earlier members lie in every checkpoint: one file is whole or not there, and a run is rarely of many.
         beside = Checkpoint(
             self.identity | {"found": None if found is None else asdict(found), "fits": [asdict(fit) for fit in fits]},
@@ -133,10 +155,12 @@ class Job:
             monitor=self.monitor,
             progress=self.progress,
             rates=rates,
+            frozen=frozen,
             turn=Turn(number + 1, self.config.members),
             folder=self.folder,
             beside=beside,
             earlier=[*([] if found is None else found.history), *(record for fit in fits for record in fit.history)],
+            tracker=tracker,
         )
 
     def _initial_network(self, rows: Prepared, number: int) -> nn.Module:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -32,10 +33,18 @@ class Optimizer:
         learning_rate: Adam's step size; it may be set anew between steps.
         embedding_l2, network_l2: the two lambdas.
         clip: the largest norm of the whole gradient, penalties included; None for no bound.
+        frozen: for some parameters the rows that never move.
     """
 
     def __init__(
-        self, network: nn.Module, *, learning_rate: float, embedding_l2: float, network_l2: float, clip: float | None
+        self,
+        network: nn.Module,
+        *,
+        learning_rate: float,
+        embedding_l2: float,
+        network_l2: float,
+        clip: float | None,
+        frozen: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
         tables = embedding_parameters(network)
         self._named = {name: p for name, p in network.named_parameters() if p.requires_grad}
@@ -45,6 +54,7 @@ class Optimizer:
             if l2 > 0
         ]
         self._clip = clip
+        self._frozen = [(self._named[name], ids.to(self._named[name].device)) for name, ids in frozen.items()]
         self._adam = torch.optim.Adam(self._named.values(), lr=learning_rate, fused=True)
 
     @property
@@ -64,6 +74,9 @@ class Optimizer:
             for p in parameters:
                 if p.grad is not None:
                     p.grad.add_(p.detach(), alpha=l2)
+        for p, ids in self._frozen:
+            if p.grad is not None:
+                p.grad.index_fill_(0, ids, 0)  # Adam that has only seen zeros moves nothing, to the last bit
         if self._clip is not None:
             nn.utils.clip_grad_norm_(self._named.values(), self._clip)
         self._adam.step()

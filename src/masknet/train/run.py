@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -28,22 +28,25 @@ from masknet.encode.draws import keyed_uniform
 from masknet.encode.sift import declared_checks, sift
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
 from masknet.manifest import Manifest, installed_versions
-from masknet.models import resolve_settings
+from masknet.models import is_code, resolve_settings
 from masknet.progress import Progress
 from masknet.scoring import probabilities_of, resolve_device, score, score_encoded
 from masknet.table import Table, open_table
 from masknet.train.checkpoint import Checkpoint, RunFolder
+from masknet.train.contract import require_contract
 from masknet.train.members import Found, Job, whereabouts
 from masknet.train.optim import embedding_parameters
+from masknet.train.pretrained import Vectors, digests, read_vectors
+from masknet.train.tracking import summary_writer
 from masknet.train.trainer import Interrupted
 
 __all__ = ["Fitted", "encoding_plan", "fit", "train"]
 
-# What may differ between a run and its resumption, since it changes no weight: the data are known by their fingerprint,
-# wherever they lie, and the machine's settings come from the checkpoint.
+# What may differ between a run and its resumption, since it changes no weight: tables and vectors are known by their
+# content, wherever they lie, and the machine's settings come from the checkpoint.
 _OF_THE_MACHINE = ("threads", "precision", "device")
-_OF_THE_OUTPUT = ("out", "overwrite", "resume", "checkpoint_minutes", "golden_rows", "json")
-_FREE_ON_RESUME = ("data", "valid", "cache_dir", *_OF_THE_MACHINE, *_OF_THE_OUTPUT)
+_OF_THE_OUTPUT = ("out", "overwrite", "resume", "checkpoint_minutes", "golden_rows", "tensorboard", "json")
+_FREE_ON_RESUME = ("data", "valid", "pretrained", "cache_dir", *_OF_THE_MACHINE, *_OF_THE_OUTPUT)
 _ANEW = "to begin anew, pass --overwrite and not --resume"
 _LEAK_AUC = 0.999
 _LEAK_ROWS = 200_000
@@ -136,10 +139,11 @@ def _stem(name: str) -> str:
     return first.split(".")[0] or "model"
 
 
-def _absolute(config: RunConfig) -> dict[str, str]:
+def _absolute(config: RunConfig) -> dict[str, Any]:
     """Paths as they are from anywhere, so that the run kept in the artifact can be run again."""
-    paths = {name: getattr(config, name) for name in ("data", "valid", "cache_dir")}
-    return {name: os.path.abspath(path) for name, path in paths.items() if path is not None}
+    paths = {name: getattr(config, name) for name in ("data", "valid", "cache_dir", "tensorboard")}
+    vectors = {field: os.path.abspath(path) for field, path in config.pretrained.items()}
+    return {"pretrained": vectors} | {n: os.path.abspath(path) for n, path in paths.items() if path is not None}
 
 
 def _check_begin(config: RunConfig, out: Path, folder: RunFolder) -> None:
@@ -177,6 +181,7 @@ def fit(
     settings = _network_settings(config, table)
     machine = _machine(config, checkpoint)
     identity = {"settings": _identity(config), "machine": machine, "versions": _versions()}
+    identity["pretrained"] = digests(config.pretrained)
     if checkpoint is not None:
         _check_same_run(identity, checkpoint)
     started = time.monotonic()
@@ -204,7 +209,8 @@ def fit(
         )
         encoder = prepared.encoder
         if checkpoint is None or checkpoint.state["found"] is None:
-            network, fits = job.fit(prepared)
+            vectors = read_vectors(config, encoder, progress)
+            network, fits = job.fit(prepared, vectors)
             found = Found(fits, _final_metrics(network, prepared.valid, job.device))
         else:
             found = Found.from_json(checkpoint.state["found"])
@@ -213,14 +219,15 @@ def fit(
             epochs = ", ".join(str(fit.best_epoch) for fit in found.fits)
             progress.note(f"refit on training and validation rows; epochs: {epochs}")
             everything = encode(join=True)
-            network, fits = job.fit(everything, found)
             encoder = everything.encoder
+            vectors = read_vectors(config, encoder, progress)
+            network, fits = job.fit(everything, vectors, found)
             seconds += sum(fit.seconds for fit in fits)
         progress.note(f"trained in {time.monotonic() - started:.0f} s")
         return Fitted(
             network=network,
             encoder=encoder,
-            manifest=_manifest(job, network, prepared, found, machine, data_name=table.name, seconds=seconds),
+            manifest=_manifest(job, network, prepared, found, machine, vectors, data_name=table.name, seconds=seconds),
             inspection=prepared.inspection,
             golden=_golden(table, encoder, network, config),
             history=found.history,
@@ -231,6 +238,8 @@ def fit(
 def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
     """The network's settings, once all that can be known before the table is read is known to be right."""
     settings = resolve_settings(config.model, config.set)
+    if is_code(config.model):
+        require_contract(config.model, settings)
     if PROBABILITY in table.columns and PROBABILITY not in config.ignore:
         raise DataError(
             f"'{PROBABILITY}' is the column that predictions are written to; {table.name} has one of that name: rename "
@@ -240,6 +249,9 @@ def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
         raise ConfigError(unknown("metric", config.monitor, metrics.MONITORS))
     if config.monitor == "grouped_auc" and config.group is None:
         raise ConfigError("the metric grouped_auc needs groups; name their column with --group")
+    digests(config.pretrained)
+    if config.tensorboard is not None:
+        summary_writer()
     return settings
 
 
@@ -314,6 +326,10 @@ def _check_same_run(identity: dict[str, Any], checkpoint: Checkpoint) -> None:
                 f"a resumed run keeps its settings; {name} was {before.get(name)!r} and is {value!r}: run the same "
                 f"command; {_ANEW}"
             )
+    if identity["pretrained"] != checkpoint.state["pretrained"]:
+        raise ConfigError(
+            f"a resumed run keeps its vectors; those of --pretrained have changed: bring them back; {_ANEW}"
+        )
     for name, version in identity["versions"].items():
         began = checkpoint.state["versions"][name]
         if began != version:
@@ -427,6 +443,7 @@ def _manifest(
     prepared: Prepared,
     found: Found,
     machine: dict[str, Any],
+    vectors: Sequence[Vectors],
     *,
     data_name: str,
     seconds: float,
@@ -462,6 +479,7 @@ def _manifest(
             "monitor": job.monitor,
             "refit": job.config.refit,
             "average_weights": job.config.average_weights,
+            **({"pretrained": {given.field: given.to_json() for given in vectors}} if vectors else {}),
         },
         metrics=found.metrics,
         rows=valid_rows,

@@ -6,11 +6,13 @@ memory and a few counters are the whole state.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ from masknet.progress import Progress
 from masknet.scoring import probabilities_of, score
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.optim import Optimizer, Plateau, WeightAverage
+from masknet.train.tracking import Tracker
 
 __all__ = ["Interrupted", "State", "Trainer", "Turn"]
 
@@ -88,10 +91,12 @@ class Trainer:
         config: the settings of the run.
         monitor: the validation metric, a name in `metrics.MONITORS`.
         rates: for a refit, the learning rate of each epoch; else None.
+        frozen: for some parameters the rows that are not trained.
         turn: which member of the run it is.
         folder: where checkpoints and the log go, or None to keep none.
         beside: what each checkpoint keeps beside this fit: whose it is, and what the run has trained before.
         earlier: records of the fits before this one in the same run; they stay in the log.
+        tracker: who draws the curves, or None.
 
     Raises:
         DataError: the training rows weigh nothing.
@@ -107,15 +112,18 @@ class Trainer:
         monitor: str,
         progress: Progress,
         rates: Sequence[float] | None = None,
+        frozen: Mapping[str, Tensor] = MappingProxyType({}),
         turn: Turn = Turn(),
         folder: RunFolder | None = None,
         beside: Checkpoint | None = None,
         earlier: Sequence[dict[str, Any]] = (),
+        tracker: Tracker | None = None,
     ) -> None:
         self.network = network
         self._train, self._valid = train, valid
         self._config, self._monitor, self._progress = config, monitor, progress
         self._rates, self._turn, self._folder, self._earlier = rates, turn, folder, earlier
+        self._tracker = tracker
         self._beside = Checkpoint({}, {}) if beside is None else beside
         self._device = next(network.parameters()).device
         self._optimizer = Optimizer(
@@ -124,6 +132,7 @@ class Trainer:
             embedding_l2=config.embedding_l2,
             network_l2=config.network_l2,
             clip=config.clip,
+            frozen=frozen,
         )
         self._plateau = Plateau(
             metrics.MONITORS[monitor].better, patience=config.patience, drop=config.schedule == "plateau"
@@ -151,7 +160,8 @@ class Trainer:
         if self._folder is not None:
             self._folder.reset_log([*self._earlier, *state.history])
         devices = [self._device] if self._device.type == "cuda" else []
-        with self._progress.holding_interrupts(), torch.random.fork_rng(devices=devices):
+        closing = nullcontext() if self._tracker is None else contextlib.closing(self._tracker)
+        with closing, self._progress.holding_interrupts(), torch.random.fork_rng(devices=devices):
             while not state.done:
                 self._train_epoch()
                 self._end_epoch()
@@ -258,6 +268,8 @@ class Trainer:
         self._save()
         if self._folder is not None:
             self._folder.append_log(record)
+        if self._tracker is not None:
+            self._tracker.write(record)
         self._progress.note(f"{self._turn}{_line(record, self._monitor)}")
 
     def _evaluate(self) -> dict[str, float | None]:
