@@ -28,6 +28,7 @@ from masknet.predict import evaluate_table, predict_file, predict_frame, probabi
 from masknet.progress import LogProgress
 from masknet.schema import Categorical, Numeric, Schema
 from masknet.table import Chunk, Table, open_table
+from masknet.table import table as table_module
 
 
 class Seen(LogProgress):
@@ -240,7 +241,7 @@ def test_the_order_is_kept_across_chunks(tmp_path: Path, monkeypatch: pytest.Mon
     expected = predict_frame(artifact, frame).tolist()
     frame[:700].write_parquet(tmp_path / "a.parquet")
     frame[700:].write_parquet(tmp_path / "b.parquet")
-    monkeypatch.setattr(masknet.table, "ROWS", 64)
+    monkeypatch.setattr(table_module, "ROWS", 64)
     seen = Seen()
     shards = open_table([tmp_path / "a.parquet", tmp_path / "b.parquet"])
     predict_file(artifact, shards, tmp_path / name, append=["row"], progress=seen)
@@ -315,7 +316,7 @@ def test_a_crash_in_the_middle_leaves_what_was_there(
             raise error
         return probabilities(artifact, chunk)
 
-    monkeypatch.setattr(masknet.table, "ROWS", 16)
+    monkeypatch.setattr(table_module, "ROWS", 16)
     monkeypatch.setattr("masknet.predict.probabilities", crash)
     with pytest.raises(type(error), match=re.escape(str(error))):
         predict_file(artifact, open_table(rows(100)), out, overwrite=True, progress=LogProgress())

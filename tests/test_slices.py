@@ -93,7 +93,16 @@ def test_ranges_have_as_many_digits_as_tell_them_apart(scale: float) -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.one_of(st.none(), st.floats(), st.integers(-50, 50).map(float)), max_size=120))
+@given(
+    st.lists(
+        st.one_of(
+            st.none(),
+            st.floats().filter(lambda x: not (abs(x) >= 2**53 and x.is_integer())),  # integers as large as that are ids
+            st.integers(-50, 50).map(float),
+        ),
+        max_size=120,
+    )
+)
 def test_every_row_is_in_one_slice_and_ranges_do_not_overlap(values: list[float | None]) -> None:
     column = pl.Series(values, dtype=pl.Float64)
     parts = cut(pl.DataFrame({"v": column}))

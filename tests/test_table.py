@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.sparse
 
-from masknet import table as table_module
-from masknet.errors import DataError
+from masknet.errors import ConfigError, DataError
 from masknet.table import Table, open_table
+from masknet.table import table as table_module
 
 SMALL = pl.DataFrame({"user": [1, 2, 3, 4], "city": ["Ulm", None, "Köln", "a\0b😀"], "price": [0.5, 1.0, None, 2.5]})
 TEXT = "user,city,price\n1,Ulm,0.5\n2,,1.0\n3,Köln,\n4,a\0b😀,2.5\n"
@@ -273,9 +273,9 @@ def test_nothing_found(tmp_path: Path) -> None:
 
 
 def test_unknown_suffix_lists_the_known(tmp_path: Path) -> None:
-    message = refusal(lambda: open_table(write(tmp_path / "a.txt", "a\n1\n")))
-    assert ".parquet, .pq, .csv, .csv.gz, .tsv, .tsv.gz" in message
-    assert "a.txt" in message
+    message = refusal(lambda: open_table(write(tmp_path / "a.xls", "a\n1\n")))
+    assert ".parquet, .pq, .csv, .tsv, .txt, .libsvm, .svm, .libfm, .libffm, .ffm (or .gz of a text)" in message
+    assert "a.xls" in message
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.parquet", "x.tsv.gz"])
@@ -305,9 +305,93 @@ def test_repeated_names(tmp_path: Path) -> None:
     assert "the frame repeats '0'" in refusal(lambda: open_table(frame))
 
 
-@pytest.mark.parametrize("source", [[], [{}], 3, np.zeros((2, 2)), pl.DataFrame(), ["a.csv", {"a": 1}], None])
+@pytest.mark.parametrize("source", [[], [{}], 3, [[1, 2]], pl.DataFrame(), ["a.csv", {"a": 1}], None])
 def test_other_objects(source: Any) -> None:
     assert refusal(lambda: open_table(source)).startswith("a table ")
+
+
+# Without a header, and .txt
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "tsv.gz", "txt"])
+def test_names_for_a_file_without_a_header(suffix: str, tmp_path: Path) -> None:
+    text = TEXT.split("\n", 1)[1]
+    text = text if suffix == "csv" else text.replace(",", "\t")
+    table = open_table(write(tmp_path / f"x.{suffix}", "\n" + text + "\n"), columns=("user", "city", "price"))
+    assert (table.columns, table.estimated_rows()) == (("user", "city", "price"), 4)
+    assert rows(table) == [("1", "Ulm", "0.5"), ("2", "", "1.0"), ("3", "Köln", ""), ("4", "a\0b😀", "2.5")]
+    assert rows(table, ["city"], limit=1) == [("Ulm",)]
+    assert [chunk.first_row for chunk in table.chunks()] == [1]
+
+
+@pytest.mark.parametrize("before", [1, 5_000])
+def test_bad_rows_without_a_header_are_numbered(before: int, tmp_path: Path, small_blocks: None) -> None:
+    for bad, words in (
+        (b"3", "has 1, --columns 2: mend"),
+        (b"3,\xff", "is not, in column 'b'"),
+        (b'3,"', "never closed"),
+    ):
+        path = write(tmp_path / "x.csv", b"1,2\n" * before + bad + b"\n1,2\n")
+        message = refusal(lambda path=path: rows(open_table(path, columns=("a", "b"))))
+        assert f"row {before + 1} of x.csv" in message
+        assert words in message
+
+
+def test_names_that_do_not_fit(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", "1,2\n")
+    assert "the first row of x.csv has 2 values, --columns 3 names" in refusal(
+        lambda: open_table(path, columns=("a", "b", "c"))
+    )
+    assert "repeats 'a'" in refusal(lambda: open_table(path, columns=("a", "a")))
+    plain = write(tmp_path / "w.csv", "1,,,1\n")
+    assert "w.csv repeats '1', '': rename it, or name the columns with --columns where" in refusal(
+        lambda: open_table(plain)
+    )
+    headed = write(tmp_path / "y.csv", "a,b\n1,2\n")
+    assert "y.csv has one: leave it out" in refusal(lambda: open_table(headed, columns=("a", "b")))
+    SMALL.write_parquet(tmp_path / "z.parquet")
+    for source in (SMALL, tmp_path / "z.parquet"):
+        with pytest.raises(ConfigError, match="--columns names the columns of a file without a header"):
+            open_table(source, columns=("a", "b", "c"))
+    assert "a table holds rows; e.csv is blank" in refusal(
+        lambda: open_table(write(tmp_path / "e.csv", "\n"), columns=("a",))
+    )
+
+
+def test_names_count_in_the_fingerprint(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", "1,2\n3,4\n")
+    tables = [open_table(path), open_table(path, columns=("a", "b")), open_table(path, columns=("b", "a"))]
+    assert len({table.fingerprint(verify=True) for table in tables}) == 3
+
+
+def test_criteo_as_it_comes(tmp_path: Path) -> None:
+    line = "\t".join(["0", "1", "", "5", *[""] * 10, "68fd1e64", *["80e26c9b"] * 25])
+    table = open_table(write(tmp_path / "train.txt", f"{line}\n{line}\n"), columns=("criteo",))
+    assert len(table.columns) == 40
+    assert (table.columns[:2], table.columns[13:15], table.columns[-1]) == (("label", "I1"), ("I13", "C1"), "C26")
+    assert rows(table, ["label", "I2", "C1", "C26"]) == [("0", "", "68fd1e64", "80e26c9b")] * 2
+    test = write(tmp_path / "test.txt", line.partition("\t")[2] + "\n")
+    assert open_table(test, columns=("criteo-test",)).columns == table.columns[1:]
+    message = refusal(lambda: open_table(test, columns=("criteo",)))
+    assert "has 39 values, --columns 40 names ('criteo' stands for 40 and 'criteo-test' stands for 39)" in message
+
+
+def test_a_txt_is_what_its_first_line_is(tmp_path: Path) -> None:
+    assert rows(open_table(write(tmp_path / "a.txt", "a,b\n1,2\n"))) == [("1", "2")]
+    assert rows(open_table(write(tmp_path / "a.txt.gz", "a,\tb\n1\t2\n"))) == [("1", "2")]
+    message = refusal(lambda: open_table(write(tmp_path / "b.txt", "click:0 dense:0.5\n")))
+    assert message == (
+        "a .txt has tabs or commas between its values, or is libsvm or libffm; the first line of b.txt is "
+        "'click:0 dense:0.5': rename the file, or convert it"
+    )
+
+
+def test_a_note_beside_the_shards_is_none_of_them(tmp_path: Path) -> None:
+    write(tmp_path / "README.txt", "a log, of ads\n")
+    write(tmp_path / "part.csv", "a,b\n1,2\n")
+    assert rows(open_table(tmp_path)) == [("1", "2")]
+    (tmp_path / "part.csv").unlink()
+    assert open_table(tmp_path).columns == ("a log", " of ads")
 
 
 # Damaged files

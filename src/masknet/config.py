@@ -97,6 +97,9 @@ class RunConfig(BaseModel):
         DATA, "Columns of moments: they become hour, weekday and age (repeatable, or comma-separated).", ()
     )
     ignore: Names = _setting(DATA, "Columns that no model may see (repeatable, or comma-separated).", ())
+    columns: Names = _setting(
+        DATA, "Names for a file without a header (a,b,c or criteo); of libsvm, fields by ids (user=0-942).", ()
+    )
     separator: FieldTexts = _setting(
         DATA, "What separates the values of a bag of texts (repeatable; default: what stands there of | ; , blank).", {}
     )
@@ -258,7 +261,7 @@ def _load(text: str) -> Any:
         return yaml.load(text, Loader=_Loader)
 
 
-def parse_pairs(name: str, texts: Sequence[str]) -> dict[str, str]:
+def parse_pairs(name: str, texts: Sequence[str], form: str = "FIELD=VALUE") -> dict[str, str]:
     """Read the pairs that a repeatable flag gives; of a key that is given twice, the last holds.
 
     >>> parse_pairs("hash", ["user=1000", "ad=500"])
@@ -270,8 +273,7 @@ def parse_pairs(name: str, texts: Sequence[str]) -> dict[str, str]:
     parted = [text.partition("=") for text in texts]
     wrong = next((text for text, (key, equals, _) in zip(texts, parted, strict=True) if not (key and equals)), None)
     if wrong is not None:
-        kind = "KEY=VALUE" if name == "set" else "FIELD=VALUE"
-        raise ConfigError(f"a --{name.replace('_', '-')} is {kind}; got '{wrong}'")
+        raise ConfigError(f"a --{name.replace('_', '-')} is {form}; got '{wrong}'")
     return {key.strip(): value for key, _, value in parted}
 
 

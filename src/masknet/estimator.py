@@ -63,6 +63,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         hash: `{field: buckets}`, hash its values into so many, for ids without end.
         project: dense columns that enter through a learned projection, and not as they are.
         weight, group, time: the columns of sample weights, of groups for the grouped AUC, and of time.
+        columns: names for a text file without a header, for a path given as X; of libsvm, fields by ranges of ids.
         valid_fraction: validate on a random part of this size, in (0, 1); None for a tenth.
         valid_after: validate on the rows whose `time` is later than this.
         min_count: values seen in fewer training rows than this share the unseen row.
@@ -127,6 +128,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         share: Mapping[str, str] | None = None,
         hash: Mapping[str, int] | None = None,  # noqa: A002 -- the setting's name everywhere
         project: str | Sequence[str] = (),
+        columns: str | Sequence[str] = (),
         weight: str | None = None,
         group: str | None = None,
         time: str | None = None,
@@ -176,6 +178,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.share = share
         self.hash = hash
         self.project = project
+        self.columns = columns
         self.weight = weight
         self.group = group
         self.time = time
@@ -239,8 +242,9 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ConfigError("the validation rows are said once; got eval_set beside a split of X: keep one of them")
         if sample_weight is not None and self.weight is not None:
             raise ConfigError(f"the weights are said once; got sample_weight and weight='{self.weight}': keep one")
+        columns = RunConfig(columns=self.columns).columns
         array = None if isinstance(y, str) else _array_of(X)
-        table = open_table(X if array is None else array)
+        table = open_table(X, columns=columns) if array is None else open_table(array)
         classes = np.array([0, 1]) if isinstance(y, str) else _classes(y)
         label = y if isinstance(y, str) else _label_name(y, table)
         weight = self.weight if sample_weight is None else _free_name("sample_weight", (*table.columns, label))
@@ -251,7 +255,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             joined[cast("str", weight)] = weights
         valid = None
         if eval_set is not None:
-            valid = _eval_table(eval_set, label, classes, width=_width(array))
+            valid = _eval_table(eval_set, label, classes, columns, width=_width(array))
             if sample_weight is not None:
                 valid = _join(valid, {cast("str", weight): np.ones(_num_rows(valid))})
         progress = LogProgress()
@@ -360,7 +364,9 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     + (", ..." if self.n_features_in_ > 5 else "")
                 )
             _require_width(array, self.n_features_in_)
-        click = predict_frame(self._model, X if array is None else array)
+            click = predict_frame(self._model, array)
+        else:
+            click = predict_frame(self._model, X, columns=_names_for(X, RunConfig(columns=self.columns).columns))
         return np.column_stack([1 - click, click])
 
     def predict(self, X: Source) -> NDArray[Any]:  # noqa: N803
@@ -596,14 +602,25 @@ def _num_rows(table: Table) -> int:
     return sum(len(chunk.frame) for chunk in table.chunks(table.columns[:1]))
 
 
+def _names_for(source: object, columns: Sequence[str]) -> Sequence[str]:
+    """The names that a file may need; what lies in memory has names of its own."""
+    first = source[0] if isinstance(source, list) and source else source
+    return columns if isinstance(first, str | os.PathLike) else ()
+
+
 def _eval_table(
-    eval_set: Source | tuple[Source, ArrayLike], label: str, classes: NDArray[Any], *, width: int | None
+    eval_set: Source | tuple[Source, ArrayLike],
+    label: str,
+    classes: NDArray[Any],
+    columns: Sequence[str],
+    *,
+    width: int | None,
 ) -> Table:
     pair: tuple[Any, Any] = eval_set if isinstance(eval_set, tuple) and len(eval_set) == 2 else (eval_set, label)
     array, labels = _array_of(pair[0]) if width is not None else None, pair[1]
     if array is not None:
         _require_width(array, cast("int", width))
-    table = open_table(pair[0] if array is None else array)
+    table = open_table(pair[0], columns=_names_for(pair[0], columns)) if array is None else open_table(array)
     if not isinstance(labels, str):
         return _join(table, {label: _codes(labels, "eval_set", classes)})
     if labels != label or label not in table.columns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -48,24 +49,39 @@ def require_columns(artifact: Artifact, table: Table) -> None:
         DataError: with the names of the columns that are missing.
     """
     names = artifact.encoder.schema.field_names
-    lacking = [f"'{name}'" for name in names if name not in table.columns]
+    lacking = [f"'{name}'" for name in table.lacks(names)]
     if lacking:
         shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
         subject = f"column {shown} is" if len(lacking) == 1 else f"columns {shown} are"
         it = "it" if table.name == "the frame" else "this file"
         raise DataError(
             f"{subject} missing from {table.name}; the model was trained with {len(names)} columns, of which {it} has "
-            f"{len(names) - len(lacking)}"
+            f"{len(names) - len(lacking)}{_way_out(artifact, table)}"
         )
 
 
-def predict_frame(artifact: Artifact, source: Source) -> NDArray[np.float64]:
+def _way_out(artifact: Artifact, table: Table) -> str:
+    """What to pass where the model learned from a file without a header, and this one may have none either."""
+    run = artifact.path / "run.json"
+    if table.typed or artifact.path == Path() or not run.is_file():  # one that was never saved has no path
+        return ""
+    columns = json.loads(run.read_text(encoding="utf-8")).get("columns")
+    if not columns:
+        return ""
+    return (
+        f"; it was trained with names for a file without a header: if this one has none, --columns {','.join(columns)}"
+    )
+
+
+def predict_frame(artifact: Artifact, source: Source, *, columns: Sequence[str] = ()) -> NDArray[np.float64]:
     """The probability of each row of a path, a frame or a list of dicts, `[rows]`, in their order.
+
+    `columns` are names for a text file without a header, as in `open_table`.
 
     Raises:
         DataError: a column is missing, or a cell cannot be what its column means.
     """
-    table = open_table(source)
+    table = open_table(source, columns=columns)
     require_columns(artifact, table)
     parts = [probabilities(artifact, chunk) for chunk in table.chunks(artifact.encoder.schema.field_names)]
     return np.concatenate([np.empty(0), *parts])

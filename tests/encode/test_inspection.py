@@ -341,3 +341,36 @@ def test_an_inspection_survives_json() -> None:
     inspection = inspect(frame_of([1.5, None]), label=None)
     copy = Inspection.from_json(json.loads(json.dumps(inspection.to_json())))
     assert copy == inspection
+
+
+def test_labels_of_minus_one_and_zero_do_not_mix(tmp_path: Path) -> None:
+    frame = frame_of([1, 2] * 50_000)
+    signed = frame.with_columns(click=pl.when(pl.col("x") == 1).then(-1).otherwise(1))
+    inspection = inspect(signed, label="click")
+    assert inspection.labels is not None
+    assert inspection.labels[:3].tolist() == [0, 1, 0]
+    mixed = pl.concat([signed, signed.head(1).with_columns(click=pl.lit(0, pl.Int32))])
+    with pytest.raises(DataError, match=r"column 'click' holds both 0 and -1 \(seen by row 100001 of the frame\)"):
+        inspect(mixed, label="click")
+
+
+@pytest.mark.parametrize(
+    ("cells", "other", "kind", "values"),
+    [
+        ([7, 8], ["7", "9"], "categorical", "integer"),
+        ([7, 8], ["07", "x"], "categorical", "text"),
+        ([7, 8], [7.0, 9.0], "categorical", "integer"),
+        ([True, False], ["true", "False"], "categorical", "boolean"),
+        ([0.5, 7.0], [7, 8], "numeric", None),
+    ],
+)
+def test_a_type_that_changes_between_shards_is_decided_over_all(
+    cells: list[Any], other: list[Any], kind: str, values: str | None, tmp_path: Path
+) -> None:
+    for i, part in enumerate((cells, other)):
+        frame_of(part).write_parquet(tmp_path / f"{i}.parquet")
+    decided = []
+    for order in (["0", "1"], ["1", "0"]):
+        inspection = inspect([tmp_path / f"{name}.parquet" for name in order])
+        decided.append((report_of(inspection).kind, getattr(inspection.schema.fields[-1], "values", None)))
+    assert decided == [(kind, values)] * 2

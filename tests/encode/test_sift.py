@@ -16,13 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from masknet import table as table_module
 from masknet.encode import BadRows, Declared, EncodingPlan, Prepared, prepare, values
 from masknet.encode.sift import Check, Quarantine, declared_checks, schema_checks, sift
 from masknet.errors import DataError
 from masknet.progress import LogProgress
 from masknet.schema import Categorical, Numeric, Schema
 from masknet.table import BadRow, Table, open_table
+from masknet.table import table as table_module
 
 PLAN = EncodingPlan(Declared(label="click"), bad_rows="quarantine")
 LABEL: dict[str, Check] = {"click": values.labels}
@@ -203,7 +203,9 @@ def test_a_header_of_another_width_than_all_rows_does_not_fill_the_memory(
     monkeypatch.setattr(table_module, "BLOCKS", (1 << 8, 1 << 10))
     monkeypatch.setattr(table_module, "HELD", 100_000)
     (tmp_path / "x.csv").write_text("click,x\n" + "1,2,3\n" * 5_000)
-    with pytest.raises(DataError, match=r"from row 1 of .* have other than the header's 2 values: does the header"):
+    with pytest.raises(
+        DataError, match=r"from row 1 of .* have other than 2 values, as the header has: does the header"
+    ):
         sifted(tmp_path / "x.csv", LABEL)
 
 
@@ -385,3 +387,21 @@ def test_a_column_that_is_not_there_is_said_first(tmp_path: Path) -> None:
         prepared(log(), tmp_path, plan=replace(PLAN, declared=Declared(label="clicks")))
     with pytest.raises(DataError, match="column 'user' is missing from the frame"):
         prepared(log(), tmp_path, valid=log().drop("user"))
+
+
+def test_rows_without_a_header_and_in_partitions(tmp_path: Path) -> None:
+    folder = tmp_path / "day=1"
+    folder.mkdir()
+    (folder / "x.csv").write_bytes(b"0,a\n1\n1,b\n0,\xff\n1,c\n")
+    bad: list[BadRow] = []
+    sifted = sift(
+        open_table(tmp_path, columns=("click", "x")), {"click": values.labels}, lambda _, rows: bad.extend(rows)
+    )
+    assert [row for chunk in sifted.chunks() for row in chunk.frame.rows()] == [
+        ("0", "a", "1"),
+        ("1", "b", "1"),
+        ("1", "c", "1"),
+    ]
+    assert [(row.row, row.column) for row in bad] == [(2, None), (4, "x")]
+    assert bad[0].reason.startswith("each row has as many values as --columns; row 2 of x.csv has 1, --columns 2: mend")
+    assert [chunk.place(2) for chunk in sifted.chunks(["day"])] == ["row 5 of x.csv"]

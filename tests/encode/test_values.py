@@ -173,13 +173,21 @@ def test_labels_are_read_from_every_type(cells: list[Any]) -> None:
     assert labels.tolist() == [0, 1, 1, 0]
 
 
+@pytest.mark.parametrize("cells", [["-1", "+1", " 1.0", "-1.0"], [-1, 1, 1, -1], [-1.0, 1.0, 1.0, -1.0]])
+def test_a_label_of_minus_one_is_zero(cells: list[Any]) -> None:
+    assert values.labels(pl.Series(cells), place).tolist() == [0, 1, 1, 0]
+    assert values.label_zeros(pl.Series(cells)) == {"-1"}
+    assert values.label_zeros(pl.Series(["0", "1", "-1.0", None])) == {"0", "-1"}
+    assert values.label_zeros(pl.Series([True, False])) == set()
+
+
 @pytest.mark.parametrize("absent", [[1, 0, None], ["1", "0", ""], [1.0, 0.0, float("nan")], [True, False, None]])
 def test_a_missing_label_is_named_with_its_row(absent: list[Any]) -> None:
     with pytest.raises(DataError, match=r"column 'click' is missing in row 3 of ads\.csv"):
         values.labels(pl.Series("click", absent), place)
 
 
-@pytest.mark.parametrize("other", [[1, 2], ["1", "yes"], [1.0, 0.5], [1.0, float("inf")], ["1", "01"], [1, -1]])
+@pytest.mark.parametrize("other", [[1, 2], ["1", "yes"], [1.0, 0.5], [1.0, float("inf")], ["1", "01"], [1, -2]])
 def test_a_label_that_is_not_binary_is_named_with_its_row(other: list[Any]) -> None:
     with pytest.raises(DataError, match=rf"0 or 1; column 'click' holds '{other[1]}' in row 2 of ads\.csv"):
         values.labels(pl.Series("click", other), place)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from masknet.cli.train import _given
+from masknet.cli.settings import given
 from masknet.config import RunConfig, read_run_file
 from masknet.encode import Encoder
 from masknet.errors import ConfigError, DataError, MasknetError
@@ -266,9 +266,9 @@ def test_flags_and_run_files_name_the_same_files(tmp_path: Path) -> None:
     )
     found = RunConfig(**read_run_file(tmp_path / "run.yaml"))
     assert found.pretrained == {"item": str(tmp_path / "v.vec"), "user": "/u.vec"}
-    assert _given({"pretrained": ["item=a=b.vec", "user=007"]}) == {"pretrained": {"item": "a=b.vec", "user": "007"}}
+    assert given({"pretrained": ["item=a=b.vec", "user=007"]}) == {"pretrained": {"item": "a=b.vec", "user": "007"}}
     with pytest.raises(ConfigError, match="a --pretrained is FIELD=FILE; got 'item'"):
-        _given({"pretrained": ["item"]})
+        given({"pretrained": ["item"]})
 
 
 def test_the_table_of_logistic_regression_takes_vectors_of_one_number(run: Run, tmp_path: Path) -> None:

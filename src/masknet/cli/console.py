@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+COLUMNS = "Names for a file without a header (a,b,c or criteo); of libsvm, fields by ids (user=0-942)."
+
 _DRAW_SECONDS = 0.1
 _PLAIN_SECONDS = 10.0
 _UNBOUNDED = 10_000

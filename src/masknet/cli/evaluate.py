@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from masknet.cli.console import (
+    COLUMNS,
     ConsoleProgress,
     import_from_here,
     metrics_table,
@@ -26,6 +27,7 @@ def command(
         str | None, typer.Option(help="A second model on the same rows; prints RelaImp and the difference of AUCs.")
     ] = None,
     group: Annotated[str | None, typer.Option(help="The column of groups for the grouped AUC and NDCG.")] = None,
+    columns: Annotated[list[str] | None, typer.Option(help=COLUMNS, metavar="NAMES")] = None,
     slices: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,6 +51,7 @@ def command(
     import torch
 
     from masknet.artifact import load_artifact
+    from masknet.config import RunConfig
     from masknet.predict import evaluate_table
     from masknet.table import open_table
 
@@ -56,7 +59,8 @@ def command(
         import_from_here()
     if threads is not None:
         torch.set_num_threads(threads)
-    columns = [name.strip() for text in slices or [] for name in text.split(",") if name.strip()]
+    names = RunConfig(columns=columns or ()).columns
+    by = [name.strip() for text in slices or [] for name in text.split(",") if name.strip()]
     artifact = load_artifact(model, device=device, trust_code=trust_code)
     if seed is not None and not bootstrap and group is None and artifact.encoder.schema.group is None:
         raise ConfigError("a --seed is of resamples, and nothing is resampled: add --bootstrap N or --group COLUMN")
@@ -64,10 +68,10 @@ def command(
     with ConsoleProgress() as progress:
         evaluation = evaluate_table(
             artifact,
-            open_table(data),
+            open_table(data, columns=names),
             baseline=other,
             group=group,
-            slices=columns,
+            slices=by,
             bootstrap=bootstrap or 0,
             seed=seed or 0,
             limit=limit_rows,

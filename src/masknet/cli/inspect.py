@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from typing import Annotated, Any
 
 import typer
 
 from masknet.cli.console import ConsoleProgress, print_inspection, print_json, screen, states_errors
+from masknet.cli.settings import given, takes
+from masknet.config import RunConfig
 
-Names = Annotated[list[str] | None, typer.Option(help="Declared so (repeatable, or comma-separated).")]
-Name = Annotated[str | None, typer.Option(help="The column of this part.")]
+# fmt: off
+_DECLARED = (
+    "label", "weight", "group", "time", "categorical", "numeric", "bag", "dense", "datetime", "ignore", "separator",
+    "weighted", "ordered", "max_length", "pooling", "share", "hash", "project",
+)
+# fmt: on
 
 
 @states_errors
-def command(
-    data: Annotated[str, typer.Argument(help="A table: a file, a glob or a folder of shards.")],
-    label: Name = None,
-    weight: Name = None,
-    group: Name = None,
-    time: Name = None,
-    categorical: Names = None,
-    numeric: Names = None,
-    ignore: Names = None,
-    limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
-) -> None:
+def command(data: str, **flags: Any) -> None:
     """Show what each column of a table is taken for, and why."""
-    from masknet.config import RunConfig
     from masknet.encode import Declared, inspect_table
     from masknet.table import open_table
 
-    # Checked as in a run, so that names may be comma-separated here too.
-    run = RunConfig(categorical=categorical or (), numeric=numeric or (), ignore=ignore or ())
-    declared = Declared(label, weight, group, time, run.categorical, run.numeric, run.ignore)
-    table = open_table(data)
+    run = RunConfig(**given(flags))
+    table = open_table(data, columns=run.columns)
     with ConsoleProgress() as progress:
-        inspection = inspect_table(table, declared, progress, limit=limit_rows)
+        inspection = inspect_table(
+            table,
+            Declared(**{name: getattr(run, name) for name in _DECLARED}),
+            progress,
+            limit=run.limit_rows,
+            numeric_encoding=run.numeric_encoding,
+        )
         for warning in inspection.warnings:
             progress.warn(warning)
-    if json:
+    if run.json_output:
         print_json(inspection.to_json())
     else:
         print_inspection(screen(), inspection, f"{table.name}: {inspection.rows:,} rows")
+
+
+_DATA = inspect.Parameter(
+    "data",
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    annotation=Annotated[str, typer.Argument(help="A table: a file, a glob or a folder of shards.")],
+)
+takes(command, [*_DECLARED, "columns", "limit_rows", "json_output"], [_DATA])

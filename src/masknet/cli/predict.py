@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from masknet.cli.console import ConsoleProgress, import_from_here, print_json, screen, states_errors
+from masknet.cli.console import COLUMNS, ConsoleProgress, import_from_here, print_json, screen, states_errors
 
 
 @states_errors
@@ -18,6 +18,7 @@ def command(
         list[str] | None,
         typer.Option(help="An input column to write before the probability (repeatable, or comma-separated)."),
     ] = None,
+    columns: Annotated[list[str] | None, typer.Option(help=COLUMNS, metavar="NAMES")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="Processor threads (default: all cores).", min=1)] = None,
@@ -29,6 +30,7 @@ def command(
     import torch
 
     from masknet.artifact import load_artifact
+    from masknet.config import RunConfig
     from masknet.predict import predict_file
     from masknet.table import open_table
 
@@ -36,13 +38,14 @@ def command(
         import_from_here()
     if threads is not None:
         torch.set_num_threads(threads)
-    columns = [name.strip() for text in append or [] for name in text.split(",") if name.strip()]
+    appended = [name.strip() for text in append or [] for name in text.split(",") if name.strip()]
+    names = RunConfig(columns=columns or ()).columns
     with ConsoleProgress() as progress:
         rows = predict_file(
             load_artifact(model, device=device, trust_code=trust_code),
-            open_table(data),
+            open_table(data, columns=names),
             out,
-            append=columns,
+            append=appended,
             overwrite=overwrite,
             limit=limit_rows,
             progress=progress,

@@ -456,10 +456,17 @@ def inspect_table(
     time_parts: list[NDArray[np.float64]] = []
     total = table.estimated_rows() if limit is None else min(limit, table.estimated_rows())
     rows = 0
+    zeros: set[str] = set()
     for chunk in table.chunks(limit=limit):
         rows += len(chunk.frame)
         if declared.label is not None:
             label_parts.append(values.labels(chunk.frame[declared.label], chunk.place))
+            zeros |= values.label_zeros(chunk.frame[declared.label])
+            if len(zeros) > 1:
+                raise DataError(
+                    f"a label is 0 or 1, or it is -1 or 1; column '{declared.label}' holds both 0 and -1 (seen by "
+                    f"{chunk.place(len(chunk.frame) - 1)}): name another label, or map its values first"
+                )
         if declared.weight is not None:
             values.weights(chunk.frame[declared.weight], chunk.place)
         if declared.time is not None:

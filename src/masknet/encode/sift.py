@@ -158,7 +158,7 @@ def sift(
     """
     parts: list[_Sifted] = []
     left = limit
-    for whole in (Table(table.name, table.typed, (part,)) for part in table.parts):
+    for whole in (Table(table.name, table.typed, (part,), table.open_ended) for part in table.parts):
         unread: list[BadRow] = []
         skip = [np.empty(0, dtype=np.int64)]
         rows, last = 0, None
@@ -193,7 +193,7 @@ def sift(
         parts.append(_Sifted(whole, np.sort(np.concatenate(skip)), rows, last))
         if left == 0:
             break
-    return Table(table.name, table.typed, tuple(parts))
+    return Table(table.name, table.typed, tuple(parts), table.open_ended)
 
 
 class _Rows:

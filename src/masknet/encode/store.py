@@ -491,7 +491,7 @@ def _sources(
 
 def _check_columns(table: Table, valid: Table, schema: Schema) -> None:
     needed = (*schema.field_names, *schema.role_names)
-    missing = [name for name in needed if name not in valid.columns]
+    missing = valid.lacks(needed)
     if missing:
         raise DataError(
             f"column '{missing[0]}' is missing from {valid.name}; the training table {table.name} has it, and "

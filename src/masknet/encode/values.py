@@ -153,7 +153,7 @@ def numbers(column: pl.Series, place: Place) -> NDArray[np.float64]:
 
 
 def labels(column: pl.Series, place: Place) -> NDArray[np.uint8]:
-    """The label as 0 and 1; booleans and the texts of 0, 1, true and false are read too.
+    """The label as 0 and 1; -1 is read as 0, booleans and the texts of 0, 1, -1, true and false are read too.
 
     Raises:
         DataError: a label is missing or is not one of the two.
@@ -161,11 +161,14 @@ def labels(column: pl.Series, place: Place) -> NDArray[np.uint8]:
     if column.dtype == pl.String:
         text = column.str.strip_chars().str.to_lowercase()
         known = text.replace_strict(
-            {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}, default=None, return_dtype=pl.UInt8
+            {"0": 0, "0.0": 0, "-1": 0, "-1.0": 0, "false": 0, "1": 1, "1.0": 1, "+1": 1, "true": 1},
+            default=None,
+            return_dtype=pl.UInt8,
         )
     elif column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
         number = column.cast(pl.Float64)
-        known = number.set(~number.is_in([0.0, 1.0]).fill_null(value=False), None).cast(pl.UInt8)
+        known = number.set(~number.is_in([0.0, 1.0, -1.0]).fill_null(value=False), None).clip(lower_bound=0)
+        known = known.cast(pl.UInt8)
     else:
         raise DataError(f"a label is 0 or 1; column '{column.name}' holds {column.dtype}: name another label")
 
@@ -180,6 +183,13 @@ def labels(column: pl.Series, place: Place) -> NDArray[np.uint8]:
 
     refuse(known.is_null().to_numpy(), place, sentence)
     return known.to_numpy()
+
+
+def label_zeros(column: pl.Series) -> set[str]:
+    """How the label of a row that is not clicked is written here: as 0, as -1, or both, which no column may do."""
+    signed = {"-1", "-1.0"}
+    known = column.cast(pl.String).str.strip_chars().unique().drop_nulls()
+    return {"-1" if text in signed else "0" for text in known if text in signed | {"0", "0.0"}}
 
 
 def weights(column: pl.Series, place: Place) -> NDArray[np.float64]:

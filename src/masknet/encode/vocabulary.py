@@ -79,7 +79,7 @@ class Buckets:
     """Ids by hash, for values without end: MurmurHash3 of the canonical text, modulo the number of buckets.
 
     >>> Buckets(10, first_id=100).ids(pl.Series(["a", None]), missing=1, unseen=2)
-    array([104,   1], dtype=int32)
+    array([100,   1], dtype=int32)
     """
 
     def __init__(self, buckets: int, *, first_id: int) -> None:

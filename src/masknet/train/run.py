@@ -101,8 +101,8 @@ def train(
     if config.data is None or config.label is None:
         lacking = "data" if config.data is None else "--label, the column to predict"
         raise ConfigError(f"training needs {lacking}: masknet train DATA --label COLUMN")
-    table = open_table(config.data)
-    valid = None if config.valid is None else open_table(config.valid)
+    table = open_table(config.data, columns=config.columns)
+    valid = None if config.valid is None else open_table(config.valid, columns=config.columns)
     out = Path(f"{_stem(table.name)}.masknet" if config.out is None else config.out)
     if not out.name:
         raise ConfigError(f"a model is a folder of its own; --out is '{config.out}': name one, such as ads.masknet")

@@ -1,0 +1,82 @@
+"""The settings of `RunConfig` as flags: a command takes some of them, or all."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Literal
+
+import typer
+from pydantic.fields import FieldInfo
+
+from masknet.config import RunConfig, parse_pairs, parse_setting
+from masknet.errors import ConfigError
+
+__all__ = ["MAPPINGS", "given", "takes"]
+
+MAPPINGS = [name for name, field in RunConfig.model_fields.items() if typing.get_origin(field.annotation) is dict]
+"""The settings of which each flag adds a pair."""
+_PAIRS = {"set": "KEY=VALUE", "pretrained": "FIELD=FILE", "share": "FIELD=OTHER", "hash": "FIELD=BUCKETS"}
+
+
+def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, Any]:
+    """The type and the option of one setting; None means that it was not given."""
+    option = "--" + name.replace("_", "-")
+    kinds = [kind for kind in typing.get_args(annotation) if kind is not types.NoneType] or [annotation]
+    kind: Any = next((k for k in (bool, int, float) if k in kinds), str)
+    metavar = None
+    if name in MAPPINGS:
+        kind, metavar = list[str], _PAIRS.get(name, "FIELD=VALUE")
+    elif name == "label" or typing.get_origin(annotation) is tuple:
+        kind, metavar = list[str], "NAMES" if name == "columns" else "COLUMN"
+    if kind is bool and name != "json":
+        option = f"{option}/--no-{option[2:]}"
+    return kind | None, typer.Option(option, help=help_text, metavar=metavar, rich_help_panel=panel)
+
+
+def _help(field: FieldInfo) -> str:
+    """The description, with the words to choose from and the default; in square brackets they would be markup."""
+    text = str(field.description)
+    words = " or ".join(typing.get_args(field.annotation)) if typing.get_origin(field.annotation) is Literal else ""
+    if field.default in (None, (), {}, False) or "(default: " in text:
+        return text
+    return f"{text} ({words}; default: {field.default})" if " " in words else f"{text} (default: {field.default})"
+
+
+def takes(
+    command: Callable[..., None], names: Iterable[str], first: Iterable[inspect.Parameter] = ()
+) -> Callable[..., None]:
+    """Give a command the flags of these settings, behind its own parameters; None stands for what was not given."""
+    parameters = list(first)
+    for name in names:
+        field = RunConfig.model_fields[name]
+        extra = typing.cast(dict[str, str], field.json_schema_extra)
+        kind, option = _flag(field.alias or name, field.annotation, _help(field), extra["panel"])
+        parameters.append(
+            inspect.Parameter(
+                field.alias or name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
+            )
+        )
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def given(flags: dict[str, Any]) -> dict[str, Any]:
+    """The settings that were given, as `RunConfig` takes them.
+
+    Raises:
+        ConfigError: several labels, or a text that is no pair.
+    """
+    said = {name: value for name, value in flags.items() if value not in (None, [])}
+    if "label" in said:
+        if len(said["label"]) > 1:
+            raise ConfigError(f"a run learns one label; got {' and '.join(said['label'])}: train one model a label")
+        said["label"] = said["label"][0]
+    for name in MAPPINGS:
+        if name in said:
+            pairs = parse_pairs(name, said[name], _PAIRS.get(name, "FIELD=VALUE"))
+            said[name] = {k: parse_setting(v) for k, v in pairs.items()} if name == "set" else pairs
+    return said

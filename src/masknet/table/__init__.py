@@ -1,0 +1,10 @@
+"""Any source of rows as one stream of frames, in bounded memory.
+
+CSV and TSV arrive as text, as written; Parquet and frames keep their types. A table is read anew on each pass, holds
+no file open in between, and never changes what it was given.
+"""
+
+from masknet.table.part import BadRow
+from masknet.table.table import Chunk, Source, Table, open_table
+
+__all__ = ["BadRow", "Chunk", "Source", "Table", "open_table"]

@@ -1,0 +1,175 @@
+"""What a table is made of: a file or a frame, the rules that all of them keep, and what Arrow gives as Polars."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol, TypeAlias, cast, runtime_checkable
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from masknet.errors import DataError
+
+ROWS = 65_536  # of a chunk, at most
+FRAME = "the frame"
+_SAMPLE = 1 << 20
+_FINGERPRINT_BLOCK, _FINGERPRINT_BLOCKS = 1 << 16, 16
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used: where it stands, and why.
+
+    Args:
+        source: the file's name, or "the frame".
+        row: its number there, counted as `Chunk.first_row` is.
+        column: the column at fault, or None where the row as a whole is.
+        reason: the sentence with which it would be refused.
+        cells: its cells as they were read, in the order of the file; a byte that is not UTF-8 reads `\\xe9`.
+    """
+
+    source: str
+    row: int
+    column: str | None
+    reason: str
+    cells: Sequence[Any]
+
+
+Report: TypeAlias = Callable[[BadRow], None]
+
+
+class Part(Protocol):
+    """One file, or one frame: what a table is made of."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def num_rows(self) -> int | None: ...
+    @property
+    def num_bytes(self) -> int: ...
+    def estimated_rows(self) -> int: ...
+    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]: ...
+    def digest(self, *, verify: bool) -> bytes: ...
+
+
+NumberedFrame: TypeAlias = tuple[pl.DataFrame, NDArray[np.int64] | None]
+
+
+@runtime_checkable
+class Numbered(Protocol):
+    """A part that can leave rows out: each frame comes with the numbers of its rows, or None where they run on."""
+
+    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]: ...
+
+
+def numbered(part: Part, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
+    """The frames of a part, with the numbers of their rows where some may be left out."""
+    if isinstance(part, Numbered):
+        return part.numbered(names, bad)
+    return ((frame, None) for frame in part.frames(names))
+
+
+def check_names(columns: tuple[str, ...], name: str, way_out: str = "rename it") -> None:
+    """Refuse names that repeat, or that Polars takes for patterns, and a table without columns."""
+    repeated = list(dict.fromkeys(f"'{c}'" for c in columns if columns.count(c) > 1))
+    if repeated:
+        raise DataError(f"the columns of a table have different names; {name} repeats {listed(repeated, 5)}: {way_out}")
+    if not columns:
+        raise DataError(f"a table has at least one column; {name} has none")
+    pattern = next((c for c in columns if c.startswith("^") and c.endswith("$")), None)
+    if pattern is not None:  # Polars takes such a name for a regular expression, wherever it meets it
+        raise DataError(f"a column's name does not begin with ^ and end with $; {name} has '{pattern}': rename it")
+
+
+def listed(texts: Sequence[str], most: int = 20) -> str:
+    """The texts with commas between them, the first so many."""
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn what can go wrong between a disk and a file's bytes into one sentence."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{name} is not a whole gzip file ({error}); write it again") from error
+    except PermissionError as error:
+        raise DataError(f"{name} may not be read (permission denied); change its permissions") from error
+    except OSError as error:
+        if error.errno is None:  # pyarrow's word for damaged bytes, which the caller knows better
+            raise
+        raise DataError(f"{name} cannot be read ({error.strerror}); check the file and its disk") from error
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """The bytes of a text, gzipped or not, and the file below them."""
+    with path.open("rb") as file:
+        if path.name.lower().endswith(".gz"):
+            with gzip.GzipFile(fileobj=file, mode="rb") as stream:
+                yield cast("IO[bytes]", stream), file
+        else:
+            yield file, file
+
+
+def estimated_lines(path: Path, name: str) -> int:
+    """How many lines that are not blank a text has, judged by its first MiB."""
+    with reading(name), open_bytes(path) as (stream, file):
+        sample = stream.read(_SAMPLE)
+        lines = sum(1 for line in sample.removeprefix(codecs.BOM_UTF8).splitlines() if line)
+        share = 1.0 if len(sample) < _SAMPLE else file.tell() / path.stat().st_size
+    return round(lines / share)
+
+
+def file_digest(path: Path, name: str, read_as: str, *, verify: bool) -> bytes:
+    """A hash of a file's bytes (sampled, or all of them) and of how they are read."""
+    digest = hashlib.sha256(read_as.encode())
+    with reading(name), path.open("rb") as file:
+        if verify:
+            while block := file.read(_SAMPLE):
+                digest.update(block)
+            return digest.digest()
+        status = os.fstat(file.fileno())
+        digest.update(f"|{status.st_size}|{status.st_mtime_ns}|".encode())
+        last = max(status.st_size - _FINGERPRINT_BLOCK, 0)
+        for i in range(_FINGERPRINT_BLOCKS):
+            file.seek(last * i // (_FINGERPRINT_BLOCKS - 1))
+            digest.update(file.read(_FINGERPRINT_BLOCK))
+    return digest.digest()
+
+
+def normal(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with dictionaries as texts."""
+    return frame.with_columns(c.cast(pl.String) for c in frame if isinstance(c.dtype, pl.Categorical | pl.Enum))
+
+
+def from_arrow(table: pa.Table, source: str) -> pl.DataFrame:
+    """An Arrow table as a frame, dictionaries as their values."""
+    return pl.DataFrame({n: arrow_series(n, table.column(n), source) for n in table.column_names})
+
+
+def arrow_series(name: str, column: Any, source: str) -> pl.Series:
+    """An Arrow column as a series, dictionaries as their values."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_decimal256(column.type):  # which Polars does not know
+        column = column.cast(pa.string())
+    try:
+        series = pl.Series(name, column)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"column '{name}' of {source} is of a type that cannot be read ({column.type}); convert it or leave it out"
+        ) from error
+    return series.cast(pl.String) if isinstance(series.dtype, pl.Categorical | pl.Enum) else series

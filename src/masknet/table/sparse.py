@@ -1,0 +1,284 @@
+"""libsvm (`label id:weight ...`) and libffm (`label field:id:weight ...`): rows of weighted ids, as columns of lists.
+
+A list column is `List(Struct(value: String, weight: Float64))`, null where a row has nothing for it. A libsvm file has
+one, `features`, or one a field where fields are declared by ranges of ids; a libffm file has `field_<number>` for each
+field found in it, or the declared ones. Before them stand `label` and `qid`, texts as written, where rows have them.
+"""
+
+from __future__ import annotations
+
+import codecs
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from masknet.errors import ConfigError, DataError
+from masknet.table.part import estimated_lines, file_digest, open_bytes, reading
+
+LIBSVM, LIBFFM = "libsvm", "libffm"
+BLOCK = 1 << 22  # bytes read at once
+LONGEST_LINE = 1 << 28
+
+_GRAMMAR = {LIBSVM: "label id:weight id:weight ...", LIBFFM: "label field:id:weight field:id:weight ..."}
+_TOKENS = {
+    LIBSVM: re.compile(r"(qid:\S+|\d+:[-+.\d][^:\s]*)"),
+    LIBFFM: re.compile(r"(qid:\S+|\d+:\d+:[-+.\d][^:\s]*)"),
+}
+_OWN_FIELD = re.compile(r"field_(0|[1-9]\d*)")
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """Which numbers (ids of libsvm, fields of libffm) go to which list column; no ranges: all to one column.
+
+    The ranges are inclusive, sorted, and do not overlap.
+    """
+
+    names: tuple[str, ...]
+    lows: tuple[int, ...] = ()
+    highs: tuple[int, ...] = ()
+
+    @classmethod
+    def declared(cls, texts: Sequence[str], kind: str) -> _Fields:
+        """Read `user=0-942`, `item=943`."""
+        ranges = []
+        for text in texts:
+            match = re.fullmatch(r"(.+)=(\d{1,18})(?:-(\d{1,18}))?", text)
+            if match is None:
+                numbers = "ids, as in user=0-942,item=943-2624" if kind == LIBSVM else "numbers, as in user=0,item=1"
+                raise ConfigError(f"--columns declares the fields of a {kind} file by their {numbers}; got '{text}'")
+            low, high = int(match[2]), int(match[3] or match[2])
+            if low > high:
+                raise ConfigError(f"a range of --columns goes upwards; got '{text}'")
+            ranges.append((low, high, match[1]))
+        ranges.sort()
+        for (_, high, name), (low, _, other) in itertools.pairwise(ranges):
+            if low <= high:
+                raise ConfigError(f"the ranges of --columns do not overlap; '{name}' and '{other}' share {low}")
+        return cls(tuple(n for *_, n in ranges), tuple(low for low, *_ in ranges), tuple(h for _, h, _ in ranges))
+
+    @classmethod
+    def numbered(cls, numbers: Sequence[int]) -> _Fields:
+        """The fields of a libffm file, by their numbers."""
+        numbers = tuple(sorted(numbers))
+        return cls(tuple(f"field_{n}" for n in numbers), numbers, numbers)
+
+    def codes(self, numbers: pl.Series) -> NDArray[np.int64]:
+        """The place of each number among the names, -1 where it is in no range."""
+        if not self.lows:
+            return np.zeros(len(numbers), dtype=np.int64)
+        value = numbers.cast(pl.Int64, strict=False).fill_null(-1).to_numpy()
+        code = np.searchsorted(np.asarray(self.lows), value, side="right") - 1
+        return np.where((code >= 0) & (value <= np.asarray(self.highs)[code]), code, -1)
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """The parsed rows of a block: `row` of each `id`, its `weight` and, of libffm, its `field`."""
+
+    height: int
+    label: pl.Series
+    qid: pl.Series
+    row: NDArray[np.int64]
+    frame: pl.DataFrame
+
+
+def sniff(line: str) -> str | None:
+    """Which of the two a file with this first line is; None where it is neither."""
+    first, *tokens = line.partition("#")[0].split() or [""]
+    if ":" in first:
+        tokens = [first, *tokens]
+    return next((kind for kind, token in _TOKENS.items() if tokens and all(map(token.fullmatch, tokens))), None)
+
+
+def is_own_field(name: str) -> bool:
+    """Whether a libffm file may hold this column: where it does not, no row has that field."""
+    return _OWN_FIELD.fullmatch(name) is not None
+
+
+def open_sparse(paths: Sequence[tuple[Path, str]], kind: str, columns: Sequence[str]) -> list[SparseFile]:
+    """The files of one table; those of libffm without declared columns are read once, for their fields.
+
+    Args:
+        paths: each with its name for messages.
+        kind: libsvm or libffm.
+        columns: the fields, by ranges of ids (libsvm) or of field numbers (libffm).
+    """
+    fields = _Fields.declared(columns, kind) if columns else _Fields(("features",))
+    files = [SparseFile.open(path, name, kind, fields) for path, name in paths]
+    if kind == LIBFFM and not columns:
+        found: set[int] = set()
+        counted = []
+        for file in files:
+            rows = 0
+            for tokens in file.tokens():
+                rows += tokens.height
+                found.update(tokens.frame["field"].unique().to_list())
+            counted.append(rows)
+        fields = _Fields.numbered(sorted(found))
+        files = [replace(file, fields=fields, num_rows=rows) for file, rows in zip(files, counted, strict=True)]
+    return files
+
+
+@dataclass(frozen=True)
+class SparseFile:
+    """A libsvm or libffm file, gzipped or not; blank lines and comments (`# ...`) do not count."""
+
+    name: str
+    path: Path
+    kind: str
+    fields: _Fields
+    labelled: bool
+    queries: bool
+    num_bytes: int
+    num_rows: int | None = None
+
+    @classmethod
+    def open(cls, path: Path, name: str, kind: str, fields: _Fields) -> SparseFile:
+        """Look at the first row: whether it has a label, and a query's id."""
+        bare = cls(name, path, kind, fields, labelled=True, queries=False, num_bytes=path.stat().st_size)
+        first = next((line for lines in bare._lines() for line in lines if len(line)), None)
+        if first is None:
+            raise DataError(f"a {kind} file holds rows of {_GRAMMAR[kind]}; {name} has none")
+        tokens = first.split(" ")
+        labelled = ":" not in tokens[0]
+        queries = len(tokens) > labelled and tokens[labelled].startswith("qid:")
+        return replace(bare, labelled=labelled, queries=queries)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The label and the query's id where the rows have them, and the list columns."""
+        return (*(["label"] if self.labelled else []), *(["qid"] if self.queries else []), *self.fields.names)
+
+    def estimated_rows(self) -> int:
+        """Exact where the file was read whole."""
+        return estimated_lines(self.path, self.name) if self.num_rows is None else self.num_rows
+
+    def digest(self, *, verify: bool) -> bytes:
+        """A hash of the bytes and of the declared fields."""
+        return file_digest(self.path, self.name, f"{self.kind}|{self.fields!r}", verify=verify)
+
+    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
+        """The rows, a block of the file at a time."""
+        first_row = 1
+        for tokens in self.tokens():
+            code = self.fields.codes(tokens.frame["field" if self.kind == LIBFFM else "id"])
+            if len(code) and code.min() < 0:
+                i = int(code.argmin())
+                what, number = ("field", "field") if self.kind == LIBFFM else ("id", "id")
+                raise DataError(
+                    f"each {what} of a {self.kind} file belongs to one of the declared columns; row "
+                    f"{first_row + tokens.row[i]} of {self.name} has {what} {tokens.frame[number][i]}: widen --columns"
+                )
+            order = np.argsort(code, kind="stable")
+            row, values = tokens.row[order], tokens.frame[order].select(value="id", weight="weight")
+            ends = np.searchsorted(code[order], np.arange(len(self.fields.names) + 1))
+            columns = {"label": tokens.label, "qid": tokens.qid}
+            for name in names:
+                if name in self.fields.names:
+                    i = self.fields.names.index(name)
+                    part = slice(int(ends[i]), int(ends[i + 1]))
+                    columns[name] = _lists(row[part], values[part], tokens.height)
+                elif name not in self.columns:  # a field of libffm that no row has
+                    columns[name] = _lists(row[:0], values[:0], tokens.height)
+            yield pl.DataFrame({name: columns[name] for name in names})
+            first_row += tokens.height
+
+    def tokens(self) -> Iterator[_Tokens]:
+        """The rows of each block, parsed and checked."""
+        first_row = 1
+        for lines in self._lines():
+            if len(lines):
+                yield self._parse(lines, first_row)
+            first_row += len(lines)
+
+    def _lines(self) -> Iterator[pl.Series]:
+        """The rows of each block, one space between their tokens."""
+        with reading(self.name), open_bytes(self.path) as (stream, _):
+            cut = stream.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
+            while block := stream.read(BLOCK):
+                whole, newline, rest = block.rpartition(b"\n")
+                if not newline:
+                    cut += block
+                    if len(cut) > LONGEST_LINE:
+                        raise DataError(
+                            f"a row is shorter than {LONGEST_LINE >> 20} MiB; {self.name} has a longer one: is it text?"
+                        )
+                    continue
+                yield self._clean(cut + whole)
+                cut = rest
+            yield self._clean(cut)
+
+    @staticmethod
+    def _clean(data: bytes) -> pl.Series:
+        text = data.decode(errors="replace")  # what is not UTF-8 is no number either, and is shown in its place
+        lines = pl.Series(text.split("\n"), dtype=pl.String)
+        if "#" in text:
+            lines = lines.str.replace(r"(^|\s)#.*$", "")
+        lines = lines.str.strip_chars()
+        if "  " in text or "\t" in text:
+            lines = lines.str.replace_all(r"\s+", " ")
+        return lines.filter(lines != "")
+
+    def _parse(self, lines: pl.Series, first_row: int) -> _Tokens:
+        tokens = lines.str.split(" ")
+        skipped = int(self.labelled) + int(self.queries)
+        head = tokens.list.get(0)
+        wrong = head.str.contains(":", literal=True) == self.labelled
+        if wrong.any():
+            row = first_row + int(wrong.arg_max() or 0)
+            rule = "begins with its label" if self.labelled else "has no label, since the first has none"
+            raise DataError(
+                f"each row of {self.name} {rule}; row {row} begins with '{head[row - first_row][:40]}': mend the row"
+            )
+        qid = tokens.list.get(int(self.labelled), null_on_oob=True)
+        if self.queries:
+            wrong = ~qid.str.starts_with("qid:").fill_null(value=False)
+            if wrong.any():
+                row = first_row + int(wrong.arg_max() or 0)
+                raise DataError(f"each row of {self.name} has a qid, since the first has one; row {row} has none")
+            qid = qid.str.strip_prefix("qid:")
+        tokens = tokens.list.slice(skipped)
+        row_of = np.repeat(np.arange(len(lines), dtype=np.int64), tokens.list.len().to_numpy())
+        token = tokens.explode().drop_nulls()
+        return _Tokens(len(lines), head, qid, row_of, self._numbers(token, row_of, first_row))
+
+    def _numbers(self, token: pl.Series, row_of: NDArray[np.int64], first_row: int) -> pl.DataFrame:
+        names = ["id", "weight"] if self.kind == LIBSVM else ["field", "id", "weight"]
+        pieces = token.str.split_exact(":", len(names)).struct.rename_fields([*names, "rest"]).struct.unnest()
+        weight = pl.col("weight").cast(pl.Float64, strict=False)
+        if self.kind == LIBSVM:  # an id alone weighs 1
+            weight = pl.when(pl.col("weight").is_null()).then(1.0).otherwise(weight).alias("weight")
+        read = pieces.select(
+            pl.col("id").str.contains(r"^[0-9]+$").alias("known") & pl.col("rest").is_null(),
+            *([pl.col("field").cast(pl.Int64, strict=False)] if self.kind == LIBFFM else []),
+            # 007 is 7, whoever wrote the file
+            pl.col("id").str.strip_chars_start("0").replace("", "0"),
+            weight,
+        )
+        good = read["known"] & read["weight"].is_finite()
+        if self.kind == LIBFFM:
+            good &= pieces["field"].str.contains(r"^[0-9]+$") & read["field"].is_not_null()
+        good = good.fill_null(value=False)
+        if not good.all():
+            i = int(good.arg_min() or 0)
+            raise DataError(
+                f"a row of a {self.kind} file is '{_GRAMMAR[self.kind]}', with whole numbers for ids and finite "
+                f"weights; row {first_row + row_of[i]} of {self.name} holds '{token[i][:40]}': mend the row"
+            )
+        return read.drop("known")
+
+
+def _lists(row: NDArray[np.int64], values: pl.DataFrame, height: int) -> pl.Series:
+    """A list a row of the values whose `row` (sorted) it is; null where there are none."""
+    counts = np.bincount(row, minlength=height)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    items = values.to_struct().to_arrow(compat_level=pl.CompatLevel.oldest())
+    return pl.Series(pa.LargeListArray.from_arrays(pa.array(offsets), items, mask=pa.array(counts == 0)))
