@@ -247,7 +247,7 @@ class SparseFile:
             qid = qid.str.strip_prefix("qid:")
         tokens = tokens.list.slice(skipped)
         row_of = np.repeat(np.arange(len(lines), dtype=np.int64), tokens.list.len().to_numpy())
-        token = tokens.explode().drop_nulls()
+        token = tokens.explode(empty_as_null=False, keep_nulls=False)
         return _Tokens(len(lines), head, qid, row_of, self._numbers(token, row_of, first_row))
 
     def _numbers(self, token: pl.Series, row_of: NDArray[np.int64], first_row: int) -> pl.DataFrame:
@@ -280,5 +280,6 @@ def _lists(row: NDArray[np.int64], values: pl.DataFrame, height: int) -> pl.Seri
     """A list a row of the values whose `row` (sorted) it is; null where there are none."""
     counts = np.bincount(row, minlength=height)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    items = values.to_struct().to_arrow(compat_level=pl.CompatLevel.oldest())
+    # Polars before 1.42 takes other texts than those of its own kind inside a list as they are, and crashes later.
+    items = values.to_struct().to_arrow(compat_level=pl.CompatLevel.newest())
     return pl.Series(pa.LargeListArray.from_arrays(pa.array(offsets), items, mask=pa.array(counts == 0)))

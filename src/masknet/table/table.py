@@ -724,6 +724,9 @@ class _Utf8:
                 else:
                     self.broken = self._over = True
                     data, self._end = good, NOT_UTF8.encode() + self._end
+            # pyarrow before 26 joins two rows where it has left out a row and a block ends just before a line break.
+            if not self._over and (rows := data.rfind(b"\n") + 1):
+                self._cut, data = data[rows:] + self._cut, data[:rows]
         if self._over:
             room = size - len(data)
             data, self._end = data + self._end[:room], self._end[room:]
