@@ -347,7 +347,7 @@ class DatetimeEncoding:
         return f"until {date(1970, 1, 1) + timedelta(days=int(self.latest // 1))}"
 
     def encode(self, chunk: Chunk) -> tuple[Ids, Values, None]:
-        found = moments(chunk.frame[self.field.name], self.field.form, chunk.place)
+        found = moments(chunk.frame[self.field.name], self.field.form, chunk.place, zoned=self.field.zoned)
         hour, weekday = _hour_and_weekday(found.wall)
         ids, scaled = self.age.of_numbers(self.latest - found.days)
         both = np.stack([self.hour.ids_of(hour), self.weekday.ids_of(weekday)], axis=1)
@@ -518,7 +518,7 @@ class _DatetimeFit:
         self._age = _NumberFit(field)
 
     def add(self, chunk: Chunk, keep: NDArray[np.bool_] | None) -> None:
-        found = moments(chunk.frame[self._field.name], self._field.form, chunk.place)
+        found = moments(chunk.frame[self._field.name], self._field.form, chunk.place, zoned=self._field.zoned)
         wall, days = (
             (found.wall, found.days) if keep is None else (found.wall.filter(pl.Series(keep)), found.days[keep])
         )

@@ -227,11 +227,13 @@ class Epoch:
     """Which numbers a column of moments holds: dates, dates with hours, or a count since 1970."""
 
     def __init__(self) -> None:
+        self.count = 0
         self._low, self._high = np.inf, -np.inf
         self._dates = True
 
     def add(self, column: pl.Series) -> None:
         number = column.cast(pl.Float64, strict=False).drop_nulls().drop_nans()
+        self.count += len(number)
         if len(number):
             self._low, self._high = min(self._low, float(number.min())), max(self._high, float(number.max()))  # type: ignore[arg-type]
             self._dates &= bool(((number // 100 % 100).is_between(1, 12) & (number % 100).is_between(1, 31)).all())
@@ -511,16 +513,23 @@ def _separators(table: Table, declared: Declared, limit: int | None) -> dict[str
         DataError: a declared separator stands in no cell.
     """
     counts = {name: dict.fromkeys((*SEPARATORS, declared.separator.get(name, "|")), 0) for name in declared.bag}
-    texts = dict.fromkeys(counts, 0)
+    texts, bracketed = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
     for chunk in table.chunks(list(counts), limit=limit) if counts else ():
         for name, found in counts.items():
             column = chunk.frame[name]
             if column.dtype == pl.String:
-                texts[name] += len(column) - column.null_count()
+                known = column.filter(column != "")
+                texts[name] += len(known)
+                bracketed[name] += int(known.str.contains(r"^\s*\[.*\]\s*$").sum() or 0)
                 for separator in found:
                     found[separator] += int(column.str.contains(separator, literal=True).sum() or 0)
     chosen = {}
     for name, found in counts.items():
+        if texts[name] and bracketed[name] == texts[name]:
+            raise DataError(
+                f"the texts of a bag are values with a separator between them; all of column '{name}' of {table.name} "
+                f"stand in brackets, as lists do: write them without, or as lists to Parquet"
+            )
         best = likely_separator(found)
         chosen[name] = declared.separator.get(name, best)
         if name in declared.separator and texts[name] and not found[chosen[name]]:
@@ -567,8 +576,8 @@ def _field(kind: str, facts: _ColumnFacts, declared: Declared, numeric_encoding:
     for option, kinds in _OPTIONS_OF.items():
         if name in getattr(declared, option) and kind not in kinds:
             raise DataError(
-                f"--{option.replace('_', '-')} is for columns that are {' or '.join(kinds)}; '{name}' is {kind}: leave "
-                f"it out, or declare the column with --{kinds[0]}"
+                f"--{option.replace('_', '-')} is for columns of the kind {' or '.join(kinds)}; '{name}' is {kind}: "
+                f"leave it out, or declare the column with --{kinds[0]}"
             )
     if kind == "categorical":
         return Categorical(name=name, values=facts.value_type, buckets=declared.hash.get(name))
@@ -580,11 +589,11 @@ def _field(kind: str, facts: _ColumnFacts, declared: Declared, numeric_encoding:
     if kind == "dense":
         return Dense(name=name, width=_width(facts), projected=name in declared.project)
     if kind == "datetime":
-        return Datetime(
-            name=name,
-            form="iso" if facts.epoch is None or facts.are_moments else facts.epoch.form,
-            encoding=numeric_encoding,
-        )
+        numbers = facts.epoch is not None and 2 * facts.epoch.count > facts.rows - facts.missing
+        form = facts.epoch.form if facts.epoch is not None and numbers else "iso"
+        # Where some name their zone and some do not, the encoding refuses the former.
+        zoned = facts.zoned == {True} if facts.zoned and form == "iso" else None
+        return Datetime(name=name, form=form, zoned=zoned, encoding=numeric_encoding)
     return Numeric(name=name, encoding=numeric_encoding)
 
 
@@ -621,7 +630,10 @@ def _with_shared(fields: Sequence[FieldSchema], declared: Declared) -> list[Fiel
                     f"it with --categorical or --bag"
                 )
         if owner in declared.share or name == owner:
-            raise DataError(f"--share names the field that keeps the vocabulary; '{owner}' itself reads another's")
+            raise DataError(
+                f"--share names the field that keeps the vocabulary; '{owner}' itself is to read that of "
+                f"'{declared.share[owner]}': name a field that keeps its own"
+            )
     for owner in dict.fromkeys(declared.share.values()):
         group = [owner, *(name for name, of in declared.share.items() if of == owner)]
         kinds = {by_name[name].values for name in group}  # type: ignore[union-attr]

@@ -65,7 +65,7 @@ def _field_check(field: FieldSchema) -> Check | None:
     if isinstance(field, Dense):
         return lambda cells, place: vectors(cells, field.width, place)
     if isinstance(field, Datetime):
-        return lambda cells, place: moments(cells, field.form, place)
+        return lambda cells, place: moments(cells, field.form, place, zoned=field.zoned)
     return _digits if field.values == "integer" else None
 
 
@@ -107,8 +107,8 @@ class _Moments:
             plain = column.dtype == pl.String or column.dtype.is_numeric()
             numbers = column.cast(pl.Float64, strict=False).drop_nulls() if plain else column.head(0)
             epoch = Epoch()
-            if 2 * len(numbers) > len(column):
-                epoch.add(numbers)
+            epoch.add(numbers)
+            if 2 * epoch.count > len(column):
                 self._form = epoch.form
         return moments(column, self._form or "iso", place)
 

@@ -88,7 +88,8 @@ def categorical_text(column: pl.Series, values: ValueType, place: Place) -> pl.S
     dtype = column.dtype
     if is_nested(dtype):
         raise DataError(
-            f"a categorical column holds plain values; column '{column.name}' holds {dtype}: leave it out with --ignore"
+            f"a categorical column holds plain values; column '{column.name}' holds {dtype}: "
+            + ("name it in --bag, or in --ignore" if isinstance(dtype, pl.List | pl.Array) else "name it in --ignore")
         )
     if dtype == pl.String:
         return canonical(column, values)
@@ -202,7 +203,10 @@ def weights(column: pl.Series, place: Place) -> NDArray[np.float64]:
     refuse(
         ~(np.isfinite(weight) & (weight >= 0)),
         place,
-        lambda i, at: f"a sample weight is finite and at least 0; column '{column.name}' holds '{column[i]}' in {at}",
+        lambda i, at: (
+            f"a sample weight is finite and at least 0; column '{column.name}' holds '{column[i]}' in {at}: mend the "
+            f"value, or leave the row out"
+        ),
     )
     return weight
 
@@ -256,5 +260,5 @@ def groups(column: pl.Series) -> NDArray[np.uint64]:
 
 def short(cell: object, most: int = 40) -> str:
     """A cell as a message shows it."""
-    text = str(cell)
+    text = str(cell.to_list() if isinstance(cell, pl.Series) else cell)
     return text if len(text) <= most else text[: most - 3] + "..."

@@ -332,6 +332,7 @@ def _file_table(name: str, paths: list[Path], columns: Sequence[str]) -> Table:
     ]
     headed = kind in _DELIMITERS and not columns
     way_out = "rename it, or name the columns with --columns where the file has no header" if headed else "rename it"
+    way_out = "name each once in --columns" if kind in _DELIMITERS and columns else way_out
     for part in parts:
         check_names(part.columns, part.name, way_out)
         _check_same(parts[0], part)
@@ -472,6 +473,8 @@ class _TextFile:
             raise DataError(f"{rule}; {name} is blank: write it again")
         if names:
             _check_first_row(header, names, name)
+        if header.count("") == 1:  # the index of pandas
+            header[header.index("")] = f"column_{header.index('') + 1}"
         return cls(name, path, names or tuple(header), size, delimiter, header=not names)
 
     def estimated_rows(self) -> int:
@@ -636,7 +639,8 @@ class _TextFile:
 
 
 def _check_first_row(row: list[str], names: tuple[str, ...], source: str) -> None:
-    if tuple(row) == names:
+    # A header has no number; it may have names of its own for some columns.
+    if any(map(str.__eq__, row, names)) and not any(re.fullmatch(r"\s*[-+]?[0-9.]+\s*", value) for value in row):
         raise DataError(f"--columns names the columns of a file without a header; {source} has one: leave it out")
     if len(row) != len(names):
         sets = " and ".join(f"'{name}' stands for {len(columns)}" for name, columns in _NAMED.items())
