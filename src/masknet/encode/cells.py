@@ -91,8 +91,8 @@ def bag_cells(column: pl.Series, field: Bag, place: Place) -> BagCells:
             wrong,
             where,
             lambda i, at: (
-                f"a weighted bag gives each value a finite weight; column '{column.name}' gives '{text[i]}' none in "
-                f"{at}: mend the cell, or declare the bag without weights"
+                f"a weighted bag gives each value a finite weight; column '{column.name}' gives '{text[i]}' another "
+                f"or none in {at}: mend the cell, or declare the bag without weights"
             ),
         )
         weights = weights[known.to_numpy()]

@@ -19,6 +19,7 @@ from masknet.encode import values
 from masknet.encode.cells import bag_cells, moments, vectors
 from masknet.encode.numeric import Knots, KnotSample, MomentCounter, NumericScale
 from masknet.encode.vocabulary import Buckets, ValueCounter, Vocabulary
+from masknet.errors import DataError
 from masknet.schema import Bag, Categorical, Datetime, Dense, FieldSchema, Numeric
 from masknet.space import FieldSpace
 from masknet.table import Chunk
@@ -348,6 +349,12 @@ class DatetimeEncoding:
 
     def encode(self, chunk: Chunk) -> tuple[Ids, Values, None]:
         found = moments(chunk.frame[self.field.name], self.field.form, chunk.place)
+        if None not in (found.zoned, self.field.zoned) and found.zoned != self.field.zoned:
+            did, does = ("named their", "name none") if self.field.zoned else ("named no", "name one")
+            raise DataError(
+                f"moments that are compared all name their zone, or none does; those of column '{self.field.name}' {did} "
+                f"zone in training, and {does} from {chunk.place(0)} on: write them alike"
+            )
         hour, weekday = _hour_and_weekday(found.wall)
         ids, scaled = self.age.of_numbers(self.latest - found.days)
         both = np.stack([self.hour.ids_of(hour), self.weekday.ids_of(weekday)], axis=1)

@@ -227,17 +227,23 @@ class Epoch:
     """Which numbers a column of moments holds: dates, dates with hours, or a count since 1970."""
 
     def __init__(self) -> None:
+        self._cells = self._numbers = 0
         self._low, self._high = np.inf, -np.inf
         self._dates = True
 
     def add(self, column: pl.Series) -> None:
-        number = column.cast(pl.Float64, strict=False).drop_nulls().drop_nans()
+        known = column.drop_nulls()
+        number = known.cast(pl.Float64, strict=False).drop_nulls().drop_nans()
+        self._cells, self._numbers = self._cells + len(known), self._numbers + len(number)
         if len(number):
             self._low, self._high = min(self._low, float(number.min())), max(self._high, float(number.max()))  # type: ignore[arg-type]
             self._dates &= bool(((number // 100 % 100).is_between(1, 12) & (number % 100).is_between(1, 31)).all())
 
     @property
     def form(self) -> TimeForm:
+        """That of most cells: the others are refused where they are read, which tells where they stand."""
+        if 2 * self._numbers <= self._cells:
+            return "iso"
         if self._low >= 10_000_000 and self._high < 100_000_000:
             return "yyyymmdd" if self._dates and 19_000_000 <= self._low <= self._high < 22_000_000 else "yymmddhh"
         size = max(abs(self._low), abs(self._high))
@@ -330,9 +336,9 @@ class _ColumnFacts:
         if values.is_nested(flat.dtype):
             self.types.add("nested")
         else:
-            within, self.bag = self.bag, None
+            within, self.bag, self.vector = (self.bag, self.vector), None, False
             self.add(flat.alias(self.name))
-            self.bag = within
+            self.bag, self.vector = within
         self.rows, self.missing = rows, missing
 
     def _add_text(self, known: pl.Series) -> None:
@@ -582,7 +588,8 @@ def _field(kind: str, facts: _ColumnFacts, declared: Declared, numeric_encoding:
     if kind == "datetime":
         return Datetime(
             name=name,
-            form="iso" if facts.epoch is None or facts.are_moments else facts.epoch.form,
+            form="iso" if facts.epoch is None else facts.epoch.form,
+            zoned=next(iter(facts.zoned)) if len(facts.zoned) == 1 else None,
             encoding=numeric_encoding,
         )
     return Numeric(name=name, encoding=numeric_encoding)

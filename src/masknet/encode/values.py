@@ -256,5 +256,5 @@ def groups(column: pl.Series) -> NDArray[np.uint64]:
 
 def short(cell: object, most: int = 40) -> str:
     """A cell as a message shows it."""
-    text = str(cell)
+    text = " ".join(str(cell.to_list() if isinstance(cell, pl.Series) else cell).split())
     return text if len(text) <= most else text[: most - 3] + "..."
