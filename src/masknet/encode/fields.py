@@ -352,8 +352,8 @@ class DatetimeEncoding:
         if None not in (found.zoned, self.field.zoned) and found.zoned != self.field.zoned:
             did, does = ("named their", "name none") if self.field.zoned else ("named no", "name one")
             raise DataError(
-                f"moments that are compared all name their zone, or none does; those of column '{self.field.name}' {did} "
-                f"zone in training, and {does} from {chunk.place(0)} on: write them alike"
+                f"moments that are compared all name their zone, or none does; those of column '{self.field.name}' "
+                f"{did} zone in training, and {does} from {chunk.place(0)} on: write them alike"
             )
         hour, weekday = _hour_and_weekday(found.wall)
         ids, scaled = self.age.of_numbers(self.latest - found.days)
