@@ -224,7 +224,7 @@ def form_name(form: tuple[str, int]) -> str:
 
 def against_lightgbm(lines: list[dict[str, Any]]) -> list[str]:
     rows = [
-        "| set | defaults, AUC / log loss | AUC by seed | members | parameters | seconds | LightGBM, integer | its best |",
+        "| set | defaults, AUC / log loss | by seed | members | parameters | seconds | LightGBM, codes | its best |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name in SETS:

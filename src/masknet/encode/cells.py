@@ -91,13 +91,14 @@ def bag_cells(column: pl.Series, field: Bag, place: Place) -> BagCells:
     text = values.categorical_text(flat.alias(column.name), field.values, where)
     known = text.is_not_null()
     if weights is not None:
-        wrong = known.to_numpy() & ~np.isfinite(weights)
+        given_weights = weights
         refuse(
-            wrong,
+            known.to_numpy() & ~np.isfinite(weights),
             where,
             lambda i, at: (
-                f"a weighted bag gives each value a finite weight; column '{column.name}' gives '{values.short(text[i])}' "
-                f"{'none' if np.isnan(weights[i]) else weights[i]} in {at}: mend the cell, or declare the bag without weights"
+                f"a weighted bag gives each value a finite weight; column '{column.name}' gives "
+                f"'{values.short(text[i])}' {'none' if np.isnan(given_weights[i]) else given_weights[i]} in {at}: mend "
+                f"the cell, or declare the bag without weights"
             ),
         )
         weights = weights[known.to_numpy()]
@@ -237,8 +238,7 @@ def _iso(column: pl.Series, place: Place, zoned: bool | None) -> Moments:
             place,
             lambda i, at: (
                 f"the moments of a column all name their zone, or none does; column '{column.name}' holds "
-                f"'{values.short(column[i])}' in {at}, and {'all' if zoned else 'none'} in training did: write them "
-                f"alike"
+                f"'{values.short(column[i])}' in {at}, unlike those of training: write them alike"
             ),
         )
 

@@ -227,19 +227,23 @@ class Epoch:
     """Which numbers a column of moments holds: dates, dates with hours, or a count since 1970."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self._cells = self._numbers = 0
         self._low, self._high = np.inf, -np.inf
         self._dates = True
 
     def add(self, column: pl.Series) -> None:
-        number = column.cast(pl.Float64, strict=False).drop_nulls().drop_nans()
-        self.count += len(number)
+        known = column.drop_nulls()
+        number = known.cast(pl.Float64, strict=False).drop_nulls().drop_nans()
+        self._cells, self._numbers = self._cells + len(known), self._numbers + len(number)
         if len(number):
             self._low, self._high = min(self._low, float(number.min())), max(self._high, float(number.max()))  # type: ignore[arg-type]
             self._dates &= bool(((number // 100 % 100).is_between(1, 12) & (number % 100).is_between(1, 31)).all())
 
     @property
     def form(self) -> TimeForm:
+        """That of most cells: the others are refused where they are read, which tells where they stand."""
+        if 2 * self._numbers <= self._cells:
+            return "iso"
         if self._low >= 10_000_000 and self._high < 100_000_000:
             return "yyyymmdd" if self._dates and 19_000_000 <= self._low <= self._high < 22_000_000 else "yymmddhh"
         size = max(abs(self._low), abs(self._high))
@@ -332,9 +336,9 @@ class _ColumnFacts:
         if values.is_nested(flat.dtype):
             self.types.add("nested")
         else:
-            within, self.bag = self.bag, None
+            within, self.bag, self.vector = (self.bag, self.vector), None, False
             self.add(flat.alias(self.name))
-            self.bag = within
+            self.bag, self.vector = within
         self.rows, self.missing = rows, missing
 
     def _add_text(self, known: pl.Series) -> None:
@@ -589,11 +593,12 @@ def _field(kind: str, facts: _ColumnFacts, declared: Declared, numeric_encoding:
     if kind == "dense":
         return Dense(name=name, width=_width(facts), projected=name in declared.project)
     if kind == "datetime":
-        numbers = facts.epoch is not None and 2 * facts.epoch.count > facts.rows - facts.missing
-        form = facts.epoch.form if facts.epoch is not None and numbers else "iso"
-        # Where some name their zone and some do not, the encoding refuses the former.
-        zoned = facts.zoned == {True} if facts.zoned and form == "iso" else None
-        return Datetime(name=name, form=form, zoned=zoned, encoding=numeric_encoding)
+        return Datetime(
+            name=name,
+            form="iso" if facts.epoch is None else facts.epoch.form,
+            zoned=facts.zoned == {True} if facts.zoned else None,  # of two kinds, those with a zone are refused
+            encoding=numeric_encoding,
+        )
     return Numeric(name=name, encoding=numeric_encoding)
 
 

@@ -107,8 +107,8 @@ class _Moments:
             plain = column.dtype == pl.String or column.dtype.is_numeric()
             numbers = column.cast(pl.Float64, strict=False).drop_nulls() if plain else column.head(0)
             epoch = Epoch()
-            epoch.add(numbers)
-            if 2 * epoch.count > len(column):
+            if 2 * len(numbers) > len(column):
+                epoch.add(numbers)
                 self._form = epoch.form
         return moments(column, self._form or "iso", place)
 

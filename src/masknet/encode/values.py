@@ -89,7 +89,7 @@ def categorical_text(column: pl.Series, values: ValueType, place: Place) -> pl.S
     if is_nested(dtype):
         raise DataError(
             f"a categorical column holds plain values; column '{column.name}' holds {dtype}: "
-            + ("name it in --bag, or in --ignore" if isinstance(dtype, pl.List | pl.Array) else "name it in --ignore")
+            f"{'name it in --bag, or ' if isinstance(dtype, pl.List | pl.Array) else ''}leave it out with --ignore"
         )
     if dtype == pl.String:
         return canonical(column, values)
@@ -260,5 +260,5 @@ def groups(column: pl.Series) -> NDArray[np.uint64]:
 
 def short(cell: object, most: int = 40) -> str:
     """A cell as a message shows it."""
-    text = str(cell.to_list() if isinstance(cell, pl.Series) else cell)
+    text = " ".join(str(cell.to_list() if isinstance(cell, pl.Series) else cell).split())
     return text if len(text) <= most else text[: most - 3] + "..."

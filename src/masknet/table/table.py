@@ -473,8 +473,6 @@ class _TextFile:
             raise DataError(f"{rule}; {name} is blank: write it again")
         if names:
             _check_first_row(header, names, name)
-        if header.count("") == 1:  # the index of pandas
-            header[header.index("")] = f"column_{header.index('') + 1}"
         return cls(name, path, names or tuple(header), size, delimiter, header=not names)
 
     def estimated_rows(self) -> int:

@@ -17,6 +17,8 @@ __all__ = ["MANY_ROWS", "network_defaults", "resolved"]
 MANY_ROWS = 1_000_000
 """From so many training rows on, steps are larger: an epoch has enough of them, and each costs less a row."""
 
+_LEAST_STEPS, _LEAST_BATCH = 64, 32
+
 _MEMBERS = ((500_000, 4), (2_000_000, 2))
 """Members of a MaskNet up to so many training rows; beyond, one. Training and scoring cost as many times as much."""
 
@@ -88,15 +90,24 @@ def resolved(config: RunConfig, *, rows: int, by_time: bool) -> tuple[RunConfig,
 
 
 def _choices(model: str, rows: int, by_time: bool) -> dict[str, _Choice]:
-    many = rows >= MANY_ROWS
     choices = {
         "members": _members(model, rows),
-        "batch_size": _Choice(4096 if many else 1024, f"{'from' if many else 'below'} {MANY_ROWS:,} rows"),
+        "batch_size": _batch_size(rows),
         # Where tomorrow is predicted, what an id did yesterday helps little, and a slower start remembers less of it.
         "learning_rate": _Choice(2e-4, "validated on the latest rows") if by_time else _Choice(1e-3),
     }
     recipe = _LINEAR if model == "lr" else _TRAINING
     return choices | {name: _Choice(value) for name, value in recipe.items()}
+
+
+def _batch_size(rows: int) -> _Choice:
+    if rows >= MANY_ROWS:
+        return _Choice(4096, f"from {MANY_ROWS:,} rows")
+    size = 1024
+    while size > _LEAST_BATCH and rows < _LEAST_STEPS * size:
+        size //= 2
+    why = f"below {MANY_ROWS:,} rows" if size == 1024 else f"so that an epoch has about {_LEAST_STEPS} steps"
+    return _Choice(size, why)
 
 
 def _members(model: str, rows: int) -> _Choice:
