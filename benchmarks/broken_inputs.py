@@ -533,8 +533,8 @@ def markdown(records: list[dict[str, Any]]) -> str:
         f"{len(records)} inputs that are broken, or look so: {refused} are refused with one sentence (the rule, the "
         f"value, the way out) and leave nothing behind; {len(records) - refused} are read on purpose, and the table "
         f"says what became of them. `log.csv` has the columns `click,user_id,site,price` and those that the row "
-        f"speaks of; `{TINY}` is left out of the commands. Exit code 2 is wrong usage. The table is made by `python benchmarks/broken_inputs.py`, and a test holds it to what the "
-        f"program says.",
+        f"speaks of; `{TINY}` is left out of the commands. Exit code 2 is wrong usage. The table is made by "
+        f"`python benchmarks/broken_inputs.py`, and a test holds it to what the program says.",
         "",
         "| input | command | exit code | what it printed |",
         "|---|---|---|---|",
