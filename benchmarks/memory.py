@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -25,10 +24,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from throughput import commit, hardware
-
 import masknet
 from masknet.table import open_table
+from throughput import commit, hardware
 
 EVERY_SECONDS = 0.1
 # `masknet`, telling its progress often enough to know the phase that a sample belongs to.

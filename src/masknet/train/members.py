@@ -167,7 +167,7 @@ class Job:
 
     def _largest_checkpoint(self, network: nn.Module) -> int:
         """Bytes of the last member's checkpoints, given one member: all others lie in it, finished."""
-        size = sum(t.nbytes for t in network.state_dict().values())
+        size: int = sum(t.nbytes for t in network.state_dict().values())
         # Its weights, Adam's two moments, the best weights; the average where one is kept.
         return size * (4 + (self.config.average_weights is not None) + self.config.members - 1)
 
