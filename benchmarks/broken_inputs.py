@@ -100,7 +100,7 @@ CASES: tuple[Case, ...] = (
          f"{TRAIN} --bag tags --weighted tags", 1, "row 8"),
     Case("a weighted bag with an infinite weight", table(tags=rows(lambda i: "a:inf|b:1")),
          f"{TRAIN} --bag tags --weighted tags", 1, "finite weight"),
-    Case("a length for a column that is no bag", table(), f"{TRAIN} --max-length user=3", 1, "is for columns that are bag"),
+    Case("a length for a column that is no bag", table(), f"{TRAIN} --max-length user=3", 1, "is for columns of the kind bag"),
     Case("a vector of another width", table(v=VEC), f"{TRAIN} --dense v", 1, "row 12"),
     Case("a vector with a NaN", table(v=rows(lambda i: [0.1, float("nan") if i == 5 else 0.2])),
          f"{TRAIN} --dense v", 1, "finite numbers"),

@@ -230,8 +230,8 @@ def _sentence(error: ValidationError) -> str:
     if not first["loc"]:
         return first["msg"].removeprefix("Value error, ")
     name = ".".join(str(part) for part in first["loc"])
-    rule = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"the '{name}' setting must be {rule}; got {first['input']!r}"
+    rule = re.sub("^Value error, ", "be ", first["msg"])
+    return f"the '{name}' setting must {re.sub('^(Input|String) should ', '', rule)}; got {first['input']!r}"
 
 
 class _Loader(yaml.SafeLoader):

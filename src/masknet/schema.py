@@ -94,7 +94,8 @@ class Datetime(_Column):
     Args:
         form: how the moments are written: "iso" (dates and times, typed or as ISO texts), "yyyymmdd" (20141021),
             "yymmddhh" (14102100), or seconds, milliseconds or microseconds since 1970.
-        zoned: whether the moments name their zone; None where that is not known, or they are numbers.
+        zoned: whether those of training name their zone, as all others then must or must not; None where it is not
+            known.
         encoding: of the age, as in `Numeric`.
     """
 

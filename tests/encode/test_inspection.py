@@ -203,8 +203,8 @@ def test_texts_that_are_almost_all_moments_are_flagged(odd: str) -> None:
         ([["a", "b"], []], Bag(name="x")),
         ([[{"v": "a", "w": 0.5}], [{"v": "b", "w": 2.0}]], Bag(name="x", weighted=True, pooling="sum")),
         ([[0.5, 1.0], [0.25, 2.0], None], Dense(name="x", width=2)),
-        ([dt.date(2026, 1, 1)] * 2, Datetime(name="x")),
-        ([dt.datetime(2026, 1, 1, 12)] * 2, Datetime(name="x")),
+        ([dt.date(2026, 1, 1)] * 2, Datetime(name="x", zoned=False)),
+        ([dt.datetime(2026, 1, 1, 12)] * 2, Datetime(name="x", zoned=False)),
     ],
 )
 def test_lists_and_moments_of_a_frame(cells: list[Any], field: FieldSchema) -> None:

@@ -6,6 +6,7 @@ import errno
 import functools
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -152,8 +153,9 @@ def import_from_here() -> None:
 
 
 def fail(sentence: str) -> NoReturn:
-    """Print what was wrong and leave with 1."""
-    screen(stderr=True).print(f"error: {sentence}", style="red")
+    """Print what was wrong, in one line whatever stands in the data, and leave with 1."""
+    line = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], sentence)
+    screen(stderr=True).print(f"error: {line}", style="red")
     raise typer.Exit(1)
 
 

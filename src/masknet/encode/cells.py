@@ -81,18 +81,24 @@ def bag_cells(column: pl.Series, field: Bag, place: Place) -> BagCells:
             weights = values.numbers(given, where)
     elif field.weighted:
         flat, weights = _weighted_texts(flat, field, where)
+    if values.is_nested(flat.dtype):
+        raise DataError(
+            f"the values of a bag are plain; column '{column.name}' holds {column.dtype}: name it in --ignore, or "
+            f"flatten its lists"
+        )
     if flat.dtype == pl.String:
         flat = flat.str.strip_chars()
     text = values.categorical_text(flat.alias(column.name), field.values, where)
     known = text.is_not_null()
     if weights is not None:
-        wrong = known.to_numpy() & ~np.isfinite(weights)
+        given_weights = weights
         refuse(
-            wrong,
+            known.to_numpy() & ~np.isfinite(weights),
             where,
             lambda i, at: (
-                f"a weighted bag gives each value a finite weight; column '{column.name}' gives '{text[i]}' another "
-                f"or none in {at}: mend the cell, or declare the bag without weights"
+                f"a weighted bag gives each value a finite weight; column '{column.name}' gives "
+                f"'{values.short(text[i])}' {'none' if np.isnan(given_weights[i]) else given_weights[i]} in {at}: mend "
+                f"the cell, or declare the bag without weights"
             ),
         )
         weights = weights[known.to_numpy()]
@@ -186,14 +192,20 @@ class Moments:
     zoned: bool | None
 
 
-def moments(column: pl.Series, form: TimeForm, place: Place) -> Moments:
+def moments(column: pl.Series, form: TimeForm, place: Place, *, zoned: bool | None = None) -> Moments:
     """Read each cell as a moment. A zone (`Z`, `+02:00`) sets the instant; hour and weekday are those written.
 
+    Args:
+        column: the cells.
+        form: how they are written.
+        place: where they stand.
+        zoned: whether those of training name their zone, where that is known.
+
     Raises:
-        DataError: a cell is no moment of this form, or some name their zone and some do not.
+        DataError: a cell is no moment of this form, or some name their zone and some do not, training's included.
     """
     if form == "iso":
-        return _iso(column, place)
+        return _iso(column, place, zoned)
     if column.dtype.is_temporal():
         raise DataError(
             f"a column's moments have one form; those of '{column.name}' were numbers ({form}) in training and are "
@@ -217,16 +229,29 @@ def moments(column: pl.Series, form: TimeForm, place: Place) -> Moments:
     return Moments(wall, _days(wall), zoned=None)
 
 
-def _iso(column: pl.Series, place: Place) -> Moments:
+def _iso(column: pl.Series, place: Place, zoned: bool | None) -> Moments:
     dtype = column.dtype
+
+    def refuse_zones(wrong: NDArray[np.bool_]) -> None:
+        refuse(
+            wrong & (zoned is not None),
+            place,
+            lambda i, at: (
+                f"the moments of a column all name their zone, or none does; column '{column.name}' holds "
+                f"'{values.short(column[i])}' in {at}, unlike those of training: write them alike"
+            ),
+        )
+
     if dtype == pl.Date:
         wall = column.cast(pl.Datetime("us"))
+        refuse_zones(wall.is_not_null().to_numpy() & bool(zoned))
         return Moments(wall, _days(wall), zoned=False if wall.null_count() < len(wall) else None)
     if isinstance(dtype, pl.Datetime):
         wall = column.dt.replace_time_zone(None).dt.cast_time_unit("us")
         instant = column if dtype.time_zone is None else column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        zoned = dtype.time_zone is not None if wall.null_count() < len(wall) else None
-        return Moments(wall, _days(instant.dt.cast_time_unit("us")), zoned)
+        named = dtype.time_zone is not None
+        refuse_zones(wall.is_not_null().to_numpy() & (named != zoned))
+        return Moments(wall, _days(instant.dt.cast_time_unit("us")), named if wall.null_count() < len(wall) else None)
     if dtype == pl.Null:
         wall = column.cast(pl.Datetime("us"))
         return Moments(wall, _days(wall), zoned=None)
@@ -259,6 +284,7 @@ def _iso(column: pl.Series, place: Place) -> Moments:
                 f"'{values.short(column[i])}' in {at}, unlike its neighbours: write them alike"
             ),
         )
+    refuse_zones(known & (with_zone != zoned))
     minutes = zone.to_frame("z").select(
         pl.when(pl.col("z") == "Z")
         .then(0)

@@ -19,7 +19,6 @@ from masknet.encode import values
 from masknet.encode.cells import bag_cells, moments, vectors
 from masknet.encode.numeric import Knots, KnotSample, MomentCounter, NumericScale
 from masknet.encode.vocabulary import Buckets, ValueCounter, Vocabulary
-from masknet.errors import DataError
 from masknet.schema import Bag, Categorical, Datetime, Dense, FieldSchema, Numeric
 from masknet.space import FieldSpace
 from masknet.table import Chunk
@@ -348,13 +347,7 @@ class DatetimeEncoding:
         return f"until {date(1970, 1, 1) + timedelta(days=int(self.latest // 1))}"
 
     def encode(self, chunk: Chunk) -> tuple[Ids, Values, None]:
-        found = moments(chunk.frame[self.field.name], self.field.form, chunk.place)
-        if None not in (found.zoned, self.field.zoned) and found.zoned != self.field.zoned:
-            did, does = ("named their", "name none") if self.field.zoned else ("named no", "name one")
-            raise DataError(
-                f"moments that are compared all name their zone, or none does; those of column '{self.field.name}' "
-                f"{did} zone in training, and {does} from {chunk.place(0)} on: write them alike"
-            )
+        found = moments(chunk.frame[self.field.name], self.field.form, chunk.place, zoned=self.field.zoned)
         hour, weekday = _hour_and_weekday(found.wall)
         ids, scaled = self.age.of_numbers(self.latest - found.days)
         both = np.stack([self.hour.ids_of(hour), self.weekday.ids_of(weekday)], axis=1)
@@ -525,7 +518,7 @@ class _DatetimeFit:
         self._age = _NumberFit(field)
 
     def add(self, chunk: Chunk, keep: NDArray[np.bool_] | None) -> None:
-        found = moments(chunk.frame[self._field.name], self._field.form, chunk.place)
+        found = moments(chunk.frame[self._field.name], self._field.form, chunk.place, zoned=self._field.zoned)
         wall, days = (
             (found.wall, found.days) if keep is None else (found.wall.filter(pl.Series(keep)), found.days[keep])
         )

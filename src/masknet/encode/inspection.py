@@ -517,16 +517,23 @@ def _separators(table: Table, declared: Declared, limit: int | None) -> dict[str
         DataError: a declared separator stands in no cell.
     """
     counts = {name: dict.fromkeys((*SEPARATORS, declared.separator.get(name, "|")), 0) for name in declared.bag}
-    texts = dict.fromkeys(counts, 0)
+    texts, bracketed = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
     for chunk in table.chunks(list(counts), limit=limit) if counts else ():
         for name, found in counts.items():
             column = chunk.frame[name]
             if column.dtype == pl.String:
-                texts[name] += len(column) - column.null_count()
+                known = column.filter(column != "")
+                texts[name] += len(known)
+                bracketed[name] += int(known.str.contains(r"^\s*\[.*\]\s*$").sum() or 0)
                 for separator in found:
                     found[separator] += int(column.str.contains(separator, literal=True).sum() or 0)
     chosen = {}
     for name, found in counts.items():
+        if texts[name] and bracketed[name] == texts[name]:
+            raise DataError(
+                f"the texts of a bag are values with a separator between them; all of column '{name}' of {table.name} "
+                f"stand in brackets, as lists do: write them without, or as lists to Parquet"
+            )
         best = likely_separator(found)
         chosen[name] = declared.separator.get(name, best)
         if name in declared.separator and texts[name] and not found[chosen[name]]:
@@ -573,8 +580,8 @@ def _field(kind: str, facts: _ColumnFacts, declared: Declared, numeric_encoding:
     for option, kinds in _OPTIONS_OF.items():
         if name in getattr(declared, option) and kind not in kinds:
             raise DataError(
-                f"--{option.replace('_', '-')} is for columns that are {' or '.join(kinds)}; '{name}' is {kind}: leave "
-                f"it out, or declare the column with --{kinds[0]}"
+                f"--{option.replace('_', '-')} is for columns of the kind {' or '.join(kinds)}; '{name}' is {kind}: "
+                f"leave it out, or declare the column with --{kinds[0]}"
             )
     if kind == "categorical":
         return Categorical(name=name, values=facts.value_type, buckets=declared.hash.get(name))
@@ -589,7 +596,7 @@ def _field(kind: str, facts: _ColumnFacts, declared: Declared, numeric_encoding:
         return Datetime(
             name=name,
             form="iso" if facts.epoch is None else facts.epoch.form,
-            zoned=next(iter(facts.zoned)) if len(facts.zoned) == 1 else None,
+            zoned=facts.zoned == {True} if facts.zoned else None,  # of two kinds, those with a zone are refused
             encoding=numeric_encoding,
         )
     return Numeric(name=name, encoding=numeric_encoding)
@@ -628,7 +635,10 @@ def _with_shared(fields: Sequence[FieldSchema], declared: Declared) -> list[Fiel
                     f"it with --categorical or --bag"
                 )
         if owner in declared.share or name == owner:
-            raise DataError(f"--share names the field that keeps the vocabulary; '{owner}' itself reads another's")
+            raise DataError(
+                f"--share names the field that keeps the vocabulary; '{owner}' itself is to read that of "
+                f"'{declared.share[owner]}': name a field that keeps its own"
+            )
     for owner in dict.fromkeys(declared.share.values()):
         group = [owner, *(name for name, of in declared.share.items() if of == owner)]
         kinds = {by_name[name].values for name in group}  # type: ignore[union-attr]

@@ -65,7 +65,7 @@ def _field_check(field: FieldSchema) -> Check | None:
     if isinstance(field, Dense):
         return lambda cells, place: vectors(cells, field.width, place)
     if isinstance(field, Datetime):
-        return lambda cells, place: moments(cells, field.form, place)
+        return lambda cells, place: moments(cells, field.form, place, zoned=field.zoned)
     return _digits if field.values == "integer" else None
 
 

@@ -88,7 +88,8 @@ def categorical_text(column: pl.Series, values: ValueType, place: Place) -> pl.S
     dtype = column.dtype
     if is_nested(dtype):
         raise DataError(
-            f"a categorical column holds plain values; column '{column.name}' holds {dtype}: leave it out with --ignore"
+            f"a categorical column holds plain values; column '{column.name}' holds {dtype}: "
+            f"{'name it in --bag, or ' if isinstance(dtype, pl.List | pl.Array) else ''}leave it out with --ignore"
         )
     if dtype == pl.String:
         return canonical(column, values)
@@ -202,7 +203,10 @@ def weights(column: pl.Series, place: Place) -> NDArray[np.float64]:
     refuse(
         ~(np.isfinite(weight) & (weight >= 0)),
         place,
-        lambda i, at: f"a sample weight is finite and at least 0; column '{column.name}' holds '{column[i]}' in {at}",
+        lambda i, at: (
+            f"a sample weight is finite and at least 0; column '{column.name}' holds '{column[i]}' in {at}: mend the "
+            f"value, or leave the row out"
+        ),
     )
     return weight
 

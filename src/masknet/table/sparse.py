@@ -61,7 +61,9 @@ class _Fields:
         ranges.sort()
         for (_, high, name), (low, _, other) in itertools.pairwise(ranges):
             if low <= high:
-                raise ConfigError(f"the ranges of --columns do not overlap; '{name}' and '{other}' share {low}")
+                raise ConfigError(
+                    f"the ranges of --columns do not overlap; '{name}' and '{other}' share {low}: mend one"
+                )
         return cls(tuple(n for *_, n in ranges), tuple(low for low, *_ in ranges), tuple(h for _, h, _ in ranges))
 
     @classmethod

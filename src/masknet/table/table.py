@@ -332,6 +332,7 @@ def _file_table(name: str, paths: list[Path], columns: Sequence[str]) -> Table:
     ]
     headed = kind in _DELIMITERS and not columns
     way_out = "rename it, or name the columns with --columns where the file has no header" if headed else "rename it"
+    way_out = "name each once in --columns" if kind in _DELIMITERS and columns else way_out
     for part in parts:
         check_names(part.columns, part.name, way_out)
         _check_same(parts[0], part)
@@ -636,7 +637,8 @@ class _TextFile:
 
 
 def _check_first_row(row: list[str], names: tuple[str, ...], source: str) -> None:
-    if tuple(row) == names:
+    # A header has no number; it may have names of its own for some columns.
+    if any(map(str.__eq__, row, names)) and not any(re.fullmatch(r"\s*[-+]?[0-9.]+\s*", value) for value in row):
         raise DataError(f"--columns names the columns of a file without a header; {source} has one: leave it out")
     if len(row) != len(names):
         sets = " and ".join(f"'{name}' stands for {len(columns)}" for name, columns in _NAMED.items())
