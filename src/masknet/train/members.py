@@ -179,7 +179,7 @@ class Job:
         """Bytes of the last member's checkpoints, given one member: all others lie in it, finished."""
         size: int = sum(t.nbytes for t in network.state_dict().values())
         # Its weights, Adam's two moments, the best weights; the average where one is kept.
-        return size * (4 + (self.config.average_weights is not None) + self.config.members - 1)
+        return size * (4 + bool(self.config.average_weights) + self.members - 1)
 
     def _initial_network(self, rows: Prepared, number: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
