@@ -275,6 +275,24 @@ def candidates(lines: list[dict[str, Any]]) -> list[str]:
     return rows
 
 
+def screening(lines: list[dict[str, Any]]) -> list[str]:
+    rows = [
+        "| set | candidate | AUC / log loss | without the average | seeds | parameters | seconds |",
+        "|---" * 7 + "|",
+    ]
+    screened = [line for line in lines if line["what"] == "screening"]
+    for name in SETS:
+        for candidate in dict.fromkeys(line["candidate"] for line in screened if line["set"] == name):
+            found = [line for line in screened if line["set"] == name and line["candidate"] == candidate]
+            raw = f"{mean(found, 'auc_without_average'):.4f} / {mean(found, 'log_loss_without_average'):.4f}"
+            seeds = len({line["seed"] for line in found})
+            rows.append(
+                f"| {name} | {candidate} | {figures(found)} | {raw} | {seeds} | {found[0]['parameters']:,} | "
+                f"{mean(found, 'seconds'):.0f} |"
+            )
+    return rows
+
+
 def members(lines: list[dict[str, Any]]) -> list[str]:
     rows = ["| set | one member, mean | the members together |", "|---|---|---|"]
     for name in SETS:
@@ -303,6 +321,7 @@ TABLES = {
     "against LightGBM": against_lightgbm,
     "LightGBM": all_lightgbm,
     "members": members,
+    "screening": screening,
     "candidates": candidates,
     "frappe-best": best_on_frappe,
 }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import shlex
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -43,6 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     monkeypatch.chdir(folder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
 
@@ -119,3 +122,33 @@ def test_the_table_of_checks_is_the_measured_one() -> None:
     script = runpy.run_path(str(ROOT / "benchmarks" / "sklearn_checks.py"))
     result = json.loads((ROOT / "benchmarks" / "results" / "sklearn_checks.json").read_text(encoding="utf-8"))
     assert script["markdown"](result) in (ROOT / "docs" / "scikit-learn.md").read_text(encoding="utf-8")
+
+
+def test_the_page_on_fields_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    items, rows = np.array(["a", "b", "c", "d"]), 300
+    pl.DataFrame(
+        {
+            "click": rng.integers(0, 2, rows),
+            "item": rng.choice(items, rows),
+            "seen": pl.Series(
+                [rng.choice(items, n).tolist() for n in rng.integers(0, 4, rows)], dtype=pl.List(pl.String)
+            ),
+            "tags": ["|".join(rng.choice(items, 2)) for _ in range(rows)],
+            "image": rng.normal(size=(rows, 3)).tolist(),
+            "at": [20260100 + int(day) for day in rng.integers(1, 29, rows)],
+            "price": rng.lognormal(size=rows),
+            "device": rng.integers(0, 10**12, rows).astype(str),
+        }
+    ).write_parquet(tmp_path / "log.parquet")
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "fields.md"
+    commands = [line for block in _blocks("sh", page) for line in block.splitlines()]
+    assert len(commands) == 4
+    _run([f"{c} --epochs 1 --members 1 --threads 1" if " train " in c else c for c in commands])
+
+
+def test_the_tables_of_defaults_are_the_measured_ones() -> None:
+    script = runpy.run_path(str(ROOT / "benchmarks" / "defaults.py"))
+    page = (ROOT / "docs" / "defaults.md").read_text(encoding="utf-8")
+    assert script["with_tables"](page) == page

@@ -102,7 +102,7 @@ def test_a_newer_format_asks_for_an_update_even_where_all_else_is_strange(tmp_pa
 def test_a_damaged_format_is_damage_and_no_newer_format(tmp_path: Path) -> None:
     folder = artifact(tmp_path / "ads.masknet")
     file = folder / "manifest.json"
-    file.write_bytes(file.read_bytes().replace(b'"format": 1', b'"format": 9'))
+    file.write_bytes(file.read_bytes().replace(f'"format": {FORMAT}'.encode(), b'"format": 9'))
     with pytest.raises(ArtifactError, match=r"damaged: manifest\.json"):
         read_manifest(folder)
 

@@ -30,7 +30,7 @@ __all__ = [
     "write_checksums",
 ]
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever an older masknet could not read, or would misread, what is written."""
 
 MANIFEST_FILE, CHECKSUMS_FILE = "manifest.json", "checksums.json"

@@ -33,6 +33,8 @@ TINY = (
     "--threads",
     "1",
 )
+LEARNS = ("--batch-size", "64", "--learning-rate", "0.05", "--average-weights", "0")
+"""What one epoch of 400 rows needs to tell the users who click."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, rows: Callable[..., pl.Dat
     """A trained model, made once; a test that changes it copies it first."""
     folder = tmp_path_factory.mktemp("trained")
     rows().write_parquet(folder / "train.parquet")
-    arguments = [str(folder / "train.parquet"), "--label", "click", "--ignore", "seconds", *TINY]
+    arguments = [str(folder / "train.parquet"), "--label", "click", "--ignore", "seconds", *TINY, *LEARNS]
     arguments += ["--out", str(folder / "ads.masknet"), "--cache-dir", str(folder / "cache")]
     with (
         contextlib.redirect_stdout(io.StringIO()),

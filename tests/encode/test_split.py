@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from masknet.encode import split
+from masknet.encode.draws import keyed_uniform
 from masknet.encode.split import latest_rows, random_rows
 from masknet.errors import DataError
 
@@ -31,6 +35,41 @@ def test_a_random_part_is_the_same_every_time_and_scattered() -> None:
     assert chosen.sum() == 1000
     tenths = chosen.reshape(10, -1).sum(axis=1)
     assert tenths.min() > 60, "rows from everywhere, not a stretch of the table"
+
+
+@given(st.lists(st.integers(0, 1), min_size=4, max_size=200), st.floats(0.2, 0.8), st.integers(1, 60))
+def test_a_random_part_is_that_of_one_sort_however_it_is_cut_in_blocks(
+    labels: list[int], fraction: float, block: int
+) -> None:
+    y = np.array([0, 0, 1, 1, *labels], dtype=np.uint8)
+    whole = np.zeros(len(y), dtype=np.bool_)
+    for label in (0, 1):
+        rows = np.flatnonzero(y == label)
+        order = np.argsort(keyed_uniform(split._SPLIT_KEY, rows), kind="stable")
+        whole[rows[order[: round(fraction * len(rows))]]] = True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(split, "_BLOCK", block)
+        if whole.any() and not whole.all():
+            np.testing.assert_array_equal(random_rows(y, fraction), whole)
+
+
+def test_rows_of_equal_keys_go_by_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(split, "keyed_uniform", lambda key, rows: np.zeros(len(rows)))
+    monkeypatch.setattr(split, "_BLOCK", 3)
+    chosen = random_rows(np.array([0, 1] * 10, dtype=np.uint8), 0.2)
+    assert np.flatnonzero(chosen).tolist() == [0, 1, 2, 3]
+
+
+def test_choosing_a_random_part_takes_memory_for_a_block_and_not_for_all_keys() -> None:
+    rows = 3_000_000
+    labels = (np.arange(rows) % 4 == 0).astype(np.uint8)
+    tracemalloc.start()
+    try:
+        random_rows(labels, 0.01)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * rows, "less than one number a row"
 
 
 @pytest.mark.parametrize(("rows", "fraction", "held"), [(2, 0.1, "no row of 2"), (4, 0.99, "all rows of 4")])

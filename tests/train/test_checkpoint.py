@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
+from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +185,22 @@ def test_the_log_grows_by_lines_and_is_cut_back(folder: RunFolder) -> None:
     assert log.read_text() == '{"epoch": 1}\n{"epoch": 2}\n'
     folder.reset_log([])
     assert log.read_text() == ""
+
+
+def test_the_old_checkpoint_and_the_new_need_room_side_by_side(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = namedtuple("disk", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk(0, 0, 199))
+    with pytest.raises(
+        ArtifactError, match=r"need 0\.0 MB; the disk of .* has 0\.0 MB free: make room, or name another"
+    ):
+        folder.require_room(100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk(0, 0, 200))
+    folder.require_room(100)
+    folder.save(state(1))
+    lies = (folder.path / "checkpoint.safetensors").stat().st_size
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk(0, 0, 3000 - lies))
+    folder.require_room(1500)
+    with pytest.raises(ArtifactError):
+        folder.require_room(1501)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,15 @@ import torch
 from masknet.artifact import check, load_artifact
 from masknet.config import RunConfig
 from masknet.datasets import planted_log
+from masknet.errors import ArtifactError
 from masknet.manifest import Manifest, read_manifest
 from masknet.nn import MeanProbability
 from masknet.predict import predict_frame
 from masknet.progress import LogProgress
 from masknet.train import Fitted, train
+from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.members import member_seed
+from masknet.train.trainer import Trainer
 
 SMALL = {"embedding_dim": 3, "block_dims": [6], "top_dims": [7]}
 Run = Callable[..., RunConfig]
@@ -173,3 +178,36 @@ def test_members_of_any_network(run: Run) -> None:
     fitted = trained(run(members=2, model="lr", set={}, epochs=1))
     first, second = fitted.network.members
     assert not equal(first, second)  # LR starts at zero: the order of rows alone makes the difference
+
+
+def test_the_room_asked_for_is_that_of_the_largest_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, sizes = [], []
+    require_room, save = RunFolder.require_room, RunFolder.save
+
+    def asking(folder: RunFolder, num_bytes: int) -> None:
+        asked.append(num_bytes)
+        require_room(folder, num_bytes)
+
+    def saving(folder: RunFolder, checkpoint: Checkpoint) -> None:
+        sizes.append(sum(tensor.nbytes for tensor in checkpoint.tensors.values()))
+        save(folder, checkpoint)
+
+    monkeypatch.setattr(RunFolder, "require_room", asking)
+    monkeypatch.setattr(RunFolder, "save", saving)
+    train(run(members=3, epochs=1, average_weights=0.9), LogProgress())
+    assert len(asked) == 1
+    assert max(sizes) * 0.98 < asked[0] <= max(sizes)
+
+
+def test_a_disk_without_room_for_the_checkpoints_is_found_before_training(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = namedtuple("disk", "total used free")
+    of_output = tmp_path / "ads.masknet.run"
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: disk(0, 0, 999 if Path(path) == of_output else 10**9))
+    stepped = []
+    monkeypatch.setattr(Trainer, "_step", lambda trainer, batch: stepped.append(batch))
+    with pytest.raises(ArtifactError, match=r"MB free: make room, or name another place with --out$"):
+        train(run(), LogProgress())
+    assert not stepped
+    assert not of_output.exists(), "nothing of it is left"

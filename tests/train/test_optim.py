@@ -178,6 +178,15 @@ def test_the_average_takes_the_networks_place_for_a_while_and_whatever_happens()
         assert np.array_equal(weight, own[name]), name
 
 
+def test_the_average_takes_the_weights_place_without_a_copy() -> None:
+    net = nn.Linear(3, 1)
+    average = WeightAverage(net, decay=0.9)
+    own, averaged = net.weight.data_ptr(), average.weights["weight"].data_ptr()
+    with average.applied():
+        assert (net.weight.data_ptr(), average.weights["weight"].data_ptr()) == (averaged, own)
+    assert (net.weight.data_ptr(), average.weights["weight"].data_ptr()) == (own, averaged)
+
+
 def test_a_restored_average_goes_on_with_the_same_bits() -> None:
     net = network()
     optimizer = Optimizer(net, learning_rate=0.05, embedding_l2=0.0, network_l2=0.0, clip=None)

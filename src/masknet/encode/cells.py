@@ -17,7 +17,7 @@ __all__ = ["BagCells", "Moments", "bag_cells", "bag_parts", "moments", "vector_p
 
 _DAY = 86_400_000_000  # microseconds
 _VECTOR_MARKS = r"[\[\]();,|\t]"
-_ZONE = r"(?:Z|[+-][0-9]{2}:?[0-9]{2})$"
+_ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 _FORMS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
 _UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
 
@@ -132,22 +132,24 @@ def vector_parts(column: pl.Series) -> pl.Series:
 
 
 def vectors(column: pl.Series, width: int, place: Place) -> NDArray[np.float32]:
-    """Each cell as `width` finite numbers, `[rows, width]`; a missing one is all zero.
+    """Each cell as `width` finite numbers, `[rows, width]`; a missing or empty one is all zero.
 
     Raises:
         DataError: the column holds no vectors, or one is of another width or not finite.
     """
-    if column.dtype == pl.String:
+    dtype = column.dtype
+    inner = dtype.inner if isinstance(dtype, pl.List | pl.Array) else None
+    if dtype == pl.String:
         lists = vector_parts(column).cast(pl.List(pl.Float64), strict=False)
-    elif isinstance(column.dtype, pl.List | pl.Array) and column.dtype.inner.is_numeric():
+    # What is missing in all rows of a chunk has no type.
+    elif pl.Null in (dtype, inner) or (inner is not None and inner.is_numeric()):
         lists = column.cast(pl.List(pl.Float64))
     else:
         raise DataError(
-            f"a dense column holds lists of numbers; column '{column.name}' holds {column.dtype}: leave it out of "
-            f"--dense"
+            f"a dense column holds lists of numbers; column '{column.name}' holds {dtype}: leave it out of --dense"
         )
-    known = lists.is_not_null().to_numpy()
     lengths = lists.list.len().fill_null(0).to_numpy()
+    known = lengths > 0
     refuse(
         known & (lengths != width),
         place,
@@ -219,11 +221,11 @@ def moments(column: pl.Series, form: TimeForm, place: Place, *, zoned: bool | No
         _refuse_moments(wrong, column, form, place)
         whole = pl.Series(np.where(known, micros, 0).astype(np.int64)).cast(pl.Datetime("us"))
     else:
-        digits = pl.Series(np.where(known & (np.abs(numbers) < 1e9), numbers, 0).astype(np.int64)).cast(pl.String)
-        text = digits.str.zfill(8)
-        pattern = "%Y%m%d %H" if form == "yyyymmdd" else "%y%m%d%H %M"
-        padded = text + (" 00")
-        whole = padded.str.to_datetime(f"{pattern}", strict=False, time_unit="us")
+        whole_numbers = (numbers >= 0) & (numbers < 1e9) & (numbers == np.floor(numbers))
+        text = pl.Series(np.where(whole_numbers, numbers, 0).astype(np.int64)).cast(pl.String).str.zfill(8)
+        written = "%Y%m%d%H %M" if form == "yyyymmdd" else "%y%m%d%H %M"
+        text += "00 00" if form == "yyyymmdd" else " 00"
+        whole = text.str.to_datetime(written, strict=False, time_unit="us")
         _refuse_moments(known & whole.is_null().to_numpy(), column, form, place)
     wall = whole.set(pl.Series(~known), None).alias(column.name)
     return Moments(wall, _days(wall), zoned=None)
@@ -285,18 +287,14 @@ def _iso(column: pl.Series, place: Place, zoned: bool | None) -> Moments:
             ),
         )
     refuse_zones(known & (with_zone != zoned))
-    minutes = zone.to_frame("z").select(
-        pl.when(pl.col("z") == "Z")
-        .then(0)
-        .otherwise(
-            (pl.col("z").str.slice(1, 2).cast(pl.Int64, strict=False) * 60
-             + pl.col("z").str.slice(-2).cast(pl.Int64, strict=False))
-            * pl.when(pl.col("z").str.starts_with("-")).then(-1).otherwise(1)
-        )
-        .fill_null(0)
-    ).to_series().to_numpy()  # fmt: skip
+    # Z has no digits, and +02 no minutes: what is not there is 0.
+    sign, hours, minutes = (
+        zone.str.extract(r"^([+-]?)([0-9]{2})?:?([0-9]{2})?$|^Z$", group).fill_null("") for group in (1, 2, 3)
+    )
+    east = hours.cast(pl.Int64, strict=False).fill_null(0) * 60 + minutes.cast(pl.Int64, strict=False).fill_null(0)
+    minutes_east = np.where((sign == "-").to_numpy(), -east.to_numpy(), east.to_numpy())
     found = bool(with_zone[known].any()) if known.any() else None
-    return Moments(wall.alias(column.name), _days(wall) - minutes / (24 * 60), found)
+    return Moments(wall.alias(column.name), _days(wall) - minutes_east / (24 * 60), found)
 
 
 def _days(instant: pl.Series) -> NDArray[np.float64]:

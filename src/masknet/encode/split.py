@@ -13,6 +13,7 @@ from masknet.errors import DataError
 __all__ = ["latest_rows", "random_rows"]
 
 _SPLIT_KEY = 20210215  # fixed: runs of several seeds are compared on one split
+_BLOCK = 1 << 18
 
 
 def random_rows(labels: NDArray[np.uint8], fraction: float) -> NDArray[np.bool_]:
@@ -23,13 +24,27 @@ def random_rows(labels: NDArray[np.uint8], fraction: float) -> NDArray[np.bool_]
     """
     chosen = np.zeros(len(labels), dtype=np.bool_)
     for label in (0, 1):
-        rows = np.flatnonzero(labels == label)
-        order = np.argsort(keyed_uniform(_SPLIT_KEY, rows), kind="stable")
-        chosen[rows[order[: round(fraction * len(rows))]]] = True
+        chosen[_lowest_keys(labels, label, fraction)] = True
     if not chosen.any():  # so few rows; one class gives one of them, if it keeps another
         commoner = np.flatnonzero(labels == (2 * labels.sum() > len(labels)))
         chosen[commoner[: len(commoner) > 1]] = True
     return _both_parts(chosen, "a random part")
+
+
+def _lowest_keys(labels: NDArray[np.uint8], label: int, fraction: float) -> NDArray[np.intp]:
+    """The rows of a class whose keys are the lowest `fraction`; of equal keys the earlier row."""
+    count = round(fraction * np.count_nonzero(labels == label))
+    keys, rows = np.empty(0), np.empty(0, dtype=np.intp)
+    # In blocks, since keys are eight times the labels and hashing them takes as much again, several times. What is kept
+    # comes first and the sort is stable, so the choice is that of one sort of all keys.
+    size = max(_BLOCK, count)
+    for start in range(0, len(labels), size):
+        fresh = start + np.flatnonzero(labels[start : start + size] == label)
+        keys = np.concatenate([keys, keyed_uniform(_SPLIT_KEY, fresh)])
+        rows = np.concatenate([rows, fresh])
+        lowest = np.argsort(keys, kind="stable")[:count]
+        keys, rows = keys[lowest], rows[lowest]
+    return rows
 
 
 def latest_rows(times: NDArray[np.float64], *, after: str | None = None, share: float = 0.1) -> NDArray[np.bool_]:

@@ -84,6 +84,20 @@ class RunFolder:
         if not any(self.path.iterdir()):
             self.path.rmdir()
 
+    def require_room(self, num_bytes: int) -> None:
+        """Refuse where the disk cannot hold checkpoints of that size, of which the old and the new lie side by side.
+
+        Raises:
+            ArtifactError: it cannot.
+        """
+        need = 2 * num_bytes - (self._checkpoint.stat().st_size if self.resumable else 0)
+        free = shutil.disk_usage(self.path).free
+        if need > free:
+            raise ArtifactError(
+                f"the checkpoints of this run need {need / 1e6:,.1f} MB; the disk of {self.path} has {free / 1e6:,.1f} "
+                f"MB free: make room, or name another place with --out"
+            )
+
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the last state by this one.
 

@@ -109,6 +109,8 @@ class Job:
         members: list[nn.Module] = []
         for number in range(self.members):
             network = self._initial_network(rows, number)
+            if number == 0 and self.folder is not None:
+                self.folder.require_room(self._largest_checkpoint(network))
             frozen = start_from(vectors, network, rows.encoder.space.num_ids)
             if checkpoint is not None and number < len(fits):
                 network.load_state_dict(checkpoint.part(_prefix(number)))
@@ -172,6 +174,12 @@ class Job:
             earlier=[*([] if found is None else found.history), *(record for fit in fits for record in fit.history)],
             tracker=tracker,
         )
+
+    def _largest_checkpoint(self, network: nn.Module) -> int:
+        """Bytes of the last member's checkpoints, given one member: all others lie in it, finished."""
+        size: int = sum(t.nbytes for t in network.state_dict().values())
+        # Its weights, Adam's two moments, the best weights; the average where one is kept.
+        return size * (4 + bool(self.config.average_weights) + self.members - 1)
 
     def _initial_network(self, rows: Prepared, number: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):

@@ -145,16 +145,14 @@ class WeightAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Put the average in the network's place for a while."""
-        own = {name: p.detach().clone() for name, p in self._network.named_parameters()}
-        _fill(self._network, self.weights)
+        """Put the average in the network's place for a while; meanwhile the network's own weights lie in `weights`."""
+        self._swap()
         try:
             yield
         finally:
-            _fill(self._network, own)
+            self._swap()
 
-
-def _fill(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    with torch.no_grad():
-        for name, p in network.named_parameters():
-            p.copy_(weights[name])
+    def _swap(self) -> None:
+        # Places are exchanged, not numbers: a copy of a table of millions of ids is one too many.
+        for name, p in self._network.named_parameters():
+            p.data, self.weights[name] = self.weights[name], p.data
