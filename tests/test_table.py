@@ -349,6 +349,9 @@ def test_names_that_do_not_fit(tmp_path: Path) -> None:
     )
     headed = write(tmp_path / "y.csv", "a,b\n1,2\n")
     assert "y.csv has one: leave it out" in refusal(lambda: open_table(headed, columns=("a", "b")))
+    assert "y.csv has one: leave it out" in refusal(lambda: open_table(headed, columns=("a", "c")))
+    bare = write(tmp_path / "v.csv", "a,2\n")  # a number is no name: this is a row
+    assert rows(open_table(bare, columns=("a", "c"))) == [("a", "2")]
     SMALL.write_parquet(tmp_path / "z.parquet")
     for source in (SMALL, tmp_path / "z.parquet"):
         with pytest.raises(ConfigError, match="--columns names the columns of a file without a header"):

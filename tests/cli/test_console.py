@@ -57,6 +57,13 @@ def test_our_own_errors_are_told_as_they_are(capsys) -> None:
     )
 
 
+def test_an_error_is_one_line_whatever_the_data_hold(capsys) -> None:
+    assert said(DataError("column 'a\nb' holds '\x1b[31m\t\x00\U0001f600'"), capsys) == (
+        1,
+        r"error: column 'a\nb' holds '\x1b[31m\t\x00" + "\U0001f600'\n",
+    )
+
+
 def test_ctrl_c_is_no_error(capsys) -> None:
     assert said(KeyboardInterrupt(), capsys) == (130, "stopped before the end\n")
 

@@ -215,6 +215,21 @@ def test_lists_and_moments_of_a_frame(cells: list[Any], field: FieldSchema) -> N
     assert found == field
 
 
+def test_moments_of_two_kinds_in_two_shards_are_read_as_naming_no_zone(tmp_path: Path) -> None:
+    frame_of(["2026-01-31 12:00:00"] * 3).write_parquet(tmp_path / "1.parquet")
+    frame_of(["2026-01-31 12:00:00Z"] * 3).write_parquet(tmp_path / "2.parquet")
+    (_, found) = inspect(tmp_path, datetime=("x",)).schema.fields
+    assert found == Datetime(name="x", zoned=False)  # so that encoding names the first that names one
+    assert report_of(inspect(tmp_path)).kind == "ignored"
+
+
+def test_texts_of_lists_are_no_bag() -> None:
+    with pytest.raises(DataError, match="all of column 'x' of the frame stand in brackets, as lists do"):
+        inspect(frame_of(["[1, 2]", None, "", " ['a'] "]), bag=("x",))
+    (_, found) = inspect(frame_of(["[1], 2", "[3]"]), bag=("x",)).schema.fields
+    assert found.kind == "bag"
+
+
 def test_decimals_are_integers_where_they_have_no_fraction() -> None:
     whole = frame_of([Decimal(2**100), None], dtype=pl.Decimal(38, 0))
     assert inspect(whole).schema.fields[1] == Categorical(name="x", values="integer")
