@@ -119,3 +119,10 @@ def test_the_table_of_checks_is_the_measured_one() -> None:
     script = runpy.run_path(str(ROOT / "benchmarks" / "sklearn_checks.py"))
     result = json.loads((ROOT / "benchmarks" / "results" / "sklearn_checks.json").read_text(encoding="utf-8"))
     assert script["markdown"](result) in (ROOT / "docs" / "scikit-learn.md").read_text(encoding="utf-8")
+
+
+def test_the_figures_of_memory_are_the_measured_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # as when the script is run
+    script = runpy.run_path(str(ROOT / "benchmarks" / "memory.py"))
+    result = json.loads((ROOT / "benchmarks" / "results" / "memory.json").read_text(encoding="utf-8"))
+    assert script["markdown"](result) in (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")
