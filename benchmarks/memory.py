@@ -109,6 +109,27 @@ class Watch:
             phase[name] = max(phase[name], size)
 
 
+def markdown(report: dict[str, Any]) -> str:
+    """The figures as `docs/memory.md` shows them."""
+    machine, parameters = report["hardware"], report["num_parameters"]
+    lines = [
+        f"**{report['peak_anonymous_mib']:,} MiB** at most: {report['rows']:,} rows ({report['data_mb']:,} MB of "
+        f"files, {report['encoded_mb']:,} MB encoded), one epoch in {report['seconds'] / 60:,.0f} min; "
+        f"{parameters['embedding']:,} parameters in tables, {parameters['network']:,} in the network; valid AUC "
+        f"{report['metrics']['auc']:.4f}. {machine['processor']}, {machine['threads']} threads, "
+        f"{machine['memory_gib']:.0f} GiB; Python {machine['python']}, PyTorch {machine['torch']}; "
+        f"{report['commit']}, {report['date'][:10]}. Flags: `{shlex.join(report['flags'])}`.",
+        "",
+        "| phase | anonymous MiB | pages of files, MiB | seconds | rows a second |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, phase in report["phases"].items():
+        rate = "" if phase["rows_per_second"] is None else f"{phase['rows_per_second']:,}"
+        sizes = f"{phase['anonymous_mib']:,} | {phase['of_files_mib']:,}"
+        lines.append(f"| {name} | {sizes} | {phase['seconds']:,.1f} | {rate} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="How much memory `masknet train` takes, phase by phase.")
     parser.add_argument("data", help="the table, or a folder of shards")
@@ -163,11 +184,7 @@ def main() -> None:
     }
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"{'phase':22}{'anonymous MiB':>14}{'of files MiB':>14}{'seconds':>10}{'rows/s':>12}")
-    for name, phase in watch.phases.items():
-        rate = "" if phase["rows_per_second"] is None else f"{phase['rows_per_second']:,}"
-        print(f"{name:22}{phase['anonymous_mib']:>14,}{phase['of_files_mib']:>14,}{phase['seconds']:>10,.1f}{rate:>12}")
-    print(f"peak {peak:,} MiB of anonymous memory, {report['rows']:,} rows, {seconds:,.0f} s; written to {given.out}")
+    print(f"{markdown(report)}\n\nwritten to {given.out}")
 
 
 if __name__ == "__main__":

@@ -152,3 +152,10 @@ def test_the_tables_of_defaults_are_the_measured_ones() -> None:
     script = runpy.run_path(str(ROOT / "benchmarks" / "defaults.py"))
     page = (ROOT / "docs" / "defaults.md").read_text(encoding="utf-8")
     assert script["with_tables"](page) == page
+
+
+def test_the_figures_of_memory_are_the_measured_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # as when the script is run
+    script = runpy.run_path(str(ROOT / "benchmarks" / "memory.py"))
+    result = json.loads((ROOT / "benchmarks" / "results" / "memory.json").read_text(encoding="utf-8"))
+    assert script["markdown"](result) in (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")

@@ -201,7 +201,8 @@ class _Distinct:
     def add(self, column: pl.Series) -> None:
         if self.overflow:
             return
-        fresh = column.drop_nulls().unique()
+        # As texts at once: three distinct numbers keep the memory of the whole chunk that they are from.
+        fresh = column.drop_nulls().unique().cast(pl.String)
         self._pending.append(fresh)
         self._num_pending += len(fresh)
         if self._num_pending > max(4 * _COUNT_UP_TO, 0 if self._known is None else len(self._known)):
@@ -210,7 +211,7 @@ class _Distinct:
     def _merge(self) -> None:
         parts = self._pending if self._known is None else [self._known, *self._pending]
         if parts:
-            self._known = pl.concat([part.cast(pl.String) for part in parts]).unique()
+            self._known = pl.concat(parts).unique()
         self._pending, self._num_pending = [], 0
         if self._known is not None and len(self._known) > _COUNT_UP_TO:
             self.overflow, self._known = True, None
@@ -466,7 +467,7 @@ def inspect_table(
     for chunk in table.chunks(limit=limit):
         rows += len(chunk.frame)
         if declared.label is not None:
-            label_parts.append(values.labels(chunk.frame[declared.label], chunk.place))
+            label_parts.append(values.labels(chunk.frame[declared.label], chunk.place).copy())  # not a view of more
             zeros |= values.label_zeros(chunk.frame[declared.label])
             if len(zeros) > 1:
                 raise DataError(

@@ -24,6 +24,8 @@ class ValueCounter:
     def add(self, text: pl.Series) -> None:
         """Count a chunk of canonical texts; nulls are passed over."""
         counts = text.alias("value").drop_nulls().value_counts().cast({"count": pl.Int64})
+        # A text of its own for each value: those of value_counts keep the memory of the whole chunk.
+        counts = counts.with_columns(pl.col("value") + "")
         self._pending.append(counts)
         self._num_pending += len(counts)
         if self._num_pending > max(100_000, len(self._known)):
