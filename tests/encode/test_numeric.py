@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from masknet.encode import numeric
-from masknet.encode.numeric import MomentCounter, NumericScale
+from masknet.encode.numeric import MAX_KNOTS, Knots, KnotSample, MomentCounter, NumericScale
 
 
 def fitted(*chunks: NDArray[np.float64] | list[float]) -> NumericScale:
@@ -136,3 +136,95 @@ def test_missing_numbers_are_counted_and_left_out() -> None:
     counter.add(np.array([3.0, np.nan]))
     assert counter.missing == 2
     assert counter.scale().mean == 2.0
+
+
+# Knots
+
+
+def sampled(*chunks: NDArray[np.float64] | list[float]) -> KnotSample:
+    sample = KnotSample()
+    for chunk in chunks:
+        sample.add(np.array(chunk, dtype=np.float64))
+    return sample
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(
+    st.lists(finite.map(lambda x: x + 0.0), min_size=1, max_size=8, unique=True).map(sorted),
+    st.lists(st.floats(), max_size=8),
+)
+def test_knots_against_a_slow_copy(at: list[float], numbers: list[float]) -> None:
+    index, weight = Knots(at=tuple(at)).apply(np.array([*numbers, *at]))
+    for x, i, w in zip([*numbers, *at], index, weight, strict=True):
+        x = min(max(at[(len(at) - 1) // 2] if np.isnan(x) else x, at[0]), at[-1])
+        lower = max(k for k in range(max(1, len(at) - 1)) if at[k] <= x)
+        assert i == lower
+        # In halves: the distance between two floats may be none itself.
+        gap = at[lower + 1] / 2 - at[lower] / 2 if len(at) > 1 else 0.0
+        assert w == (np.float32((x / 2 - at[lower] / 2) / gap) if gap else 0)
+        assert 0 <= w <= 1
+
+
+@given(st.lists(st.integers(-1000, 1000).map(lambda x: x / 8), min_size=2, max_size=200), st.lists(finite, max_size=20))
+def test_the_weighted_knots_are_the_number(train: list[float], later: list[float]) -> None:
+    knots = sampled(train).knots(min(train), max(train), most=16)
+    at = np.array(knots.at)
+    index, weight = knots.apply(np.array(train + later))
+    upper = np.minimum(index + 1, len(at) - 1)
+    found = (1 - weight.astype(np.float64)) * at[index] + weight * at[upper]
+    np.testing.assert_allclose(found, np.interp(train + later, at, at), atol=1e-4)
+
+
+@pytest.mark.parametrize("distinct", [1, 2, MAX_KNOTS, MAX_KNOTS + 1, 5000])
+def test_few_values_have_a_knot_each_and_many_share(distinct: int) -> None:
+    numbers = np.repeat(np.arange(distinct) ** 2.0, 3)
+    at = np.array(sampled(numbers).knots(0.0, float(numbers.max())).at)
+    assert len(at) <= MAX_KNOTS
+    assert (np.diff(at) > 0).all()
+    assert np.isin(at, numbers).all()
+    assert (at[0], at[-1]) == (0, numbers[-1])
+    if distinct <= MAX_KNOTS:
+        assert at.tolist() == np.unique(numbers).tolist()
+    else:  # half of them are quantiles: no two neighbours lie further apart than those would
+        shares = np.searchsorted(numbers, at) / len(numbers)
+        assert np.diff(shares).max() < 2 / (MAX_KNOTS // 2 - 1)
+
+
+def test_a_long_tail_has_knots_too() -> None:
+    numbers = np.concatenate([np.zeros(9_900), np.arange(1.0, 101.0)])
+    at = np.array(sampled(numbers).knots(0.0, 100.0).at)
+    assert (at > 50).sum() > 10, "though they are half a hundredth of the rows"
+
+
+@given(st.lists(st.integers(0, 300), max_size=6))
+def test_the_sample_is_the_same_however_the_stream_is_cut(cuts: list[int]) -> None:
+    x = np.random.default_rng(3).lognormal(size=300)
+    x[::7] = np.nan
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numeric, "_SAMPLE", 100)
+        assert sampled(*np.split(x, sorted(cuts))).knots(0, 50, 16) == sampled(x).knots(0, 50, 16)
+        assert len(sampled(x)._numbers) == 100
+        assert sampled(x).knots(0, 50, 16) != sampled(x[1:]).knots(0, 50, 16), "a number's place draws its key"
+
+
+def test_the_sample_is_a_fair_one() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numeric, "_SAMPLE", 2000)
+        at = np.array(sampled(*np.split(np.arange(50_000.0), 50)).knots(0, 49_999).at)
+    np.testing.assert_allclose(at[::2] / 50_000, np.linspace(0, 1, len(at))[::2], atol=0.06)
+
+
+def test_what_is_not_finite_is_no_knot() -> None:
+    sample = sampled([np.nan, 1.0, np.inf, 3.0, -np.inf, 0.0, -0.0])
+    assert str(sample.knots(0.0, 3.0)) == "at=(0.0, 1.0, 3.0)"
+    assert sampled([np.nan]).knots(0.0, 0.0).at == (0.0,)
+
+
+def test_the_scale_of_an_age_is_mirrored() -> None:
+    counter = MomentCounter()
+    counter.add(np.array([1.0, 2.0, 6.0]))
+    scale = counter.scale(bent=False)
+    x = np.array([1.0, 2.0, 6.0, 9.0, -4.0])
+    np.testing.assert_allclose(scale.mirrored(6.0).apply(6.0 - x), -scale.apply(x), atol=1e-6)

@@ -108,6 +108,95 @@ def test_the_set_holds_what_the_encoder_gives(as_file: str | None, tmp_path: Pat
         np.testing.assert_array_equal(rows.groups, roles["groups"][mask])
 
 
+def kinds_of(rows: int = 60) -> pl.DataFrame:
+    """A click log with each kind of field, and with each reason for a slot not to be stored as a column."""
+    n = np.arange(rows)
+    return pl.DataFrame(
+        {
+            "click": (n % 3 == 0).astype(np.int64),
+            "tags": ["|".join("abcde"[: (7 * i) % 5]) for i in n],
+            "price": [None if i % 9 == 4 else i % 13 + 0.5 for i in n],
+            "seen": pl.Series([[f"i{k % 6}" for k in range(i, i + i % 4)] for i in n], dtype=pl.List(pl.String)),
+            "weighed": [";".join(f"w{k}:{k - 1.5}" for k in range(i % 3)) for i in n],
+            "item": [f"i{i % 6}" for i in n],
+            "vector": [None if i % 11 == 3 else [i / 4, -i / 2, 1.0] for i in n],
+            "at": [None if i % 8 == 5 else 1_700_000_000 + 5000 * i for i in n],
+        }
+    )
+
+
+KINDS = Declared(
+    label="click",
+    bag=("tags", "weighed"),
+    weighted=("weighed",),
+    datetime=("at",),
+    share={"seen": "item"},
+    hash={"tags": 40},
+    max_length={"seen": 2},
+)
+
+
+@pytest.mark.parametrize("encoding", ["linear", "knots"])
+def test_rows_of_every_kind_are_taken_as_the_encoder_gives_them(encoding: Any, tmp_path: Path) -> None:
+    frame = kinds_of()
+    plan = EncodingPlan(KINDS, valid_fraction=0.3, numeric_encoding=encoding, min_count=2)
+    for prepared in (run(tmp_path, frame, plan)[0], run(tmp_path, frame, plan)[0]):
+        ids, values, dense = prepared.encoder.encode(next(open_table(frame).chunks()))
+        assert len({f.kind for f in prepared.encoder.space.fields}) == 4
+        chosen = store.random_rows(frame["click"].to_numpy(), 0.3)
+        for rows, mask in ((prepared.train, ~chosen), (prepared.valid, chosen)):
+            assert rows is not None
+            all_of_them = np.arange(len(rows))
+            for index in (slice(None), slice(3, 7), slice(0, 0), all_of_them[::-1], np.array([5, 5, 0]), np.array([2])):
+                own_ids, own_values, own_dense = rows.take(index)
+                assert own_dense is not None
+                np.testing.assert_array_equal(own_ids, ids[mask][index])
+                # What padding weighs is nobody's business: its embedding is zero.
+                shown = np.where(own_ids == 0, 0, own_values)
+                np.testing.assert_array_equal(shown, np.where(ids == 0, 0, values)[mask][index])
+                np.testing.assert_array_equal(own_dense, dense[mask][index])
+                assert (own_ids.dtype, own_values.dtype, own_dense.dtype) == (np.int32, np.float32, np.float32)
+
+
+def test_bags_are_stored_ragged_and_mapped(tmp_path: Path) -> None:
+    frame = kinds_of(2000)
+    train = run(tmp_path, frame, EncodingPlan(KINDS, valid_fraction=0.5, numeric_encoding="knots"))[0].train
+    half = frame.filter(pl.Series(~store.random_rows(frame["click"].to_numpy(), 0.5)))
+    lengths = {
+        "tags": half["tags"].str.split("|").list.len().clip(1),
+        "seen": half["seen"].list.len().clip(1, 2),
+        "weighed": half["weighed"].str.split(";").list.len().clip(1),
+    }
+    assert [len(bag.ids) for bag in train.bags] == [int(lengths[name].sum()) for name in lengths]
+    assert [bag.values is None for bag in train.bags] == [True, True, False]
+    assert train.ids.shape[1] == 5, "price, item, hour, weekday and age: no bag, nor the upper of two knots"
+    assert train.values.shape[1] == 2, "price and age"
+    arrays = [train.ids, train.values, train.dense, *(bag.ids for bag in train.bags), *(bag.ends for bag in train.bags)]
+    for array in arrays:
+        assert isinstance(array, np.memmap)
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_what_is_taken_is_a_copy(tmp_path: Path) -> None:
+    train = run(tmp_path, kinds_of(), EncodingPlan(KINDS, numeric_encoding="knots"))[0].train
+    before = train.take(slice(None))
+    for array in train.take(slice(None)):
+        assert array is not None
+        array[...] = 7
+    for own, other in zip(train.take(slice(None)), before, strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+def test_bags_that_are_empty_in_a_chunk_or_everywhere_are_stored(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"click": [0, 1] * 70_000, "b": [[]] * 100_000 + [["x", "y"]] * 39_999 + [[]]})
+    prepared, _ = run(tmp_path, frame, valid=frame.head(5))
+    ids, _, _ = prepared.train.take(np.array([0, 99_999, 100_000, 139_998, 139_999]))
+    assert ids.tolist() == [[1, 0], [1, 0], [3, 4], [3, 4], [1, 0]]
+    assert prepared.valid is not None
+    assert prepared.valid.take(slice(None))[0].tolist() == [[1, 0]] * 5
+
+
 def test_constant_ids_and_values_are_not_stored(tmp_path: Path) -> None:
     prepared, _ = run(tmp_path, log_of().drop("w", "session", "at"))
     # Four fields: two categorical, `price` with a missing id, `age` with one id in every row.
