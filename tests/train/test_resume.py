@@ -375,6 +375,67 @@ def test_members_killed_before_and_after_every_checkpoint_end_with_the_same_bits
         assert_same_run(killed, whole(**MEMBERS))
 
 
+# --- evaluations within an epoch: of 9 batches after 3, 5, 7 and 9; in the refit of 10 after 3, 5, 8 and 10
+
+PARTS: dict[str, Any] = MEMBERS | {"evaluations": 4, "unseen_rate": 0.1, "patience": 8}
+ENDS = [3, 5, 8, 10, 13, 15, 18, 20]
+"""Steps after which the two epochs of a refit are cut."""
+
+
+@pytest.mark.parametrize(
+    ("phase", "time", "minutes", "resumed"),
+    [
+        ("member 1/2, epoch", 5, 1e6, "3 steps of member 1/2"),  # in the middle of the second part
+        ("member 1/2, epoch", 5, 0.0, "4 steps of member 1/2"),
+        ("member 1/2, epoch", 6, 0.0, "5 steps of member 1/2"),  # the second part is evaluated
+        ("member 1/2, validate", 3, 1e6, "5 steps of member 1/2"),  # the third part is trained
+        ("member 1/2, validate", 3, 0.0, "6 steps of member 1/2"),
+        ("member 2/2, epoch", BATCHES + 5, 1e6, f"{BATCHES + 3} steps of member 2/2"),
+        ("member 2/2, epoch", BATCHES + 5, 0.0, f"{BATCHES + 4} steps of member 2/2"),
+        ("member 1/2, epoch", 2 * BATCHES + 5, 0.0, "4 steps of member 1/2"),  # in the refit
+        ("member 2/2, epoch", 2 * BATCHES + 5, 1e6, "3 steps of member 2/2"),
+        ("member 2/2, epoch", 2 * BATCHES + 5, 0.0, "4 steps of member 2/2"),
+    ],
+)
+def test_killed_within_a_part_of_an_epoch_it_ends_with_the_same_bits(
+    run: Run, whole: Run, phase: str, time: int, minutes: float, resumed: str
+) -> None:
+    killed = run(**PARTS, checkpoint_minutes=minutes)
+    with pytest.raises(Killed):
+        train(killed, KilledIn(phase, time))
+    progress = Stops()
+    train(killed.replace(resume=True), progress)
+    assert [note for note in progress.notes if "resume" in note] == [f"resumed after {resumed}"]
+    assert_same_run(killed, whole(**PARTS))
+
+
+def test_parts_stopped_again_and_again_end_with_the_same_bits(run: Run, whole: Run) -> None:
+    stopped, expected = run(**PARTS), whole(**PARTS)
+    steps = sum(2 * BATCHES if "valid" in record else record["step"] for record in log_of(expected) if ends(record))
+    assert finish(stopped, after=2) == steps // 2
+    assert_same_run(stopped, expected)
+
+
+def ends(record: dict[str, Any]) -> bool:
+    """Whether a record is the last of its fit."""
+    return bool(record["best"] if "refit" in record else record["step"] == 2 * BATCHES)
+
+
+def test_a_refit_trains_the_parts_until_the_best_evaluation_and_no_more(whole: Run) -> None:
+    log = log_of(whole(**PARTS))
+    lengths = []
+    for member in (1, 2):
+        found = [record for record in log if record["member"] == member and "valid" in record]
+        refitted = [record for record in log if record["member"] == member and "refit" in record]
+        best = max(number for number, record in enumerate(found, 1) if record["best"])
+        lengths.append(best)
+        assert [record["step"] for record in refitted] == ENDS[:best]
+        assert [record["epoch"] for record in refitted] == [record["epoch"] for record in found[:best]]
+        assert [record["learning_rate"] for record in refitted] == [r["learning_rate"] for r in found[:best]]
+        assert [record["best"] for record in refitted] == [False] * (best - 1) + [True]
+    assert any(length % 4 for length in lengths), "no best one lies within an epoch: this tries nothing"
+
+
 def test_the_log_is_cut_back_to_the_checkpoint(run: Run, whole: Run) -> None:
     stopped = run()
     with pytest.raises(Interrupted):

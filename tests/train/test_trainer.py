@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from masknet.batches import EpochOrder
 from masknet.config import RunConfig
 from masknet.encode import EncodedSet
 from masknet.errors import ConfigError, DataError
@@ -331,6 +332,103 @@ def test_a_network_that_breaks_only_when_it_scores_is_the_same_sentence() -> Non
         Trained(drawn(30), drawn(30), network=Breaks(), clip=10.0)
 
 
+# --- evaluations within an epoch
+
+LAST_OF_PART = [3, 5, 7, 10, 12, 14]
+"""Steps after which two epochs of 7 batches, in 3 parts each, are evaluated."""
+
+
+def test_an_epoch_is_evaluated_at_the_ends_of_its_parts_and_the_last_ends_it() -> None:
+    network, valid = masknet(), drawn(50, seed=1)
+    recorder = Recorder(network)
+    trained = Trained(drawn(100), valid, network=network, progress=recorder, evaluations=3, patience=9)
+    history = trained.state.history
+    assert [record["step"] for record in history] == LAST_OF_PART
+    assert [record["epoch"] for record in history] == [0.3333, 0.6667, 1, 1.3333, 1.6667, 2]
+    assert [type(record["epoch"]) for record in history[2::3]] == [int, int]
+    assert (trained.state.epoch, trained.state.batch, trained.state.step) == (2, 0, 14)
+    then = masknet()
+    for record in history:
+        weights = recorder.steps[record["step"] - 1]
+        then.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+        assert record["valid"]["log_loss"] == pytest.approx(float(log_losses(then, valid).mean()), abs=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_training_loss_of_a_part_is_that_of_its_rows(weighted: bool) -> None:
+    weights = np.random.default_rng(1).exponential(3.0, size=100) if weighted else None
+    rows, start = drawn(100, weights=weights), masknet()
+    trained = Trained(rows, network=copy.deepcopy(start), evaluations=3, rates=[1e-12] * 6, seed=3)
+    losses = log_losses(start, rows)
+    if weights is not None:
+        losses = losses * weights / weights.mean()
+    expected = []
+    for epoch in range(2):
+        order = EpochOrder(100, seed=3, epoch=epoch)
+        expected += [losses[order[slice(*span)]].mean() for span in ((0, 48), (48, 80), (80, 100))]
+    assert [record["train_log_loss"] for record in trained.state.history] == pytest.approx(expected, abs=1e-6)
+    assert np.ptp(expected) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("batches", "evaluations", "steps"),
+    [(4, 2, [2, 4]), (4, 3, [2, 3, 4]), (4, 4, [1, 2, 3, 4]), (3, 10, [1, 2, 3]), (1, 4, [1])],
+)
+def test_there_are_as_many_evaluations_as_asked_and_at_most_one_a_batch(
+    batches: int, evaluations: int, steps: list[int]
+) -> None:
+    trained = Trained(drawn(16 * batches - 9), drawn(20), epochs=2, evaluations=evaluations, patience=99)
+    expected = steps + [batches + step for step in steps]
+    assert [record["step"] for record in trained.state.history] == expected
+    assert [record["epoch"] for record in trained.state.history][len(steps) - 1 :: len(steps)] == [1, 2]
+
+
+@pytest.mark.parametrize("validated", [False, True])
+@pytest.mark.parametrize("evaluations", [3, 99])
+def test_how_often_is_evaluated_changes_no_weight(validated: bool, evaluations: int) -> None:
+    """Validated on the training rows, where the last weights are the best."""
+    rows, settings = drawn(100), {"average_weights": 0.8, "schedule": "constant", "patience": 99, "epochs": 3}
+    valid = rows if validated else None
+    parts = 3 * min(evaluations, 7)
+    once = Trained(rows, valid, network=masknet(dropout=0.1), **settings)
+    often = Trained(
+        rows,
+        valid,
+        network=masknet(dropout=0.1),
+        evaluations=evaluations,
+        rates=None if validated else [0.02] * parts,
+        **settings,
+    )
+    assert len(often.state.history) == often.state.best_evaluation == parts
+    assert once.state.best_evaluation == 3
+    assert same(once, often)
+
+
+def test_patience_and_the_schedule_count_evaluations() -> None:
+    rows = drawn(200)  # 13 batches: parts of 5, 4 and 4
+    trained = Trained(rows, flipped(rows), epochs=20, evaluations=3, patience=3, schedule="plateau")
+    history = trained.state.history
+    assert [record["step"] for record in history] == [5, 9, 13, 18]
+    assert [record["learning_rate"] for record in history] == pytest.approx([0.02, 0.02, 0.002, 0.0002])
+    assert (trained.state.done, trained.state.best_evaluation, trained.state.since_best) == (True, 1, 3)
+    assert same(trained, Trained(rows, flipped(rows), epochs=1, evaluations=3, patience=99))
+
+
+def test_a_refit_stops_at_the_part_of_its_last_rate() -> None:
+    rows = drawn(100)
+    trained = Trained(rows, evaluations=3, rates=[0.02, 0.02, 0.02, 0.002])
+    history = trained.state.history
+    assert [record["step"] for record in history] == LAST_OF_PART[:4]
+    assert [record["learning_rate"] for record in history] == [0.02, 0.02, 0.02, 0.002]
+    assert [record["best"] for record in history] == [False, False, False, True]
+    assert not same(trained, Trained(rows, evaluations=3, rates=[0.02] * 4))
+    network = masknet()
+    recorder = Recorder(network)
+    Trained(rows, network=network, progress=recorder, evaluations=3, rates=[0.02, 0.02, 0.02, 0.002, 0.02])
+    tenth = recorder.steps[9]
+    assert all(np.array_equal(w.double().numpy(), tenth[name]) for name, w in trained.weights.items())
+
+
 # --- what it tells
 
 
@@ -387,3 +485,6 @@ def test_a_checkpoint_is_written_when_due_and_at_each_evaluation(
     monkeypatch.setattr(folder, "save", lambda c: (steps.append(c.state["trainer"]["step"]), real(c)))
     Trained(drawn(40), drawn(20), epochs=2, folder=folder, checkpoint_minutes=minutes)
     assert steps == ([1, 2, 3, 4, 5, 6] if saves == 6 else [3, 6])
+    steps.clear()
+    Trained(drawn(40), drawn(20), epochs=2, folder=folder, checkpoint_minutes=minutes, evaluations=2, patience=9)
+    assert steps == ([1, 2, 3, 4, 5, 6] if saves == 6 else [2, 3, 5, 6])
