@@ -406,11 +406,13 @@ def test_how_often_is_evaluated_changes_no_weight(validated: bool, evaluations: 
 
 def test_patience_and_the_schedule_count_evaluations() -> None:
     rows = drawn(200)  # 13 batches: parts of 5, 4 and 4
-    trained = Trained(rows, flipped(rows), epochs=20, evaluations=3, patience=3, schedule="plateau")
-    history = trained.state.history
-    assert [record["step"] for record in history] == [5, 9, 13, 18]
-    assert [record["learning_rate"] for record in history] == pytest.approx([0.02, 0.02, 0.002, 0.0002])
-    assert (trained.state.done, trained.state.best_evaluation, trained.state.since_best) == (True, 1, 3)
+    trained = Trained(rows, flipped(rows), epochs=20, evaluations=3, patience=2, schedule="plateau")
+    history, state = trained.state.history, trained.state
+    assert [record["step"] for record in history] == [5, 9, 13, 18, 22]
+    assert [record["best"] for record in history] == [True, True, True, False, False]
+    assert [record["learning_rate"] for record in history] == pytest.approx([0.02] * 4 + [0.002])
+    assert (state.best_evaluation, state.since_best, state.done) == (3, 2, True)
+    assert (state.epoch, state.batch) == (1, 9)  # it ends within its second epoch
     assert same(trained, Trained(rows, flipped(rows), epochs=1, evaluations=3, patience=99))
 
 
