@@ -612,6 +612,38 @@ def test_objects_that_are_no_values() -> None:
     assert "half a character" in refusal(lambda: rows(open_table([{"a": "\ud800"}])))
 
 
+@pytest.mark.parametrize(
+    ("cells", "dtype", "expected"),
+    [
+        ([["a", None, 7], None, [], ("b",)], pl.List(pl.String), [["a", None, "7"], None, [], ["b"]]),
+        ([[1, 2], [2.5, np.float32("nan")]], pl.List(pl.Float64), [[1, 2], [2.5, None]]),
+        ([np.array([1, 2]), np.array([], dtype=np.int64)], pl.List(pl.Int64), [[1, 2], []]),
+        ([[2**70], float("nan"), [7]], pl.List(pl.Int128), [[2**70], None, [7]]),
+        ([[], None], pl.List(pl.Null), [[], None]),
+        ([[datetime.date(2026, 1, 31)]], pl.List(pl.String), [["2026-01-31"]]),
+        (
+            [[{"v": "a", "w": 1}], [{"v": 7, "w": 0.5}, {"v": "b"}]],
+            pl.List(pl.Struct({"v": pl.String, "w": pl.Float64})),
+            [[{"v": "a", "w": 1.0}], [{"v": "7", "w": 0.5}, {"v": "b", "w": None}]],
+        ),
+        ([{"a": 1}, None], pl.Struct({"a": pl.Int64}), [{"a": 1}, None]),
+        ([[[1]], [[2, 3]]], pl.List(pl.List(pl.Int64)), [[[1]], [[2, 3]]]),
+    ],
+)
+def test_lists_of_python_values(cells: list[Any], dtype: pl.DataType, expected: list[Any]) -> None:
+    for source in ([{"v": v} for v in cells], pd.DataFrame({"v": pd.Series(cells, dtype=object)})):
+        column = next(open_table(source).chunks()).frame["v"]
+        assert column.dtype == dtype
+        assert column.to_list() == expected
+        assert open_table(source).fingerprint() == open_table(source).fingerprint()
+
+
+@pytest.mark.parametrize("odd", ["b", [["b"]], [b"b"], {"a"}, {"b": 1}], ids=str)
+def test_lists_beside_something_else_are_refused(odd: Any) -> None:
+    for source in ([{"v": ["a"]}, {"v": odd}], pd.DataFrame({"v": pd.Series([["a"], odd], dtype=object)})):
+        assert "column 'v' of the frame holds a" in refusal(lambda source=source: rows(open_table(source)))
+
+
 def test_pandas_types() -> None:
     frame = pd.DataFrame(
         {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 import tempfile
 from collections.abc import Mapping
@@ -150,6 +151,80 @@ def test_every_table_is_the_same_to_five_readers(columns: Columns) -> None:
             scored_ids, scored_values = encode_all(expected, source)
             np.testing.assert_array_equal(scored_ids, ids, err_msg=name)
             np.testing.assert_array_equal(scored_values, values, err_msg=name)
+
+
+words = st.text(st.sampled_from("ab07.é🙂 "), max_size=3)
+lists = {
+    "tags": (st.lists(words, max_size=3), pl.List(pl.String)),
+    "ids": (st.lists(st.integers(-(2**62), 2**62), max_size=3), pl.List(pl.Int64)),
+    "vector": (st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=2), pl.List(pl.Float64)),
+    "naive": (st.datetimes(dt.datetime(1970, 1, 2), dt.datetime(2200, 1, 1)), pl.Datetime("us")),
+    "zoned": (
+        st.datetimes(dt.datetime(1970, 1, 2), dt.datetime(2200, 1, 1), timezones=st.just(dt.UTC)),
+        pl.Datetime("us", "UTC"),
+    ),
+    "day": (st.dates(dt.date(1970, 1, 2), dt.date(2200, 1, 1)), pl.Date()),
+    "seconds": (st.integers(0, 2**33), pl.Int64()),
+}
+nested = st.integers(2, 5).flatmap(
+    lambda rows: st.fixed_dictionaries(
+        {name: st.lists(cell | st.none(), min_size=rows, max_size=rows) for name, (cell, _) in lists.items()}
+    )
+)
+
+
+def nested_readers(columns: Columns, folder: Path) -> dict[str, Any]:
+    """As `readers`; what is a list elsewhere is a text with a separator in a CSV file."""
+    polars = pl.DataFrame({name: pl.Series(cells, dtype=lists[name][1]) for name, cells in columns.items()})
+    parts = {"tags": "|", "ids": "|", "vector": " "}
+    texts = polars.with_columns(pl.col(n).cast(pl.List(pl.String)).list.join(s) for n, s in parts.items())
+    pandas = pd.DataFrame(
+        {n: pd.Series(c, dtype=object if n in parts or n == "seconds" else None) for n, c in columns.items()}
+    )
+    moments = pandas.assign(**{n: texts[n].to_pandas() for n in parts})
+    polars.write_parquet(folder / "polars.parquet")
+    texts.write_csv(folder / "polars.csv")
+    moments.to_csv(folder / "pandas.csv", index=False)
+    rows = [{name: columns[name][i] for name in columns} for i in range(len(polars))]
+    return {
+        "Parquet": folder / "polars.parquet",
+        "CSV": folder / "polars.csv",
+        "CSV by pandas": folder / "pandas.csv",
+        "pandas": pandas,
+        "Polars": polars,
+        "JSON rows": json.loads(json.dumps(rows, default=lambda moment: moment.isoformat())),
+    }  # fmt: skip
+
+
+@settings(deadline=None, max_examples=25)
+@given(nested)
+def test_bags_vectors_and_moments_are_the_same_to_five_readers(columns: Columns) -> None:
+    columns["tags"][0], columns["vector"][0], columns["ids"][0] = ["a", "7"], [0.5, 1.0], [7, 8]
+    columns["naive"][0], columns["zoned"][0] = dt.datetime(2026, 1, 1, 12), dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
+    columns["day"][0], columns["seconds"][0] = dt.date(2026, 1, 1), 1_700_000_000
+    declared = Declared(
+        bag=("tags", "ids"),
+        dense=("vector",),
+        datetime=("naive", "zoned", "day", "seconds"),
+        separator={},
+        hash={"ids": 1000},
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        sources = nested_readers(columns, Path(folder))
+        expected = None
+        for name, source in sources.items():
+            table = open_table(source)
+            schema = inspect_table(table, declared, LogProgress(), numeric_encoding="knots").schema
+            learning = EncoderFit(schema)
+            for chunk in table.chunks(schema.field_names):
+                learning.add(chunk)
+            encoder = learning.finish()
+            for other, rows in sources.items():
+                parts = [encoder.encode(chunk) for chunk in open_table(rows).chunks(schema.field_names)]
+                found = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+                expected = expected or found
+                for own, right in zip(found, expected, strict=True):
+                    np.testing.assert_array_equal(own, right, err_msg=f"fitted on {name}, scored with {other}")
 
 
 @pytest.mark.parametrize("kind", ["pandas", "Parquet"])

@@ -389,3 +389,57 @@ def test_a_type_that_changes_between_shards_is_decided_over_all(
         inspection = inspect([tmp_path / f"{name}.parquet" for name in order])
         decided.append((report_of(inspection).kind, getattr(inspection.schema.fields[-1], "values", None)))
     assert decided == [(kind, values)] * 2
+
+
+@pytest.mark.parametrize("written", ["text", "number", "spaced"])
+def test_the_form_of_moments_is_that_of_most_cells_that_are_there(written: str, tmp_path: Path) -> None:
+    for numbers, form in (
+        ([20141021, 20141130], "yyyymmdd"),
+        ([14102100, 14102123], "yymmddhh"),
+        ([20141099, 20141021], "yymmddhh"),  # no day is the 99th
+        ([1_700_000_000, 1], "seconds"),
+        ([1_700_000_000_000, 1], "milliseconds"),
+        ([1_700_000_000_000_000, 1], "microseconds"),
+    ):
+        cells = [*numbers, None, None, None, None]
+        frame = frame_of(
+            cells if written == "number" else [c and f"{c} " if written == "spaced" else c and str(c) for c in cells]
+        )
+        inspection = inspect(frame if written == "number" else as_csv(tmp_path, frame), datetime=("x",))
+        assert inspection.schema.fields[1] == Datetime(name="x", form=form)  # type: ignore[arg-type]
+    mixed = inspect(as_csv(tmp_path, frame_of(["2026-01-31", "2026-02-01", "20260131"])), datetime=("x",))
+    assert mixed.schema.fields[1] == Datetime(name="x", form="iso")
+
+
+def test_texts_are_parted_by_what_stands_in_most_cells(tmp_path: Path) -> None:
+    for cells, separator in (
+        (["a|b", "a", None], "|"),
+        (["a;b|c", "a;b"], ";"),
+        (["a b, c", "a,b"], ","),
+        (["a b", "c"], " "),
+        (["a", "b"], "|"),
+    ):
+        field = inspect(as_csv(tmp_path, frame_of(cells)), bag=("x",)).schema.fields[1]
+        assert isinstance(field, Bag)
+        assert (field.separator, field.values, field.weighted, field.pooling) == (separator, "text", False, "mean")
+    weighted = inspect(as_csv(tmp_path, frame_of(["7:1,8:.5", "9:1"])), bag=("x",), weighted=("x",)).schema.fields[1]
+    assert weighted == Bag(name="x", separator=",", values="integer", weighted=True, pooling="sum")
+
+
+def test_options_reach_their_field(tmp_path: Path) -> None:
+    frame = frame_of(["1 2", "3 4"]).with_columns(v=pl.Series(["[1,2,3]", "[4,5,6]"]), u=pl.Series(["1", "2"]))
+    fields = inspect(
+        as_csv(tmp_path, frame), bag=("x",), dense=("v",), project=("v",), hash={"x": 7}, max_length={"x": 3},
+        pooling={"x": "sum"}, ordered=("x",), share={"u": "x"}, categorical=("u",),
+    ).schema.fields  # fmt: skip
+    assert fields[1:] == (
+        Bag(name="x", values="integer", buckets=7, separator=" ", ordered=True, max_length=3, pooling="sum"),
+        Dense(name="v", width=3, projected=True),
+        Categorical(name="u", values="integer", shares="x"),
+    )
+
+
+def test_fields_that_share_a_vocabulary_are_texts_where_one_is() -> None:
+    frame = frame_of(["07", "x"], "item").with_columns(seen=pl.Series([[1, 2], [3]]))
+    fields = inspect(frame, share={"seen": "item"}).schema.fields
+    assert [getattr(f, "values", None) for f in fields] == ["text", "text", "text"]

@@ -82,14 +82,16 @@ def test_every_reader_gives_the_same_rows(tmp_path: Path, encoding: str) -> None
     frame = log()
     frame.write_parquet(tmp_path / "a.parquet")
     as_text(frame).write_csv(tmp_path / "a.csv")
-    pandas = frame.drop("seen", "vector").to_pandas()
+    pandas = frame.to_pandas()
     pandas["seen"] = pd.Series([list(cell) for cell in frame["seen"]], dtype=object)
+    objects = json.loads(json.dumps(frame.to_dicts(), default=str))
     by_columns = frame.select("click", *(c for c in frame.columns if c != "click"))
     as_texts = dataclasses.replace(DECLARED, bag=("tags", "weights", "seen"), dense=("vector",))
     typed, texts = fitted(tmp_path / "a.parquet", DECLARED, encoding), fitted(tmp_path / "a.csv", as_texts, encoding)
     expected = encoded(typed, frame)
     for encoder in (typed, texts):
-        for source in (frame, tmp_path / "a.parquet", tmp_path / "a.csv", by_columns, frame.to_arrow()):
+        files = tmp_path / "a.parquet", tmp_path / "a.csv"
+        for source in (frame, *files, by_columns, frame.to_arrow(), pandas, objects):
             for found, right in zip(encoded(encoder, source), expected, strict=True):
                 np.testing.assert_array_equal(found, right)
     assert expected[2].shape == (ROWS, 3)

@@ -346,6 +346,61 @@ def test_bad_rows_of_the_validation_table_alone(tmp_path: Path) -> None:
     assert len(both.train) == 237
 
 
+def kinds(typed: bool) -> pl.DataFrame:
+    """A weighted bag, a vector and moments; in each column one row in a hundred is bad."""
+    n = range(200)
+    frame = pl.DataFrame(
+        {
+            "click": [int(i % 3 == 0) for i in n],
+            "weighed": ["a:1;b" if i in (3, 103) else "" if i % 5 == 0 else "a:1;b:0.5" for i in n],
+            "vector": ["0.5 1 2" if i == 9 else "0.5 nan" if i == 109 else "0.5 1" for i in n],
+            "at": ["soon" if i == 5 else "2026-02-30" if i == 105 else "2026-01-31T12:00:00Z" for i in n],
+            "hour": ["14102199" if i in (6, 106) else "" if i % 3 == 1 else f"141021{i % 24:02}" for i in n],
+        }
+    )
+    if typed:
+        lists = pl.col("vector").str.split(" ").cast(pl.List(pl.Float64))
+        pair = pl.struct(pl.element().str.extract(r"^(\w)").alias("v"), pl.element().str.extract(":(.*)$").alias("w"))
+        frame = frame.with_columns(
+            lists,
+            pl.col("weighed").str.split(";").list.eval(pl.element().filter(pl.element() != "")).list.eval(pair),
+            pl.col("hour").cast(pl.Int64, strict=False),
+        )
+    return frame
+
+
+@pytest.mark.parametrize("typed", [False, True])
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_bad_weights_vectors_and_moments_are_set_aside(typed: bool, part: str, tmp_path: Path) -> None:
+    declared = Declared(
+        label="click", dense=("vector",), datetime=("at", "hour"),
+        **({} if typed else {"bag": ("weighed",), "weighted": ("weighed",)}),
+    )  # fmt: skip
+    frame = kinds(typed)
+    bad_rows = {5: "at", 6: "hour", 9: "vector", 105: "at", 106: "hour", 109: "vector"}
+    if typed and part == "train":  # that a column of lists is a weighted bag is known only once all of it was read
+        frame = frame.drop("weighed")
+    else:
+        bad_rows |= {3: "weighed", 103: "weighed"}
+    good = frame.filter(~pl.int_range(pl.len()).is_in(list(bad_rows)))
+    plan = replace(PLAN, declared=declared)
+    train, valid = (frame, None) if part == "train" else (good, frame)
+    found = prepared(train, tmp_path / "cache", plan=plan, valid=valid)
+    rows = written_rows(found.bad_rows)
+    assert {int(row["row"]) - 1: row["column"] for row in rows} == bad_rows
+    assert all(f"row {row['row']} of the frame" in row["reason"] for row in rows)
+    alone = prepared(
+        good, tmp_path / "cache", plan=replace(plan, bad_rows="refuse"), valid=None if part == "train" else good
+    )
+    assert alone.inspection == found.inspection
+    assert alone.encoder.schema == found.encoder.schema
+    for own, other in ((found.train, alone.train), (found.valid, alone.valid)):
+        assert own is not None
+        assert other is not None
+        for a, b in zip(own.take(slice(None)), other.take(slice(None)), strict=True):
+            np.testing.assert_array_equal(a, b)  # type: ignore[arg-type]
+
+
 def test_frames_and_parquet_have_bad_rows_too(tmp_path: Path) -> None:
     frame = log().with_columns(click=pl.Series([None, 2, *log()["click"].to_list()[2:]]))
     frame.write_parquet(tmp_path / "log.parquet")

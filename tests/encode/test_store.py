@@ -490,6 +490,55 @@ def test_a_validation_table_of_another_type_is_read_alike(tmp_path: Path) -> Non
         np.testing.assert_array_equal(own, other)
 
 
+# A share of the negatives
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("how", ["split", "file", "join"])
+def test_negatives_that_stay_stand_for_those_left_out(weighted: bool, how: str, tmp_path: Path) -> None:
+    frame = log_of(4000).with_columns(age=pl.int_range(pl.len()) + 0.5)
+    declared = Declared(
+        label="click", weight="w" if weighted else None, ignore=("user",) if weighted else ("user", "w")
+    )
+    plan = EncodingPlan(declared, negative_rate=0.1)
+    options: dict[str, Any] = {"valid": log_of(100)} if how == "file" else {"join": how == "join"}
+    whole, _ = run(tmp_path, frame, replace(plan, negative_rate=1.0), **options)
+    thin, _ = run(tmp_path, frame, plan, **options)
+    assert whole.train.weights is None or weighted
+    assert thin.train.weights is not None
+    own = np.ones(len(whole.train)) if whole.train.weights is None else whole.train.weights
+    # Which rows stayed is told by their ages, which the scale of the other rows only stretches.
+    (age,) = [i for i, f in enumerate(whole.encoder.space.fields) if f.name == "age"]
+    row = whole.encoder.encodings[age].scale, thin.encoder.encodings[age].scale  # type: ignore[union-attr]
+    stayed = arrays_of(thin.train)[1][:, age].astype(float) * row[1].std + row[1].mean
+    kept = np.isin(
+        np.round(arrays_of(whole.train)[1][:, age].astype(float) * row[0].std + row[0].mean - 0.5),
+        np.round(stayed - 0.5),
+    )
+    assert kept.sum() == len(thin.train)
+    labels = np.asarray(whole.train.labels)
+    assert kept[labels == 1].all(), "every positive stays"
+    assert 0.07 < kept[labels == 0].mean() < 0.13
+    np.testing.assert_array_equal(thin.train.labels, labels[kept])
+    np.testing.assert_allclose(thin.train.weights, np.where(labels == 0, own / 0.1, own)[kept])
+    assert thin.train.weights.sum() == pytest.approx(own.sum(), rel=0.1)
+    if how == "join":
+        assert thin.valid is None
+    else:
+        assert thin.valid is not None
+        assert whole.valid is not None
+        np.testing.assert_array_equal(thin.valid.labels, whole.valid.labels)
+        for name in ("weights", "groups"):
+            np.testing.assert_array_equal(getattr(thin.valid, name), getattr(whole.valid, name))
+
+
+def test_a_vocabulary_is_learned_from_the_negatives_that_stay(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"click": [1] * 50 + [0] * 2000, "id": [f"u{i}" for i in range(2050)]})
+    thin, _ = run(tmp_path, frame, EncodingPlan(Declared(label="click"), negative_rate=0.1), join=True)
+    assert thin.encoder.space.num_ids == 3 + len(thin.train)
+    assert 2 not in arrays_of(thin.train)[0], "no value of training is unseen"
+
+
 # Refusals
 
 

@@ -602,3 +602,39 @@ def test_a_run_that_set_rows_aside_is_resumed(run: Run, home: Path, tmp_path: Pa
     assert "bad_rows was 'quarantine' and is 'refuse'" in refusal(
         stopped(config.replace(overwrite=True)).replace(bad_rows="refuse", overwrite=False, resume=True)
     )
+
+
+# --- a share of the negatives
+
+
+@pytest.mark.parametrize(("weight", "refit"), [(None, False), ("w", True)])
+def test_probabilities_from_a_tenth_of_the_negatives_stay_calibrated(
+    weight: str | None, refit: bool, run: Run, tmp_path: Path
+) -> None:
+    log, _ = planted_log(24_000, seed=7)
+    log = log.drop("timestamp", "user", "ad").with_columns(w=1.0 + 2.0 * (pl.col("device") == "phone"))
+    rare = log.filter((pl.col("click") == 0) | (pl.int_range(pl.len()) % 4 == 0))  # as in a real log: few clicks
+    rare.write_parquet(tmp_path / "rare.parquet")
+    settings: dict[str, Any] = {
+        "data": tmp_path / "rare.parquet", "model": "lr", "set": {}, "epochs": 8, "valid_fraction": 0.5,
+        "learning_rate": 0.02, "ignore": ("w",) if weight is None else (), "weight": weight, "refit": refit,
+        "monitor": "log_loss",
+    }  # fmt: skip
+    full = trained(run(**settings))
+    thin = trained(run(**settings, negative_rate=0.1, out=tmp_path / "thin.masknet"))
+    ratios = [fitted.manifest.metrics["calibration_ratio"]["value"] for fitted in (full, thin)]
+    # About a thousand negatives stay, so their weight is that of all to some hundredths. Unweighted, it is a tenth.
+    assert ratios == pytest.approx([1, 1], abs=0.07)
+    for name in ("log_loss", "auc"):
+        assert thin.manifest.metrics[name]["value"] == pytest.approx(full.manifest.metrics[name]["value"], abs=0.02)
+    assert thin.manifest.rows == full.manifest.rows, "validation is left alone"
+    assert thin.manifest.data["rows"] < 0.3 * full.manifest.data["rows"]
+
+
+def test_what_is_left_out_is_said_and_is_no_setting_of_a_resumed_run(run: Run) -> None:
+    says = Hears()
+    trained(run(negative_rate=0.5), says)
+    (said,) = [note for note in says.notes if "left out of training" in note]
+    assert said.endswith("negatives are left out of training; each that stays weighs 2")
+    config = stopped(run(negative_rate=0.5, overwrite=True))
+    assert "negative_rate was 0.5 and is 1.0" in refusal(config.replace(resume=True, negative_rate=1.0))

@@ -228,22 +228,30 @@ class Epoch:
     """Which numbers a column of moments holds: dates, dates with hours, or a count since 1970."""
 
     def __init__(self) -> None:
-        self._cells = self._numbers = 0
+        self._words = self._numbers = 0
         self._low, self._high = np.inf, -np.inf
         self._dates = True
 
     def add(self, column: pl.Series) -> None:
-        known = column.drop_nulls()
-        number = known.cast(pl.Float64, strict=False).drop_nulls().drop_nans()
-        self._cells, self._numbers = self._cells + len(known), self._numbers + len(number)
+        if column.dtype == pl.String:
+            text = column.str.strip_chars()
+            column = text.filter(~text.str.to_lowercase().is_in(["", *values.MISSING_NUMBERS]))
+            self._words += column.cast(pl.Float64, strict=False).null_count() - column.null_count()
+        number = column.cast(pl.Float64, strict=False).drop_nulls().drop_nans()
+        self._numbers += len(number)
         if len(number):
             self._low, self._high = min(self._low, float(number.min())), max(self._high, float(number.max()))  # type: ignore[arg-type]
             self._dates &= bool(((number // 100 % 100).is_between(1, 12) & (number % 100).is_between(1, 31)).all())
 
     @property
+    def seen(self) -> bool:
+        """Whether any cell was there."""
+        return self._numbers + self._words > 0
+
+    @property
     def form(self) -> TimeForm:
         """That of most cells: the others are refused where they are read, which tells where they stand."""
-        if 2 * self._numbers <= self._cells:
+        if self._numbers <= self._words:
             return "iso"
         if self._low >= 10_000_000 and self._high < 100_000_000:
             return "yyyymmdd" if self._dates and 19_000_000 <= self._low <= self._high < 22_000_000 else "yymmddhh"

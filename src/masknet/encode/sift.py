@@ -104,12 +104,10 @@ class _Moments:
 
     def __call__(self, column: pl.Series, place: Place) -> Moments:
         if self._form is None and len(column):
-            plain = column.dtype == pl.String or column.dtype.is_numeric()
-            numbers = column.cast(pl.Float64, strict=False).drop_nulls() if plain else column.head(0)
             epoch = Epoch()
-            if 2 * len(numbers) > len(column):
-                epoch.add(numbers)
-                self._form = epoch.form
+            if column.dtype == pl.String or column.dtype.is_numeric():
+                epoch.add(column)
+            self._form = epoch.form if epoch.seen else None
         return moments(column, self._form or "iso", place)
 
 

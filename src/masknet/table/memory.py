@@ -186,7 +186,7 @@ _PLAIN = (bool, int, float, str, Decimal, datetime.date, datetime.time, type(Non
 
 
 def _plain(values: Iterable[Any]) -> list[Any]:
-    """Python's values of NumPy's scalars; None where one is missing."""
+    """Python's values of NumPy's scalars and arrays; None where one is missing."""
     values = list(values)
     if set(map(type, values)) <= {str, int, bool, type(None)}:
         return values
@@ -196,6 +196,10 @@ def _plain(values: Iterable[Any]) -> list[Any]:
 def _plain_value(value: Any) -> Any:
     if isinstance(value, np.bool_ | np.integer | np.floating):
         value = value.item()
+    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim):
+        return _plain(value)
+    if isinstance(value, dict):
+        return dict(zip(map(str, value), _plain(value.values()), strict=True))
     missing = value != value if isinstance(value, float) else type(value).__name__ in ("NAType", "NaTType")
     return None if missing else value
 
@@ -203,6 +207,11 @@ def _plain_value(value: Any) -> Any:
 def _dtype_of(values: Iterable[Any]) -> pl.DataType:
     """The one type that holds all values as they are, else text; null and NaN are missing and fit everywhere."""
     present = [value for value in _plain(values) if value is not None]
+    if present and all(isinstance(value, list) for value in present):
+        return pl.List(_dtype_of(part for value in present for part in value))
+    if present and all(isinstance(value, dict) for value in present):
+        names = dict.fromkeys(name for value in present for name in value)
+        return pl.Struct({name: _dtype_of(value.get(name) for value in present) for name in names})
     # A bool is an int to Python.
     kinds = {next((k for k in (bool, int, float) if issubclass(t, k)), str) for t in set(map(type, present))}
     if kinds == {bool}:
@@ -225,11 +234,14 @@ def _exact(value: float) -> bool:
 def _from_values(name: str, values: Iterable[Any], dtype: pl.DataType, first_row: int) -> pl.Series:
     plain = _plain(values)
     if not all(issubclass(kind, _PLAIN) for kind in set(map(type, plain))):
-        row, value = next((i, v) for i, v in enumerate(plain, first_row) if not isinstance(v, _PLAIN))
-        raise DataError(
-            f"a column of Python objects holds numbers, texts and dates; column '{name}' of {FRAME} holds a "
-            f"{type(value).__name__} in row {row}: convert the column or leave it out"
-        )
+        odd = next(((i, v) for i, v in enumerate(plain, first_row) if not _fits(v, dtype)), None)
+        if odd is not None:
+            raise DataError(
+                f"a column of Python objects holds numbers, texts and dates, or lists of them; column '{name}' of "
+                f"{FRAME} holds a {type(odd[1]).__name__} in row {odd[0]}: convert the column or leave it out"
+            )
+    if dtype.is_nested():
+        plain = [_converted(value, dtype) for value in plain]
     if dtype == pl.Float64:
         plain = [None if value is None else float(value) for value in plain]
     if dtype == pl.String:
@@ -238,6 +250,28 @@ def _from_values(name: str, values: Iterable[Any], dtype: pl.DataType, first_row
         return pl.Series(name, plain, dtype=dtype)
     except UnicodeEncodeError as error:
         raise DataError(f"a text is Unicode; column '{name}' of {FRAME} holds half a character ({error})") from error
+
+
+def _fits(value: Any, dtype: pl.DataType) -> bool:
+    if value is None:
+        return True
+    if isinstance(dtype, pl.List):
+        return isinstance(value, list) and all(_fits(part, dtype.inner) for part in value)  # type: ignore[arg-type]
+    if isinstance(dtype, pl.Struct):
+        return isinstance(value, dict) and all(_fits(value.get(f.name), f.dtype) for f in dtype.fields)  # type: ignore[arg-type]
+    return isinstance(value, _PLAIN)
+
+
+def _converted(value: Any, dtype: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(dtype, pl.List):
+        return [_converted(part, dtype.inner) for part in value]
+    if isinstance(dtype, pl.Struct):
+        return {f.name: _converted(value.get(f.name), f.dtype) for f in dtype.fields}
+    if dtype == pl.Float64:
+        return float(value)
+    return _text(value) if dtype == pl.String and not isinstance(value, str) else value
 
 
 def _text(value: Any) -> str:
