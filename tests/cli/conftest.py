@@ -33,7 +33,7 @@ TINY = (
     "--threads",
     "1",
 )
-LEARNS = ("--batch-size", "64", "--learning-rate", "0.05", "--average-weights", "0")
+LEARNS = ("--batch-size", "32", "--learning-rate", "0.05", "--average-weights", "0")
 """What one epoch of 400 rows needs to tell the users who click."""
 
 
