@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 FIXTURES: dict[str, tuple[str, ...]] = {
-    "avazu_tr.rx.csv": ("--label", "click", "--ignore", "id", "--datetime", "hour"),
+    # Each of its rows stands there six times, so that training knows the validation rows.
+    "avazu_tr.rx.csv": (
+        "--label", "click", "--ignore", "id", "--datetime", "hour", "--categorical", "C14,C17,C19,C20,C21",
+    ),
     "criteo_kaggle2014_train.tiny.csv": ("--label", "Label", "--ignore", "Id"),
     "deepctr_criteo_sample.csv": ("--label", "label"),
     "aliccp_train_sample.csv": ("--label", "click", "--ignore", "purchase"),
@@ -25,7 +28,7 @@ FIXTURES: dict[str, tuple[str, ...]] = {
     "frappe_head500.libfm": ("--label", "label"),
     "frappe_head500.libsvm": ("--label", "label"),
     "xlearn_criteo_small_train.libffm": ("--label", "label"),
-}
+}  # fmt: skip
 """Each file, and what is said of it; it is scored by its own model."""
 SCORED_BY = {"criteo_kaggle2014_test.tiny.csv": "criteo_kaggle2014_train.tiny.csv"}
 """Labels that are all 0: scored only, by the model of another file."""

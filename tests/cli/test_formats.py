@@ -75,7 +75,8 @@ def page() -> list[list[str]]:
     log, _ = planted_log(300, 0)
     bare(log.select("click", "user", "ad", price=pl.lit(1)), "clicks.tsv")
     bare(log.select("click", "user", "ad", price=pl.lit(1)), "today.tsv")
-    log.with_row_index("id").write_csv("train.csv")
+    codes = (pl.col("ad").alias(f"C{i}") for i in (14, 17, 19, 20, 21))
+    log.with_row_index("id").with_columns(*codes, hour=14102100 + pl.col("hour")).write_csv("train.csv")
     criteo = [log["click"], *[pl.Series(f"I{i}", [i, None] * 150) for i in range(13)]]
     criteo += [log["ad"].alias(f"C{i}") for i in range(26)]
     bare(pl.DataFrame(criteo), "train.txt")

@@ -70,6 +70,8 @@ def test_an_array_is_a_bag_too() -> None:
         (["http://x:1:0.5"], {"separator": "|"}, ["http://x:1"], [0.5]),
         (["a:1|:3|", "", None], {"separator": "|"}, ["a"], [1]),
         ([["a:1", "b:2"]], {}, ["a", "b"], [1, 2]),
+        ([None, None], {}, [], []),
+        ([[None], []], {"separator": "|"}, [], []),
         ([[{"v": "a", "w": 1}, {"v": None, "w": None}], None], {}, ["a"], [1]),
         ([[{"v": 7.0, "w": "0.5"}]], {"values": "integer"}, ["7"], [0.5]),
     ],

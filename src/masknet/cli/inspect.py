@@ -48,4 +48,4 @@ _DATA = inspect.Parameter(
     inspect.Parameter.POSITIONAL_OR_KEYWORD,
     annotation=Annotated[str, typer.Argument(help="A table: a file, a glob or a folder of shards.")],
 )
-takes(command, [*_DECLARED, "columns", "limit_rows", "json_output"], [_DATA])
+takes(command, [*_DECLARED, "columns", "numeric_encoding", "limit_rows", "json_output"], [_DATA])

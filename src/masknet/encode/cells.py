@@ -107,6 +107,8 @@ def bag_cells(column: pl.Series, field: Bag, place: Place) -> BagCells:
 
 def _weighted_texts(flat: pl.Series, field: Bag, where: Place) -> tuple[pl.Series, NDArray[np.float64]]:
     """`value:weight`, parted at the last colon; an empty text stays empty."""
+    if flat.dtype == pl.Null:  # what is missing in all rows of a chunk has no type
+        return flat, flat.cast(pl.Float64).fill_null(float("nan")).to_numpy()
     if flat.dtype != pl.String:
         raise DataError(
             f"a weighted bag is a text of value:weight, or a list of pairs; column '{field.name}' holds lists of "

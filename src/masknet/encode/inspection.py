@@ -665,7 +665,7 @@ def _warnings(reports: Sequence[ColumnReport], facts: dict[str, _ColumnFacts]) -
             continue
         if report.missing == column.rows:
             yield f"column '{report.column}' is missing in every row"
-        elif report.distinct == 1 and not report.missing and report.kind in ("categorical", "numeric"):
+        elif report.distinct == 1 and not report.missing and report.kind in ("categorical", "numeric", "datetime"):
             yield f"column '{report.column}' is constant: it tells the model nothing"
         if column.infinite and report.kind == "numeric":
             yield (

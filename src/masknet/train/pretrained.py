@@ -90,11 +90,13 @@ def read_vectors(config: RunConfig, encoder: Encoder, progress: Progress) -> lis
         if name not in fields:
             raise ConfigError(f"--pretrained names a field of the model: {unknown('field', name, fields)}")
         field, encoding = fields[name]
-        vocabulary: Vocabulary | None = getattr(encoding, "vocabulary", None)
-        if vocabulary is None:
+        vocabulary = getattr(encoding, "vocabulary", None)
+        if not isinstance(vocabulary, Vocabulary):
+            hashed = vocabulary is not None
             raise ConfigError(
-                f"--pretrained gives vectors to the values of a vocabulary; the field '{name}' is {field.kind} and has "
-                f"none: name another, or give the column in --categorical"
+                f"--pretrained gives vectors to the values of a vocabulary; the field '{name}' is "
+                f"{'hashed' if hashed else field.kind} and has none: name another, or "
+                f"{'leave it out of --hash' if hashed else 'give the column in --categorical'}"
             )
         ids, rows = _matched(Path(path), vocabulary, getattr(field, "values", "text"))
         if not len(ids):
