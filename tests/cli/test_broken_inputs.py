@@ -42,7 +42,11 @@ def test_a_broken_input(what: str, masknet: Any, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
     result = masknet(*last)
     found = SCRIPT.record(case, result.code, result.out, result.err, SCRIPT.files() - before)
-    assert found in RECORDS, (found, "run python benchmarks/broken_inputs.py where this is right")
+    (expected,) = (record for record in RECORDS if record["input"] == what)
+    if result.code == 2:  # after the flag that it is about, a sentence is typer's own, and changes with its versions
+        assert found["printed"].split(": ")[0] == expected["printed"].split(": ")[0]
+        expected = expected | {"printed": found["printed"]}
+    assert found == expected, "run python benchmarks/broken_inputs.py where this is right"
     if case.read:
         assert case.read in found["printed"]
     elif result.code == 1:

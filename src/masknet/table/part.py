@@ -167,7 +167,8 @@ def arrow_series(name: str, column: Any, source: str) -> pl.Series:
     if pa.types.is_decimal256(column.type):  # which Polars does not know
         column = column.cast(pa.string())
     try:
-        series = pl.Series(name, column)
+        # Not as a Series: Polars before 1.42 then keeps the texts of structs in lists as they are, and crashes on them.
+        series = pl.DataFrame(pa.table({name: column})).to_series()
     except pl.exceptions.PolarsError as error:
         raise DataError(
             f"column '{name}' of {source} is of a type that cannot be read ({column.type}); convert it or leave it out"
