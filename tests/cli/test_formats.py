@@ -121,3 +121,21 @@ def test_a_scored_libffm_file_may_lack_a_field_and_have_another(page: list[list[
     Path("one.ffm").write_text("0:5:1\n" * 2)  # as many rows as the other, since a batch of one sums in another order
     assert masknet("predict", "ads.masknet", "one.ffm", "--out", "one.csv", "--threads", 1).code == 0
     assert Path("one.csv").read_text().splitlines()[:2] == Path("all.csv").read_text().splitlines()[:2]
+
+
+def test_lines_that_are_no_rows_of_libsvm_are_set_aside(masknet, tiny) -> None:
+    good = ["1 3:1 14:2", "0 4:1 12:1", "0 3:1 13:1"] * 40
+    Path("good.libsvm").write_text("\n".join(good))
+    Path("torn.libsvm").write_text("\n".join([*good[:50], "1 3:x", *good[50:], "1 2:1:1"]))
+    for name in ("good", "torn"):
+        result = masknet("train", f"{name}.libsvm", "--label", "label", "--bad-rows", "quarantine", *tiny)
+        assert result.code == 0, result.err
+    assert "2 of 122 rows of torn.libsvm are bad and were set aside in" in result.err
+    kept = pl.read_csv("torn.masknet.run/bad_rows.csv")
+    assert kept.select("source", "row", "cells").rows() == [
+        ("torn.libsvm", 51, '["1", "3:x"]'),
+        ("torn.libsvm", 122, '["1", "2:1:1"]'),
+    ]
+    for name in ("good", "torn"):
+        assert masknet("predict", f"{name}.masknet", "good.libsvm", "--out", f"{name}.csv", "--threads", 1).code == 0
+    assert Path("good.csv").read_bytes() == Path("torn.csv").read_bytes()

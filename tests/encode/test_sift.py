@@ -296,7 +296,7 @@ def test_the_file_says_where_and_why(tmp_path: Path) -> None:
     assert bad is not None
     assert len(bad) == 6
     assert list(bad.sentences(Path("x/bad_rows.csv"))) == [
-        "6 of 200 rows of log.csv are bad and were set aside in x/bad_rows.csv: 2 of another width than the header, "
+        "6 of 200 rows of log.csv are bad and were set aside in x/bad_rows.csv: 2 as a whole, "
         "1 in column 'user', 1 in column 'click', 1 in column 'w', 1 in column 'price'"
     ]
 

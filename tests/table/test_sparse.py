@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from masknet.errors import ConfigError, DataError
-from masknet.table import Table, open_table, sparse
+from masknet.table import BadRow, Table, open_table, sparse
 from masknet.table.sparse import SparseFile
 
 BAG = pl.List(pl.Struct({"value": pl.String, "weight": pl.Float64}))
@@ -194,6 +194,44 @@ def test_rows_are_of_one_kind(tmp_path: Path) -> None:
     assert "lacks 'label'" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "spoilt", "columns"),
+    [
+        ("x.libsvm", ["1 a:1", "1:1", "1 3:1 4:nan", "0 99:1 3:1"], ("all=0-20",)),
+        ("x.libffm", ["1 0:5", "0:1:1", "1 0:1:x", "0 0:1:1 9:1:1"], ("user=0", "rest=1-2")),
+        ("x.libffm", ["1 0:5", "0:1:1", "1 0:1:x", "7:7"], ()),
+    ],
+)
+def test_rows_that_are_none_are_told_of_and_left_out(
+    name: str, spoilt: list[str], columns: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparse, "BLOCK", 1 << 7)
+    good = ["0 5:1 6:2", "1", "1 7:.5"] if name == "x.libsvm" else ["0 0:1:1 2:6:2", "1", "1 1:7:.5"]
+    lines = [good[i % 3] for i in range(90)]
+    places = [1, 40, 41, 90]
+    for place, row in zip(places, spoilt, strict=True):
+        lines.insert(place, row)
+    table = open_table(write(tmp_path / name, "\n".join(lines)), columns=columns)
+    told: list[BadRow] = []
+    chunks = list(table.chunks(bad=told.append))
+    kept = [line for i, line in enumerate(lines) if i not in places]
+    alone = open_table(write(tmp_path / f"good-{name}", "\n".join(kept)), columns=columns)
+    assert pl.concat([c.frame for c in chunks]).equals(pl.concat([c.frame for c in alone.chunks()]))
+    assert [n for c in chunks for n in c.numbers] == [i + 1 for i in range(len(lines)) if i not in places]
+    assert [(row.source, row.row, row.column) for row in told] == [(name, place + 1, None) for place in places]
+    assert [" ".join(row.cells) for row in told] == spoilt
+    assert all(f"row {row.row}" in row.reason for row in told)
+    assert refusal(tmp_path / name, columns) == told[0].reason
+
+
+def test_a_block_of_bad_rows_alone_is_a_chunk_without_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sparse, "BLOCK", 1 << 7)
+    table = open_table(write(tmp_path / "x.libsvm", "1 1:1\n" + "1 bad\n" * 100 + "0 2:1\n"))
+    told: list[BadRow] = []
+    assert [c.numbers.tolist() for c in table.chunks(bad=told.append) if len(c.frame)] == [[1], [102]]
+    assert [row.row for row in told] == [*range(2, 102)]
+
+
 def test_a_line_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sparse, "BLOCK", 1 << 10)
     monkeypatch.setattr(sparse, "LONGEST_LINE", 1 << 20)
@@ -238,9 +276,9 @@ def test_the_parser_reads_a_block_at_a_time(tmp_path: Path, monkeypatch: pytest.
     parsed: list[int] = []
     parse = SparseFile._parse
 
-    def counted(self: SparseFile, lines: pl.Series, first_row: int) -> Any:
+    def counted(self: SparseFile, lines: pl.Series, *others: Any) -> Any:
         parsed.append(len(lines))
-        return parse(self, lines, first_row)
+        return parse(self, lines, *others)
 
     monkeypatch.setattr(SparseFile, "_parse", counted)
     next(table.chunks())

@@ -377,8 +377,8 @@ def test_members_killed_before_and_after_every_checkpoint_end_with_the_same_bits
 
 # --- evaluations within an epoch: of 9 batches after 3, 5, 7 and 9; in the refit of 10 after 3, 5, 8 and 10
 
-# Of this seed, the best ones are the 7th of member 1 and the 5th of member 2, or with the numbers that torch 2.6 draws the
-# 3rd and the 6th: none ends an epoch, and a refit goes beyond the first part of one.
+# Of this seed, the best ones are the 7th of member 1 and the 5th of member 2, or with the numbers that torch 2.6 draws
+# the 3rd and the 6th: none ends an epoch, and a refit goes beyond the first part of one.
 PARTS: dict[str, Any] = MEMBERS | {"evaluations": 4, "unseen_rate": 0.1, "patience": 8, "seed": 33}
 ENDS = [3, 5, 8, 10, 13, 15, 18, 20]
 """Steps after which the two epochs of a refit are cut."""
@@ -437,6 +437,17 @@ def test_a_refit_trains_the_parts_until_the_best_evaluation_and_no_more(whole: R
         assert [record["best"] for record in refitted] == [False] * (best - 1) + [True]
     assert all(length % 4 for length in lengths), "a best one ends an epoch: this tries nothing"
     assert max(lengths) > 4
+
+
+def test_a_refit_cuts_an_epoch_as_the_search_did_where_that_had_fewer_batches_than_evaluations(run: Run) -> None:
+    config = run(refit=True, evaluations=4, patience=8, batch_size=180)  # 3 batches of 540 rows, 4 of all 600
+    train(config, Stops())
+    log = log_of(config)
+    found = [record for record in log if "valid" in record]
+    refitted = [record for record in log if "refit" in record]
+    assert [record["epoch"] for record in found[:3]] == [0.3333, 0.6667, 1]
+    assert [record["epoch"] for record in refitted] == [record["epoch"] for record in found[: len(refitted)]]
+    assert [record["step"] for record in refitted][:3] == [2, 3, 4][: len(refitted)]
 
 
 def test_the_log_is_cut_back_to_the_checkpoint(run: Run, whole: Run) -> None:

@@ -573,7 +573,7 @@ def test_bad_rows_set_aside_leave_the_model_of_the_others(refit: bool, run: Run,
     assert sorted(file.name for file in kept.parent.iterdir()) == ["bad_rows.csv", "log.jsonl"]
     said = [note for note in says.notes if "are bad" in note]
     assert said == [
-        f"3 of 600 rows of torn.csv are bad and were set aside in {kept}: 1 of another width than the header, "
+        f"3 of 600 rows of torn.csv are bad and were set aside in {kept}: 1 as a whole, "
         f"1 in column 'click', 1 in column 'match'"
     ]
     again = Hears()

@@ -294,7 +294,7 @@ class _Count:
     @property
     def whys(self) -> str:
         return ", ".join(
-            f"{count:,} in column '{column}'" if column else f"{count:,} of another width than the header"
+            f"{count:,} in column '{column}'" if column else f"{count:,} as a whole"
             for column, count in sorted(self.bad.items(), key=lambda item: -item[1])
         )
 

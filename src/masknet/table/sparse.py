@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from masknet.errors import ConfigError, DataError
-from masknet.table.part import estimated_lines, file_digest, open_bytes, reading
+from masknet.table.part import BadRow, NumberedFrame, Report, estimated_lines, file_digest, open_bytes, reading
 
 LIBSVM, LIBFFM = "libsvm", "libffm"
 BLOCK = 1 << 22  # bytes read at once
@@ -83,12 +83,17 @@ class _Fields:
 
 @dataclass(frozen=True)
 class _Tokens:
-    """The parsed rows of a block: `row` of each `id`, its `weight` and, of libffm, its `field`."""
+    """The parsed rows of a block, each with its `number` in the file.
 
-    height: int
+    Of each token `row` is the place of its row in the block, `code` that of its column among the names, and `frame`
+    holds its `id`, its `weight` and, of libffm, its `field`.
+    """
+
+    number: NDArray[np.int64]
     label: pl.Series
     qid: pl.Series
     row: NDArray[np.int64]
+    code: NDArray[np.int64]
     frame: pl.DataFrame
 
 
@@ -120,8 +125,8 @@ def open_sparse(paths: Sequence[tuple[Path, str]], kind: str, columns: Sequence[
         counted = []
         for file in files:
             rows = 0
-            for tokens in file.tokens():
-                rows += tokens.height
+            for tokens in file.tokens(bad=lambda row: None):  # those who read the rows are told of bad ones
+                rows += len(tokens.number)
                 found.update(tokens.frame["field"].unique().to_list())
             counted.append(rows)
         fields = _Fields.numbered(sorted(found))
@@ -169,36 +174,30 @@ class SparseFile:
 
     def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
         """The rows, a block of the file at a time."""
-        first_row = 1
-        for tokens in self.tokens():
-            code = self.fields.codes(tokens.frame["field" if self.kind == LIBFFM else "id"])
-            if len(code) and code.min() < 0:
-                i = int(code.argmin())
-                what, number = ("field", "field") if self.kind == LIBFFM else ("id", "id")
-                raise DataError(
-                    f"each {what} of a {self.kind} file belongs to one of the declared columns; row "
-                    f"{first_row + tokens.row[i]} of {self.name} has {what} {tokens.frame[number][i]}: widen --columns"
-                )
-            order = np.argsort(code, kind="stable")
+        return (frame for frame, _ in self.numbered(names, None))
+
+    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
+        """The same with the numbers of the rows, without those that `bad` is told of."""
+        for tokens in self.tokens(bad):
+            order = np.argsort(tokens.code, kind="stable")
             row, values = tokens.row[order], tokens.frame[order].select(value="id", weight="weight")
-            ends = np.searchsorted(code[order], np.arange(len(self.fields.names) + 1))
+            ends = np.searchsorted(tokens.code[order], np.arange(len(self.fields.names) + 1))
             columns = {"label": tokens.label, "qid": tokens.qid}
             for name in names:
                 if name in self.fields.names:
                     i = self.fields.names.index(name)
                     part = slice(int(ends[i]), int(ends[i + 1]))
-                    columns[name] = _lists(row[part], values[part], tokens.height)
+                    columns[name] = _lists(row[part], values[part], len(tokens.number))
                 elif name not in self.columns:  # a field of libffm that no row has
-                    columns[name] = _lists(row[:0], values[:0], tokens.height)
-            yield pl.DataFrame({name: columns[name] for name in names})
-            first_row += tokens.height
+                    columns[name] = _lists(row[:0], values[:0], len(tokens.number))
+            yield pl.DataFrame({name: columns[name] for name in names}), tokens.number
 
-    def tokens(self) -> Iterator[_Tokens]:
+    def tokens(self, bad: Report | None) -> Iterator[_Tokens]:
         """The rows of each block, parsed and checked."""
         first_row = 1
         for lines in self._lines():
             if len(lines):
-                yield self._parse(lines, first_row)
+                yield self._parse(lines, np.arange(first_row, first_row + len(lines)), bad)
             first_row += len(lines)
 
     def _lines(self) -> Iterator[pl.Series]:
@@ -229,30 +228,56 @@ class SparseFile:
             lines = lines.str.replace_all(r"\s+", " ")
         return lines.filter(lines != "")
 
-    def _parse(self, lines: pl.Series, first_row: int) -> _Tokens:
+    def _parse(self, lines: pl.Series, number: NDArray[np.int64], bad: Report | None) -> _Tokens:
         tokens = lines.str.split(" ")
-        skipped = int(self.labelled) + int(self.queries)
         head = tokens.list.get(0)
-        wrong = head.str.contains(":", literal=True) == self.labelled
-        if wrong.any():
-            row = first_row + int(wrong.arg_max() or 0)
-            rule = "begins with its label" if self.labelled else "has no label, since the first has none"
-            raise DataError(
-                f"each row of {self.name} {rule}; row {row} begins with '{head[row - first_row][:40]}': mend the row"
-            )
+        misses_label = (head.str.contains(":", literal=True) == self.labelled).to_numpy()
         qid = tokens.list.get(int(self.labelled), null_on_oob=True)
+        misses_query = np.zeros(len(lines), dtype=np.bool_)
         if self.queries:
-            wrong = ~qid.str.starts_with("qid:").fill_null(value=False)
-            if wrong.any():
-                row = first_row + int(wrong.arg_max() or 0)
-                raise DataError(f"each row of {self.name} has a qid, since the first has one; row {row} has none")
+            misses_query = ~qid.str.starts_with("qid:").fill_null(value=False).to_numpy()
             qid = qid.str.strip_prefix("qid:")
-        tokens = tokens.list.slice(skipped)
-        row_of = np.repeat(np.arange(len(lines), dtype=np.int64), tokens.list.len().to_numpy())
-        token = tokens.explode(empty_as_null=False, keep_nulls=False)
-        return _Tokens(len(lines), head, qid, row_of, self._numbers(token, row_of, first_row))
+        pairs = tokens.list.slice(int(self.labelled) + int(self.queries))
+        row = np.repeat(np.arange(len(lines), dtype=np.int64), pairs.list.len().to_numpy())
+        token = pairs.explode(empty_as_null=False, keep_nulls=False)
+        frame, unread = self._numbers(token)
+        code = self.fields.codes(frame["field" if self.kind == LIBFFM else "id"])
+        outside = (code < 0) & ~unread
+        if not (misses_label.any() or misses_query.any() or unread.any() or outside.any()):
+            return _Tokens(number, head, qid, row, code, frame)
 
-    def _numbers(self, token: pl.Series, row_of: NDArray[np.int64], first_row: int) -> pl.DataFrame:
+        unfit = np.flatnonzero(unread | outside)
+
+        def reason(i: int) -> str:
+            place = f"row {number[i]}"
+            if misses_label[i]:
+                rule = "begins with its label" if self.labelled else "has no label, since the first has none"
+                return f"each row of {self.name} {rule}; {place} begins with '{head[i][:40]}': mend the row"
+            if misses_query[i]:
+                return f"each row of {self.name} has a qid, since the first has one; {place} has none: mend the row"
+            at = int(unfit[np.searchsorted(row[unfit], i)])  # the first of its row
+            if unread[at]:
+                return (
+                    f"a row of a {self.kind} file is '{_GRAMMAR[self.kind]}', with whole numbers for ids and finite "
+                    f"weights; {place} of {self.name} holds '{token[at][:40]}': mend the row"
+                )
+            what = "field" if self.kind == LIBFFM else "id"
+            return (
+                f"each {what} of a {self.kind} file belongs to one of the declared columns; {place} of {self.name} has "
+                f"{what} {frame[what][at]}: widen --columns"
+            )
+
+        wrong = misses_label | misses_query
+        wrong[row[unfit]] = True
+        places = np.flatnonzero(wrong)
+        if bad is None:
+            raise DataError(reason(int(places[0])))
+        for i in places.tolist():
+            bad(BadRow(self.name, int(number[i]), None, reason(i), tokens[i].to_list()))
+        return self._parse(lines.filter(pl.Series(~wrong)), number[~wrong], bad)
+
+    def _numbers(self, token: pl.Series) -> tuple[pl.DataFrame, NDArray[np.bool_]]:
+        """The numbers of each token, and which ones are no such tokens."""
         names = ["id", "weight"] if self.kind == LIBSVM else ["field", "id", "weight"]
         pieces = token.str.split_exact(":", len(names)).struct.rename_fields([*names, "rest"]).struct.unnest()
         weight = pl.col("weight").cast(pl.Float64, strict=False)
@@ -268,14 +293,7 @@ class SparseFile:
         good = read["known"] & read["weight"].is_finite()
         if self.kind == LIBFFM:
             good &= pieces["field"].str.contains(r"^[0-9]+$") & read["field"].is_not_null()
-        good = good.fill_null(value=False)
-        if not good.all():
-            i = int(good.arg_min() or 0)
-            raise DataError(
-                f"a row of a {self.kind} file is '{_GRAMMAR[self.kind]}', with whole numbers for ids and finite "
-                f"weights; row {first_row + row_of[i]} of {self.name} holds '{token[i][:40]}': mend the row"
-            )
-        return read.drop("known")
+        return read.drop("known"), ~good.fill_null(value=False).to_numpy()
 
 
 def _lists(row: NDArray[np.int64], values: pl.DataFrame, height: int) -> pl.Series:

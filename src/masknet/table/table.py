@@ -162,9 +162,9 @@ class Table:
         Args:
             columns: what to read, in this order; all columns by default.
             limit: read only the first so many rows.
-            bad: is told of each row of a text file that has too few or too many values, or is not UTF-8 in a column
-                that is read; then such rows are left out, and a chunk may have no rows. By default the first is an
-                error.
+            bad: is told of each row of a text file that has too few or too many values, is not UTF-8 in a column that
+                is read, or is none of libsvm or libffm; then such rows are left out, and a chunk may have no rows. By
+                default the first is an error.
 
         Raises:
             DataError: a column is not there; while reading: a file is damaged, a row has too few or too many values,

@@ -45,6 +45,8 @@ class Fit:
 
     history: list[dict[str, Any]]
     best_evaluation: int
+    evaluations: int
+    """An epoch: fewer than were asked for where it has fewer batches."""
     seconds: float
 
     @property
@@ -121,11 +123,11 @@ class Job:
             if checkpoint is not None:
                 trainer.restore(checkpoint)
                 checkpoint = None
-            state = trainer.run()
+            state, evaluations = trainer.run(), trainer.evaluations
             del trainer  # and with it Adam's memory, before the next one has its own
             network.zero_grad(set_to_none=True)
             assert state.best_evaluation is not None  # the first evaluation is the best so far
-            fits.append(Fit(state.history, state.best_evaluation, state.seconds))
+            fits.append(Fit(state.history, state.best_evaluation, evaluations, state.seconds))
             members.append(network.cpu())
             if found is None and self.members > 1:
                 best = fits[-1].best
@@ -145,9 +147,11 @@ class Job:
         frozen: dict[str, Tensor],
     ) -> Trainer:
         number = len(members)
+        config = self.config.model_copy(update={"seed": member_seed(self.config.seed, number)})
         rates = None
         if found is not None:
             of_this = found.fits[number]
+            config = config.model_copy(update={"evaluations": of_this.evaluations})
             rates = [record["learning_rate"] for record in of_this.history[: of_this.best_evaluation]]
         tracker = None
         if self.config.tensorboard is not None:
@@ -163,7 +167,7 @@ class Job:
             network,
             train=rows.train,
             valid=rows.valid,
-            config=self.config.model_copy(update={"seed": member_seed(self.config.seed, number)}),
+            config=config,
             monitor=self.monitor,
             progress=self.progress,
             rates=rates,

@@ -155,9 +155,14 @@ class Trainer:
     def epochs(self) -> int:
         """Epochs at most."""
         if self._rates is not None:
-            return -(-len(self._rates) // len(self._ends))
+            return -(-len(self._rates) // self.evaluations)
         assert self._config.epochs is not None
         return self._config.epochs
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations an epoch, no more than it has batches."""
+        return len(self._ends)
 
     def run(self) -> State:
         """Train to the end and leave the kept weights in the network.
@@ -187,7 +192,7 @@ class Trainer:
 
     def _part(self) -> int:
         """Which of the parts that an epoch's evaluations cut it into is trained: each ends with a record."""
-        return len(self.state.history) % len(self._ends)
+        return len(self.state.history) % self.evaluations
 
     def _train_part(self) -> None:
         state, config = self.state, self._config
@@ -255,11 +260,11 @@ class Trainer:
         part = self._part()
         begin = self._ends[part - 1] if part else 0
         rows = min(state.batch * self._batch_size, len(self._train)) - begin * self._batch_size
-        whole = part + 1 == len(self._ends)
+        whole = part + 1 == self.evaluations
         trained = self._seconds() - (state.history[-1]["seconds"] if state.history else 0.0)
         record: dict[str, Any] = {"member": self._turn.member} if self._turn.of > 1 else {}
         record |= {
-            "epoch": state.epoch + 1 if whole else round(state.epoch + (part + 1) / len(self._ends), 4),
+            "epoch": state.epoch + 1 if whole else round(state.epoch + (part + 1) / self.evaluations, 4),
             "step": state.step,
             "learning_rate": self._optimizer.learning_rate,
             "train_log_loss": float(self._loss_sum) / rows,
