@@ -105,7 +105,8 @@ def test_new_and_missing_values_are_scored_and_bad_ones_are_named(masknet) -> No
         assert result.code == 0, result.err
         scores = pl.read_csv(f"{name}.csv")["probability"]
         assert scores.is_finite().all()
-        assert (scores.n_unique() == 1) == (name == "nothing")
+        # Equal rows of a batch may differ in their last bits: some kernels take rows in fours, and the rest otherwise.
+        assert (float(scores.max()) - float(scores.min()) < 1e-6) == (name == "nothing")
     wrong = {
         "image": (pl.lit([1.0, 2.0]), "have 3 numbers, that in row 1 of bad.parquet has 2"),
         "tags": (pl.lit("a"), "column 'tags' gives 'a' none in row 1 of bad.parquet"),
