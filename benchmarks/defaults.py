@@ -263,7 +263,7 @@ def candidates(lines: list[dict[str, Any]]) -> list[str]:
             key = {"what": "candidates", "set": name, "candidate": candidate}
             found = [line for line in lines if key.items() <= line.items()]
             cell = (
-                f"{mean(found, 'auc'):.4f} / {mean(found, 'log_loss'):.4f}, {mean(found, 'seconds'):.0f} s"
+                f"{figures(found)}, {mean(found, 'seconds'):.0f} s, {found[0]['parameters'] / 1e3:,.0f} k"
                 if found
                 else ""
             )
