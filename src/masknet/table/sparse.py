@@ -243,10 +243,14 @@ class SparseFile:
         frame, unread = self._numbers(token)
         code = self.fields.codes(frame["field" if self.kind == LIBFFM else "id"])
         outside = (code < 0) & ~unread
-        if not (misses_label.any() or misses_query.any() or unread.any() or outside.any()):
+        unfit = np.flatnonzero(unread | outside)
+        wrong = misses_label | misses_query
+        wrong[row[unfit]] = True
+        if not wrong.any():
             return _Tokens(number, head, qid, row, code, frame)
 
-        unfit = np.flatnonzero(unread | outside)
+        # Of each row; from the last on, so that the first one stays.
+        first_unfit = dict(zip(row[unfit[::-1]].tolist(), unfit[::-1].tolist(), strict=True))
 
         def reason(i: int) -> str:
             place = f"row {number[i]}"
@@ -255,7 +259,7 @@ class SparseFile:
                 return f"each row of {self.name} {rule}; {place} begins with '{head[i][:40]}': mend the row"
             if misses_query[i]:
                 return f"each row of {self.name} has a qid, since the first has one; {place} has none: mend the row"
-            at = int(unfit[np.searchsorted(row[unfit], i)])  # the first of its row
+            at = first_unfit[i]
             if unread[at]:
                 return (
                     f"a row of a {self.kind} file is '{_GRAMMAR[self.kind]}', with whole numbers for ids and finite "
@@ -267,12 +271,9 @@ class SparseFile:
                 f"{what} {frame[what][at]}: widen --columns"
             )
 
-        wrong = misses_label | misses_query
-        wrong[row[unfit]] = True
-        places = np.flatnonzero(wrong)
         if bad is None:
-            raise DataError(reason(int(places[0])))
-        for i in places.tolist():
+            raise DataError(reason(int(wrong.argmax())))
+        for i in np.flatnonzero(wrong).tolist():
             bad(BadRow(self.name, int(number[i]), None, reason(i), tokens[i].to_list()))
         return self._parse(lines.filter(pl.Series(~wrong)), number[~wrong], bad)
 
