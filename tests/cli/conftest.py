@@ -6,7 +6,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import polars as pl
 import pytest
 
 from masknet.cli import main
+from masknet.cli.console import ConsoleProgress
 
 TINY = (
     "--set",
@@ -86,6 +88,26 @@ def masknet(capsys: pytest.CaptureFixture[str]) -> Masknet:
         return Result(int(left.value.code or 0), seen.out, seen.err)
 
     return run
+
+
+@pytest.fixture
+def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], contextlib.AbstractContextManager[None]]:
+    """Within `ctrl_c("epoch 2/2", 48)` a run is interrupted once it has told that so many rows of a phase are done."""
+
+    @contextlib.contextmanager
+    def at(phase: str, done: int) -> Iterator[None]:
+        track = ConsoleProgress.track
+
+        def interrupting(self: ConsoleProgress, now: str, rows: int, total: int | None, detail: str = "") -> None:
+            track(self, now, rows, total, detail)
+            if (now, rows) == (phase, done):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ConsoleProgress, "track", interrupting)
+            yield
+
+    return at
 
 
 @pytest.fixture

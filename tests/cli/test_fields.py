@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ import polars as pl
 import pytest
 from safetensors.numpy import load_file
 
-from masknet.cli.console import ConsoleProgress
 from masknet.encode import Encoder
 
 ITEMS = [f"i{k}" for k in range(12)]
@@ -162,19 +159,11 @@ def test_inspect_takes_the_same_flags(fields: dict[str, Any], masknet) -> None:
     }
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(masknet, tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_run_goes_on_to_the_same_weights(masknet, tiny, ctrl_c) -> None:
     log().write_parquet("log.parquet")
     flags = ("--negative-rate", 0.5, "--batch-size", 16, "--epochs", 2)
     assert masknet(*COMMAND, *tiny, *flags, "--out", "whole").code == 0
-    track = ConsoleProgress.track
-
-    def interrupting(self: ConsoleProgress, phase: str, done: int, total: int | None, detail: str = "") -> None:
-        track(self, phase, done, total, detail)
-        if phase == "epoch 2/2" and done == 48:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ConsoleProgress, "track", interrupting)
+    with ctrl_c("epoch 2/2", 48):
         assert masknet(*COMMAND, *tiny, *flags, "--out", "cut").code == 130
     resumed = masknet(*COMMAND, *tiny, *flags, "--out", "cut", "--resume")
     assert "resumed after" in resumed.err

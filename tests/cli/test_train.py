@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from pathlib import Path
 
 import polars as pl
@@ -163,18 +161,10 @@ def test_resume_without_a_state_starts_afresh_and_with_a_finished_run_does_nothi
     assert files("log.masknet") == before
 
 
-def test_ctrl_c_leaves_a_run_to_resume_and_says_so(masknet, tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_leaves_a_run_to_resume_and_says_so(masknet, tiny, ctrl_c) -> None:
     command = ("train", "log.parquet", *COMMON, *tiny, "--epochs", 4, "--batch-size", 32, "--patience", 9)
     assert masknet(*command, "--out", "whole").code == 0
-    track = ConsoleProgress.track
-
-    def interrupting(self: ConsoleProgress, phase: str, done: int, total: int | None, detail: str = "") -> None:
-        track(self, phase, done, total, detail)
-        if phase == "epoch 3/4" and done == 96:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ConsoleProgress, "track", interrupting)
+    with ctrl_c("epoch 3/4", 96):
         stopped = masknet(*command, "--out", "cut")
     assert (stopped.code, stopped.out) == (130, "")
     assert "Traceback" not in stopped.err
