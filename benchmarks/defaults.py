@@ -93,10 +93,10 @@ def runs(data: Path, what: str) -> Iterator[tuple[dict[str, Any], list[str]]]:
     for (candidate, changes), name in itertools.product(table.items(), SETS):
         if candidate in BY_TIME_ONLY and not name.endswith("by time"):
             continue
-        if what == "candidates" and name not in _NUMERIC_ONLY and "numeric" in candidate:
+        if name not in _NUMERIC_ONLY and "numeric" in candidate:
             continue  # no numeric field
+        alone = ALONE if what == "candidates" else ()
         for seed in SEEDS:
-            alone = ALONE if what == "candidates" else ()
             key = {"what": what, "set": name, "candidate": candidate, "seed": seed}
             yield key, [*train_flags(data, name), "--seed", str(seed), *alone, *changes]
 
@@ -262,11 +262,9 @@ def candidates(lines: list[dict[str, Any]]) -> list[str]:
         for name in SETS:
             key = {"what": "candidates", "set": name, "candidate": candidate}
             found = [line for line in lines if key.items() <= line.items()]
-            cell = (
-                f"{figures(found)}, {mean(found, 'seconds'):.0f} s, {found[0]['parameters'] / 1e3:,.0f} k"
-                if found
-                else ""
-            )
+            cell = ""
+            if found:
+                cell = f"{figures(found)}, {mean(found, 'seconds'):.0f} s, {found[0]['parameters'] / 1e3:,.0f} k"
             cells.append(cell + ("" if len(found) in (0, len(SEEDS)) else f" ({len(found)} seeds)"))
         if any(cells):
             rows.append(f"| {candidate} | " + " | ".join(cells) + " |")
