@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from masknet.encode import EncodedSet
-from masknet.encode.draws import keyed_uniform
+from masknet.draws import keyed_uniform
 
 __all__ = ["Batch", "EpochOrder", "num_batches", "ordered_batches", "shuffled_batches"]
 

@@ -8,6 +8,34 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+
+class Where(str):
+    """A place in words, for a sentence, that also knows which file and row it means, for a program.
+
+    >>> at = Where("row", 17, "ads.csv")
+    >>> at, at.file, at.row
+    ('row 17 of ads.csv', 'ads.csv', 17)
+
+    Args:
+        unit: what is counted: "row", or "line".
+        row: its number, from 1.
+        file: the file's name, or "the frame".
+    """
+
+    __slots__ = ("file", "row")
+
+    file: str
+    row: int
+
+    def __new__(cls, unit: str, row: int, file: str) -> Where:
+        place = super().__new__(cls, f"{unit} {row} of {file}")
+        place.file, place.row = file, row
+        return place
+
+    def __getnewargs__(self) -> tuple[str, int, str]:  # for copies and pickles
+        return self.split(" ", 1)[0], self.row, self.file
 
 
 class MasknetError(Exception):
@@ -15,7 +43,33 @@ class MasknetError(Exception):
 
 
 class DataError(MasknetError, ValueError):
-    """A table, a column or a value is not what the rule asks for; a ValueError too, as scikit-learn's tools expect."""
+    """A table, a column or a value is not what the rule asks for; a ValueError too, as scikit-learn's tools expect.
+
+    What the sentence tells of the place is told apart too, each None where it is no matter of one: a server names them.
+
+    >>> error = DataError("a label is 0 or 1; ...", file="ads.csv", column="click", row=17, value="7")
+    >>> str(error), error.file, error.column, error.row, error.value
+    ('a label is 0 or 1; ...', 'ads.csv', 'click', 17, '7')
+
+    Args:
+        sentence: the rule, the value that broke it, the way out.
+        file: the name of the table or file.
+        column: the column's name.
+        row: its number there, from 1 without the header and blank lines.
+        value: the cell, as it was read.
+    """
+
+    def __init__(
+        self,
+        sentence: str = "",
+        *,
+        file: str | None = None,
+        column: str | None = None,
+        row: int | None = None,
+        value: Any = None,
+    ) -> None:
+        super().__init__(sentence)
+        self.file, self.column, self.row, self.value = file, column, row, value
 
 
 class ConfigError(MasknetError, ValueError):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from masknet.encode import split
-from masknet.encode.draws import keyed_uniform
+from masknet.draws import keyed_uniform
 from masknet.encode.split import latest_rows, random_rows
 from masknet.errors import DataError
 

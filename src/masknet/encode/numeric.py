@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from masknet.encode.draws import keyed_uniform
+from masknet.draws import keyed_uniform
 
 __all__ = ["KnotSample", "Knots", "MomentCounter", "NumericScale"]
 

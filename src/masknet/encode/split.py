@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from masknet.encode.draws import keyed_uniform
+from masknet.draws import keyed_uniform
 from masknet.encode.values import times as read_times
 from masknet.errors import DataError
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from masknet import __version__
 from masknet.encode import values
-from masknet.encode.draws import keyed_uniform
+from masknet.draws import keyed_uniform
 from masknet.encode.encoder import EncodedRows, Encoder, EncoderFit
 from masknet.encode.inspection import Declared, Inspection, inspect_table
 from masknet.encode.sift import BadRows, Quarantine, declared_checks, schema_checks

@@ -28,7 +28,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from masknet.errors import ConfigError, DataError
+from masknet.errors import ConfigError, DataError, Where
 from masknet.table.hive import Partitioned, is_key, keys_of
 from masknet.table.memory import in_memory, refuse_arrays
 from masknet.table.part import (
@@ -108,9 +108,9 @@ class Chunk:
             return self.rows
         return np.arange(self.first_row, self.first_row + len(self.frame), dtype=np.int64)
 
-    def place(self, i: int) -> str:
+    def place(self, i: int) -> Where:
         """Where row `i` of the chunk (from 0) stands, for a message."""
-        return f"row {self.first_row + i if self.rows is None else self.rows[i]} of {self.source}"
+        return Where("row", self.first_row + i if self.rows is None else int(self.rows[i]), self.source)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from masknet.config import RunConfig
 from masknet.encode import Prepared
-from masknet.encode.draws import keyed_uniform
+from masknet.draws import keyed_uniform
 from masknet.models import build_network
 from masknet.nn.ensemble import as_one
 from masknet.progress import Progress

@@ -24,7 +24,7 @@ from masknet import metrics
 from masknet.artifact import PROBABILITY, check_free, save_artifact
 from masknet.config import RunConfig
 from masknet.encode import Declared, EncodedSet, Encoder, EncodingPlan, Inspection, NumericEncoding, Prepared, prepare
-from masknet.encode.draws import keyed_uniform
+from masknet.draws import keyed_uniform
 from masknet.encode.sift import declared_checks, sift
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
 from masknet.manifest import Manifest, installed_versions

@@ -26,7 +26,7 @@ from masknet import metrics
 from masknet.batches import Batch, num_batches, shuffled_batches
 from masknet.config import RunConfig
 from masknet.encode import EncodedSet
-from masknet.encode.draws import keyed_uniform
+from masknet.draws import keyed_uniform
 from masknet.errors import ConfigError, DataError, MasknetError
 from masknet.progress import Progress
 from masknet.scoring import probabilities_of, score

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from masknet.encode.draws import keyed_uniform
+from masknet.draws import keyed_uniform
 
 
 def test_draws_are_uniform_and_depend_on_their_key_alone() -> None:
