@@ -21,7 +21,7 @@ def encoded(rows: int, *, weights: bool = False) -> EncodedSet:
     return EncodedSet(
         ids=np.stack([n + 100, n % 5 + 50], axis=1).astype(np.int32),
         values=n[:, None].astype(np.float32),
-        labels=(n % 3 == 0).astype(np.uint8),
+        labels=(n % 3 == 0).astype(np.uint8)[:, None],
         weights=n / 2 if weights else None,
         groups=None,
         fixed_ids=np.array([-1, -1, 5], dtype=np.int32),
@@ -125,7 +125,7 @@ def test_a_batch_holds_what_the_set_holds() -> None:
         n = batch.values[:, 2].long()
         assert torch.equal(batch.ids, torch.stack([n + 100, n % 5 + 50, torch.full_like(n, 5)], dim=1).int())
         assert torch.equal(batch.values[:, :2], torch.ones(len(batch), 2))
-        assert torch.equal(batch.labels, (n % 3 == 0).float())
+        assert torch.equal(batch.labels, (n % 3 == 0).float().unsqueeze(1))
         assert batch.weights is not None
         assert torch.equal(batch.weights, n.float() / 2)
         assert batch.dense is None

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 
 from masknet import scoring
 from masknet.encode import EncodedSet
-from masknet.scoring import probabilities_of, score
-
-CPU = torch.device("cpu")
+from masknet.scoring import NetworkScorer, probabilities_of, score
 
 
 class Sums(nn.Module):
@@ -33,7 +31,7 @@ def rows(count: int) -> EncodedSet:
     return EncodedSet(
         ids=np.arange(count, dtype=np.int32)[:, None],
         values=np.linspace(0, 1, count, dtype=np.float32)[:, None],
-        labels=np.zeros(count, dtype=np.uint8),
+        labels=np.zeros((count, 1), dtype=np.uint8),
         weights=None,
         groups=None,
         fixed_ids=np.array([-1, 3], dtype=np.int32),
@@ -46,7 +44,7 @@ def rows(count: int) -> EncodedSet:
 def test_every_row_has_its_logit_in_order(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setattr(scoring, "BATCH_ROWS", 8)
     done: list[int] = []
-    logits = score(Sums(), rows(count), device=CPU, advance=done.append)
+    logits = score(NetworkScorer(Sums()), rows(count), advance=done.append)
     expected = 10.0 * np.arange(count) + 1 + 30 + np.linspace(0, 1, count)
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     assert logits.dtype == np.float32
@@ -56,7 +54,7 @@ def test_every_row_has_its_logit_in_order(monkeypatch: pytest.MonkeyPatch, count
 @pytest.mark.parametrize("training", [True, False])
 def test_scoring_drops_nothing_and_leaves_the_network_as_it_was(training: bool) -> None:
     network = Sums(p=0.9).train(training)
-    assert np.array_equal(score(network, rows(20), device=CPU), score(Sums(), rows(20), device=CPU))
+    assert np.array_equal(score(NetworkScorer(network), rows(20)), score(NetworkScorer(Sums()), rows(20)))
     assert network.training is training
     assert network.dropout.training is training
     assert network.scale.grad is None

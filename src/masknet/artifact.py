@@ -33,7 +33,7 @@ from masknet.manifest import verify as verify_files
 from masknet.models import MODELS, is_code, network_class
 from masknet.nn.ensemble import as_one
 from masknet.schema import Bag, Categorical
-from masknet.scoring import resolve_device, score_encoded
+from masknet.scoring import NetworkScorer, probabilities_of, resolve_device
 from masknet.table import Chunk, open_table
 
 __all__ = [
@@ -113,7 +113,7 @@ def probabilities(artifact: Artifact, chunk: Chunk) -> NDArray[np.float64]:
     Raises:
         DataError: a cell cannot be what its column means.
     """
-    return score_encoded(artifact.network, artifact.encoder.encode(chunk))
+    return probabilities_of(NetworkScorer(artifact.network).logits(artifact.encoder.encode(chunk)))
 
 
 def check(artifact: Artifact) -> CheckResult:

@@ -16,8 +16,9 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from masknet.encode import EncodedSet
 from masknet.draws import keyed_uniform
+from masknet.encode import EncodedRows, EncodedSet
+from masknet.schema import UNKNOWN
 
 __all__ = ["Batch", "EpochOrder", "num_batches", "ordered_batches", "shuffled_batches"]
 
@@ -32,7 +33,8 @@ class Batch:
     ids: Int[Tensor, "batch slots"]
     values: Float[Tensor, "batch slots"]
     dense: Float[Tensor, "batch dense"] | None
-    labels: Float[Tensor, " batch"]
+    labels: Float[Tensor, "batch tasks"]
+    """0, 1, or NaN where unknown."""
     weights: Float[Tensor, " batch"] | None
 
     def __len__(self) -> int:
@@ -109,34 +111,30 @@ def shuffled_batches(
     slots = np.flatnonzero(rows.untrained_unseen_ids >= 0)
     for index in range(start, num_batches(len(rows), batch_size)):
         picked = order[index * batch_size : (index + 1) * batch_size]
-        ids, values, dense = rows.take(picked)
+        taken = rows.take(picked)
         if unseen_rate > 0 and len(slots):
+            ids = taken.ids
             hidden = keyed_uniform(seed, epoch, picked[:, None], slots[None, :]) < unseen_rate
             hidden &= ids[:, slots] != 0  # the padding of a bag is no value
             ids[:, slots] = np.where(hidden, rows.untrained_unseen_ids[slots], ids[:, slots])
-        yield _batch(rows, picked, ids, values, dense)
+        yield _batch(rows, picked, taken)
 
 
 def ordered_batches(rows: EncodedSet, *, batch_size: int) -> Iterator[Batch]:
     """All rows in their order."""
     for start in range(0, len(rows), batch_size):
         span = slice(start, start + batch_size)
-        yield _batch(rows, span, *rows.take(span))
+        yield _batch(rows, span, rows.take(span))
 
 
-def _batch(
-    rows: EncodedSet,
-    picked: NDArray[np.int64] | slice,
-    ids: NDArray[np.int32],
-    values: NDArray[np.float32],
-    dense: NDArray[np.float32] | None,
-) -> Batch:
-    labels = rows.labels[picked].astype(np.float32)
+def _batch(rows: EncodedSet, picked: NDArray[np.int64] | slice, taken: EncodedRows) -> Batch:
+    codes = rows.labels[picked]
+    labels = np.where(codes == UNKNOWN, np.float32(np.nan), codes.astype(np.float32))
     weights = None if rows.weights is None else torch.from_numpy(rows.weights[picked].astype(np.float32))
     return Batch(
-        ids=torch.from_numpy(ids),
-        values=torch.from_numpy(values).expand(len(labels), -1),
-        dense=None if dense is None else torch.from_numpy(dense),
+        ids=torch.from_numpy(taken.ids),
+        values=torch.from_numpy(taken.values).expand(len(labels), -1),
+        dense=None if taken.dense is None else torch.from_numpy(taken.dense),
         labels=torch.from_numpy(labels),
         weights=weights,
     )

@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from masknet.errors import ConfigError, unknown
+from masknet.schema import Label, labels_of
 
 __all__ = ["RunConfig", "parse_pairs", "parse_setting", "read_run_file"]
 
@@ -50,6 +51,12 @@ def _json_ready(value: object) -> object:
         raise ValueError("made of finite numbers, texts, true, false, null and lists") from None
 
 
+def _label(value: object) -> object:
+    """One label is a text, alone in a list too: a run of one label reads as if there could be no others."""
+    several = tuple(value) if isinstance(value, list | tuple) else value
+    return several[0] if isinstance(several, tuple) and len(several) == 1 else several
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Pooling = Literal["sum", "mean"]
 FieldNumbers = dict[str, Annotated[int, Field(ge=1)]]
@@ -80,7 +87,9 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     data: PathText | None = _setting(DATA, "The training table: a file, a glob or a folder of shards.")
-    label: str | None = _setting(DATA, "The column to predict: 0 or 1.")
+    label: Annotated[Label, BeforeValidator(_label)] = _setting(
+        DATA, "The column to predict: 0 or 1 (repeatable: one network for several labels, which may be unknown)."
+    )
     valid: PathText | None = _setting(DATA, "A table to validate on, instead of a part of the training table.")
     valid_fraction: float | None = _setting(
         DATA, "Validate on a random part of this size, stratified by label (default: a tenth).", gt=0, lt=1
@@ -202,8 +211,16 @@ class RunConfig(BaseModel):
         except ValidationError as error:
             raise ConfigError(_sentence(error)) from None
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns to predict, one a task."""
+        return labels_of(self.label)
+
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
+        twice = next((name for name in self.labels if self.labels.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"each label is said once; '{twice}' is said twice: name another, or leave it out")
         splits = [name for name in ("valid", "valid_fraction", "valid_after") if getattr(self, name) is not None]
         if len(splits) > 1:
             raise ValueError(f"the validation rows are said once; got {' and '.join(splits)}; keep one of them")

@@ -34,8 +34,8 @@ class Where(str):
         place.file, place.row = file, row
         return place
 
-    def __getnewargs__(self) -> tuple[str, int, str]:  # for copies and pickles
-        return self.split(" ", 1)[0], self.row, self.file
+    def __reduce__(self) -> tuple[type[Where], tuple[str, int, str]]:
+        return type(self), (self.split(" ", 1)[0], self.row, self.file)
 
 
 class MasknetError(Exception):

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from masknet.errors import ConfigError, DataError
 from masknet.progress import LogProgress, Progress
+from masknet.schema import UNKNOWN
 
 Floats = NDArray[np.float64]
 
@@ -212,6 +213,32 @@ def evaluate(
     ['auc', 'log_loss', 'normalized_entropy']
     """
     return Sample(labels, probabilities, weights, groups).estimates
+
+
+def evaluate_tasks(
+    labels: NDArray[np.uint8],
+    probabilities: Floats,
+    weights: Floats | None = None,
+    groups: NDArray[Any] | None = None,
+) -> list[dict[str, Estimate]]:
+    """Every metric of each task, over the rows whose label of that task is known.
+
+    >>> labels = np.array([[0, 1], [1, UNKNOWN], [1, 0]], dtype=np.uint8)
+    >>> [found["auc"].value for found in evaluate_tasks(labels, np.array([[0.2, 0.9], [0.7, 0.1], [0.8, 0.3]]))]
+    [1.0, 1.0]
+
+    Args:
+        labels: 0, 1 or `UNKNOWN`, shape `[rows, tasks]`.
+        probabilities: in [0, 1], of the same shape; of one task also `[rows]`.
+        weights: as for `auc`, of the rows.
+        groups: as for `grouped_auc`, of the rows.
+    """
+    found = []
+    for of_task, given in zip(labels.T, probabilities.reshape(labels.shape).T, strict=True):
+        known = of_task != UNKNOWN
+        beside = [None if of_row is None else of_row[known] for of_row in (weights, groups)]
+        found.append(evaluate(of_task[known], given[known], *beside))
+    return found
 
 
 class Sample:

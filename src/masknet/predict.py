@@ -367,7 +367,7 @@ def evaluate_table(
     cut = {name: SliceColumn(name, by_name.get(name)) for name in slices}
 
     fields = [name for scorer in scorers for name in scorer.encoder.schema.field_names]
-    roles: dict[str, list[NDArray[Any]]] = {"labels": [np.empty(0, dtype=np.uint8)]}
+    roles: dict[str, list[NDArray[Any]]] = {"labels": [np.empty((0, len(schema.labels)), dtype=np.uint8)]}
     if schema.group is not None:
         roles["groups"] = [np.empty(0, dtype=np.uint64)]
     scores: list[list[NDArray[np.float64]]] = [[np.empty(0)] for _ in scorers]
@@ -383,6 +383,7 @@ def evaluate_table(
         progress.track("evaluate", done, total)
 
     columns = {name: np.concatenate(parts) for name, parts in roles.items()}
+    columns["labels"] = columns["labels"][:, 0]
     columns["probabilities"] = np.concatenate(scores[0])
     other = None if baseline is None else np.concatenate(scores[1])
 
@@ -420,10 +421,10 @@ def _worst_first(part: SliceEvaluation) -> tuple[bool, float, int]:
 
 
 def _require_roles(schema: Schema, table: Table) -> None:
-    if schema.label is None:
+    if not schema.labels:
         raise DataError("an evaluation needs a label; this model was trained without naming one")
     reasons = {
-        schema.label: "an evaluation compares probabilities with the labels",
+        schema.labels[0]: "an evaluation compares probabilities with the labels",
         schema.weight: "the model was trained with this column of weights, and its evaluation reads it",
         schema.group: "the grouped metrics read it",
     }

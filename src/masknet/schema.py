@@ -13,7 +13,22 @@ from masknet.space import Pooling
 
 ValueType = Literal["integer", "boolean", "text"]
 NumericEncodingName = Literal["linear", "knots"]
+Label = str | tuple[str, ...] | None
+"""The column to predict, or several; None where none is known."""
 TimeForm = Literal["iso", "yyyymmdd", "yymmddhh", "seconds", "milliseconds", "microseconds"]
+
+
+UNKNOWN = 255
+"""Among labels, which are 0 and 1: one that is not known, as it may be where there are several."""
+
+
+def labels_of(label: Label) -> tuple[str, ...]:
+    """The columns to predict, however many there are.
+
+    >>> labels_of("click"), labels_of(("click", "like")), labels_of(None)
+    (('click',), ('click', 'like'), ())
+    """
+    return () if label is None else (label,) if isinstance(label, str) else label
 
 
 class _Column(BaseModel):
@@ -118,7 +133,7 @@ class Schema(BaseModel):
     True
 
     Args:
-        label: the column to predict, 0 or 1.
+        label: the column to predict, 0 or 1; of several, which may be unknown too, all.
         fields: what the model reads, in the order of their slots.
         weight: the column of sample weights.
         group: the column of groups for the grouped AUC.
@@ -128,7 +143,7 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    label: str | None
+    label: Label
     fields: tuple[FieldSchema, ...]
     weight: str | None = None
     group: str | None = None
@@ -137,7 +152,8 @@ class Schema(BaseModel):
 
     @model_validator(mode="after")
     def _distinct(self) -> Schema:
-        names = [*self.field_names, *(name for name in (self.label, self.weight) if name is not None), *self.ignored]
+        weight = () if self.weight is None else (self.weight,)
+        names = [*self.field_names, *self.labels, *weight, *self.ignored]
         twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
         if twice:
             raise ValueError(f"a column plays one part; '{twice[0]}' plays two: keep one")
@@ -163,11 +179,17 @@ class Schema(BaseModel):
         return self
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns to predict, one a task."""
+        return labels_of(self.label)
+
+    @property
     def field_names(self) -> tuple[str, ...]:
         """The input columns that scoring needs."""
         return tuple(field.name for field in self.fields)
 
     @property
     def role_names(self) -> tuple[str, ...]:
-        """The columns beside the fields that evaluation needs, where they are named: label, weight, group."""
-        return tuple(dict.fromkeys(name for name in (self.label, self.weight, self.group) if name is not None))
+        """The columns beside the fields that evaluation needs, where they are named: labels, weight, group."""
+        others = (name for name in (self.weight, self.group) if name is not None)
+        return tuple(dict.fromkeys((*self.labels, *others)))

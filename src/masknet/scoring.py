@@ -1,56 +1,71 @@
-"""A network and encoded rows to logits: validation and the evaluation of a run use it."""
+"""What a trained thing scores with, and its logits of encoded rows, however many."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from masknet.batches import ordered_batches
 from masknet.encode import EncodedRows, EncodedSet
 from masknet.errors import ConfigError
 
-__all__ = ["probabilities_of", "resolve_device", "score", "score_encoded"]
+__all__ = ["NetworkScorer", "Scorer", "probabilities_of", "resolve_device", "score"]
 
 BATCH_ROWS = 8192
 
 
+class Scorer(Protocol):
+    """Turns encoded rows into log-odds: what a network, trees, or a model that learns online have in common."""
+
+    def logits(self, rows: EncodedRows) -> NDArray[np.float32]:
+        """The logit of each row, `[rows]`; of each row and task, `[rows, tasks]`, where there are several."""
+
+
+class NetworkScorer:
+    """A network as a scorer: on the device where its weights are, in eval mode, `BATCH_ROWS` rows at a time.
+
+    Args:
+        network: scores; it is left in the mode that it was in.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def logits(self, rows: EncodedRows) -> NDArray[np.float32]:
+        """The network's logits, `[rows]` or `[rows, tasks]`."""
+        device = next(self.network.parameters()).device
+
+        def moved(array: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(array).to(device, non_blocking=True)
+
+        training = self.network.training
+        self.network.eval()
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, max(len(rows), 1), BATCH_ROWS):  # of no rows too, which have a shape
+                some = rows.some(slice(start, start + BATCH_ROWS))
+                ids, dense = moved(some.ids), None if some.dense is None else moved(some.dense)
+                values = moved(some.values).expand(ids.shape[0], -1)
+                parts.append(self.network(ids, values, dense).float().cpu().numpy())
+        self.network.train(training)
+        return np.concatenate(parts)
+
+
 def score(
-    network: nn.Module,
-    rows: EncodedSet,
-    *,
-    device: torch.device,
-    advance: Callable[[int], None] = lambda done: None,
+    scorer: Scorer, rows: EncodedSet, *, advance: Callable[[int], None] = lambda done: None
 ) -> NDArray[np.float32]:
-    """The logit of every row, in the rows' order; the network is left in the mode that it was in."""
-    training = network.training
-    network.eval()
-    logits = np.empty(len(rows), dtype=np.float32)
-    done = 0
-    with torch.inference_mode():
-        for batch in ordered_batches(rows, batch_size=BATCH_ROWS):
-            moved = batch.to(device)
-            logits[done : done + len(batch)] = network(moved.ids, moved.values, moved.dense).float().cpu().numpy()
-            done += len(batch)
-            advance(done)
-    network.train(training)
-    return logits
-
-
-def score_encoded(network: nn.Module, rows: EncodedRows) -> NDArray[np.float64]:
-    """The probability of each row as an encoder gives them, `[rows]`; the network is in eval mode, on its device."""
-    device = next(network.parameters()).device
-    ids, values, dense = (torch.from_numpy(array) for array in rows)
-    logits = np.empty(len(ids), dtype=np.float32)
-    with torch.inference_mode():
-        for start in range(0, len(ids), BATCH_ROWS):
-            some = slice(start, start + BATCH_ROWS)
-            beside = dense[some].to(device) if dense.shape[1] else None
-            logits[some] = network(ids[some].to(device), values[some].to(device), beside).float().cpu().numpy()
-    return probabilities_of(logits)
+    """The logits of a whole set, in the rows' order: `[rows]`, or `[rows, tasks]` where there are several tasks."""
+    if not len(rows):
+        return scorer.logits(rows.take(slice(0)))  # which have a shape
+    parts = []
+    for start in range(0, len(rows), BATCH_ROWS):
+        parts.append(scorer.logits(rows.take(slice(start, start + BATCH_ROWS))))
+        advance(min(start + BATCH_ROWS, len(rows)))
+    return np.concatenate(parts)
 
 
 def resolve_device(name: str) -> torch.device:

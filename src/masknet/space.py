@@ -1,8 +1,10 @@
-"""What a model may know of the data: how many ids there are, and which slots belong to which field."""
+"""What a model may know of the data: how many ids there are, which slots belong to which field, and how many labels."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 Kind = Literal["categorical", "numeric", "bag", "dense"]
@@ -52,22 +54,27 @@ class FeatureSpace:
     Id 0 is padding: its embedding is zero and stays zero. No code may assume that the ids of a field are contiguous.
 
     >>> space = FeatureSpace(num_ids=10, fields=(FieldSpace("user"), FieldSpace("price", kind="numeric")))
-    >>> space.num_fields, space.num_slots, space.slot_fields
-    (2, 2, (0, 1))
+    >>> space.num_fields, space.num_slots, space.slot_fields, space.field_slots
+    (2, 2, (0, 1), (range(0, 1), range(1, 2)))
 
     Args:
         num_ids: rows of an embedding table over this space, padding included (at least 1).
         fields: the fields; their slots, and their columns of `dense`, lie one after the other in this order.
+        num_tasks: labels that are predicted, at least 1: a network gives `[rows]` logits for one, `[rows, tasks]` for
+            several.
     """
 
     num_ids: int
     fields: tuple[FieldSpace, ...] = field(default=())
+    num_tasks: int = 1
 
     def __post_init__(self) -> None:
         if self.num_ids < 1:
             raise ValueError(f"a feature space holds at least the padding id; num_ids is {self.num_ids}")
         if not self.fields:
             raise ValueError("a feature space needs at least one field; it was given none")
+        if self.num_tasks < 1:
+            raise ValueError(f"a feature space is of at least one task; num_tasks is {self.num_tasks}")
         names = [f.name for f in self.fields]
         if len(set(names)) != len(names):
             raise ValueError(f"field names must differ; they are {names}")
@@ -92,11 +99,30 @@ class FeatureSpace:
         """For each slot, the index of the field that owns it."""
         return tuple(i for i, f in enumerate(self.fields) for _ in range(f.slots))
 
+    @property
+    def field_slots(self) -> tuple[range, ...]:
+        """For each field, its slots; none of a dense one."""
+        return _side_by_side(f.slots for f in self.fields)
+
+    @property
+    def field_columns(self) -> tuple[range, ...]:
+        """For each field, its columns of `dense`; none of one that is not dense."""
+        return _side_by_side(f.width for f in self.fields)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy, read back by `from_json`."""
-        return {"num_ids": self.num_ids, "fields": [vars(f).copy() for f in self.fields]}
+        return {
+            "num_ids": self.num_ids,
+            "fields": [vars(f).copy() for f in self.fields],
+            "num_tasks": self.num_tasks,
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> FeatureSpace:
         """The inverse of `to_json`."""
-        return cls(num_ids=data["num_ids"], fields=tuple(FieldSpace(**f) for f in data["fields"]))
+        return cls(data["num_ids"], tuple(FieldSpace(**f) for f in data["fields"]), data["num_tasks"])
+
+
+def _side_by_side(widths: Iterable[int]) -> tuple[range, ...]:
+    ends = list(accumulate(widths, initial=0))
+    return tuple(range(start, end) for start, end in pairwise(ends))

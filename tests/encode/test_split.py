@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from masknet.encode import split
 from masknet.draws import keyed_uniform
+from masknet.encode import split
 from masknet.encode.split import latest_rows, random_rows
 from masknet.errors import DataError
 

@@ -53,7 +53,7 @@ def encoded(ids: NDArray[np.int32], labels: NDArray[np.uint8], weights: Weights 
     return EncodedSet(
         ids=ids,
         values=np.empty((len(ids), 0), dtype=np.float32),
-        labels=labels,
+        labels=labels.reshape(len(ids), 1),
         weights=weights,
         groups=None,
         fixed_ids=np.array([-1, -1], dtype=np.int32),
@@ -128,7 +128,7 @@ def log_losses(network: nn.Module, rows: EncodedSet) -> NDArray[np.float64]:
     network.eval()
     with torch.no_grad():
         logits = network(torch.from_numpy(rows.ids), torch.ones(len(rows), 2), None).double().numpy()
-    sign = np.where(rows.labels == 1, 1.0, -1.0)
+    sign = np.where(rows.labels[:, 0] == 1, 1.0, -1.0)
     return np.log1p(np.exp(-sign * logits))
 
 

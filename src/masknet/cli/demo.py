@@ -124,8 +124,7 @@ def _compare(
     from masknet.predict import predict_frame
     from masknet.table import open_table
 
-    assert config.label is not None
-    label, out = config.label, str(config.out)
+    (label,), out = config.labels, str(config.out)
     test = open_table(str(files.test))
     labels = np.concatenate([values.labels(chunk.frame[label], chunk.place) for chunk in test.chunks([label])])
     train_x, train_y = _tree_rows(network, str(files.train), label, config.limit_rows)

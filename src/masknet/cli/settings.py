@@ -12,7 +12,6 @@ import typer
 from pydantic.fields import FieldInfo
 
 from masknet.config import RunConfig, parse_pairs, parse_setting
-from masknet.errors import ConfigError
 
 __all__ = ["MAPPINGS", "given", "takes"]
 
@@ -68,13 +67,9 @@ def given(flags: dict[str, Any]) -> dict[str, Any]:
     """The settings that were given, as `RunConfig` takes them.
 
     Raises:
-        ConfigError: several labels, or a text that is no pair.
+        ConfigError: a text is no pair.
     """
     said = {name: value for name, value in flags.items() if value not in (None, [])}
-    if "label" in said:
-        if len(said["label"]) > 1:
-            raise ConfigError(f"a run learns one label; got {' and '.join(said['label'])}: train one model a label")
-        said["label"] = said["label"][0]
     for name in MAPPINGS:
         if name in said:
             pairs = parse_pairs(name, said[name], _PAIRS.get(name, "FIELD=VALUE"))

@@ -51,7 +51,11 @@ class Encoder:
     def __init__(self, schema: Schema, encodings: Sequence[Encoding], num_ids: int) -> None:
         self.schema = schema
         self.encodings = tuple(encodings)
-        self.space = FeatureSpace(num_ids=num_ids, fields=tuple(s for e in self.encodings for s in e.spaces))
+        self.space = FeatureSpace(
+            num_ids=num_ids,
+            fields=tuple(s for e in self.encodings for s in e.spaces),
+            num_tasks=max(1, len(schema.labels)),
+        )
 
     @property
     def fixed_ids(self) -> NDArray[np.int32]:
@@ -95,7 +99,7 @@ class Encoder:
         rows = len(chunk.frame)
         ids = np.empty((rows, self.space.num_slots), dtype=np.int32)
         slot_values = np.ones((rows, self.space.num_slots), dtype=np.float32)
-        dense = np.empty((rows, self.space.dense_width), dtype=np.float32)
+        dense = np.empty((rows, self.space.dense_width), dtype=np.float32) if self.space.dense_width else None
         slot = column = 0
         for encoding in self.encodings:
             own_ids, own_values, own_dense = encoding.encode(chunk)
@@ -104,7 +108,7 @@ class Encoder:
             if own_values is not None:
                 slot_values[:, slot : slot + width] = own_values
             slot += width
-            if own_dense is not None:
+            if own_dense is not None and dense is not None:
                 dense[:, column : column + own_dense.shape[1]] = own_dense
                 column += own_dense.shape[1]
         return EncodedRows(ids, slot_values, dense)

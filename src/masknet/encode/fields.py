@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -42,18 +42,35 @@ Ids: TypeAlias = NDArray[np.int32]
 Values: TypeAlias = NDArray[np.float32]
 
 
-class EncodedRows(NamedTuple):
-    """Rows as a network reads them.
+@dataclass(frozen=True)
+class EncodedRows:
+    """Rows as a model reads them.
 
     Args:
         ids: `[rows, slots]`; 0 is padding.
-        values: `[rows, slots]`.
-        dense: `[rows, dense columns]`.
+        values: `[rows, slots]`, or `[1, slots]` where they are the same in all rows.
+        dense: `[rows, dense columns]`; None where no field is dense.
+        numbers: `[rows, numeric fields of the space]`, as they were read, NaN where missing; None where the encoder was
+            not asked to keep them.
     """
 
     ids: Ids
     values: Values
-    dense: Values
+    dense: Values | None = None
+    numbers: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.ids)
+
+    def some(self, span: slice) -> EncodedRows:
+        """Neighbouring rows, as views."""
+        return EncodedRows(
+            ids=self.ids[span],
+            values=self.values if len(self.values) != len(self) else self.values[span],
+            dense=None if self.dense is None else self.dense[span],
+            numbers=None if self.numbers is None else self.numbers[span],
+        )
 
 
 class Encoding(Protocol):

@@ -22,11 +22,13 @@ from masknet.schema import (
     Datetime,
     Dense,
     FieldSchema,
+    Label,
     Numeric,
     NumericEncodingName,
     Schema,
     TimeForm,
     ValueType,
+    labels_of,
 )
 from masknet.space import Pooling
 from masknet.table import Table
@@ -86,7 +88,7 @@ class Declared:
         project: dense fields that enter through a learned projection.
     """
 
-    label: str | None = None
+    label: Label = None
     weight: str | None = None
     group: str | None = None
     time: str | None = None
@@ -104,6 +106,11 @@ class Declared:
     weighted: tuple[str, ...] = ()
     ordered: tuple[str, ...] = ()
     project: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns to predict, one a task."""
+        return labels_of(self.label)
 
     def kind_of(self, name: str) -> str | None:
         """The kind that a column is declared to be; None where it is not."""
@@ -123,7 +130,7 @@ class Declared:
                         f"--{flag} names a column of {table.name}: {unknown('column', name, table.columns)}"
                     )
         parts: dict[str, str] = {}
-        roles = [(getattr(self, role), role) for role in ("label", "weight", "time")]
+        roles = [(name, "label") for name in self.labels] + [(self.weight, "weight"), (self.time, "time")]
         fields = [(name, kind) for kind in _DECLARED_KINDS for name in getattr(self, kind)]
         group = [(self.group, "group")]
         for name, part in [pair for pair in roles + fields + group if pair[0] is not None]:
@@ -165,6 +172,7 @@ class Inspection:
     rows: int
     warnings: tuple[str, ...] = ()
     labels: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+    """`[rows, tasks]`."""
     times: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
     lengths: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
     """The mean number of values a row, of each column that may be a bag."""
@@ -471,15 +479,15 @@ def inspect_table(
     time_parts: list[NDArray[np.float64]] = []
     total = table.estimated_rows() if limit is None else min(limit, table.estimated_rows())
     rows = 0
-    zeros: set[str] = set()
+    zeros: dict[str, set[str]] = {name: set() for name in declared.labels}
     for chunk in table.chunks(limit=limit):
         rows += len(chunk.frame)
-        if declared.label is not None:
-            label_parts.append(values.labels(chunk.frame[declared.label], chunk.place).copy())  # not a view of more
-            zeros |= values.label_zeros(chunk.frame[declared.label])
-            if len(zeros) > 1:
+        label_parts.append(values.all_labels(chunk.frame, declared.labels, chunk.place))
+        for name, seen in zeros.items():
+            seen |= values.label_zeros(chunk.frame[name])
+            if len(seen) > 1:
                 raise DataError(
-                    f"a label is 0 or 1, or it is -1 or 1; column '{declared.label}' holds both 0 and -1 (seen by "
+                    f"a label is 0 or 1, or it is -1 or 1; column '{name}' holds both 0 and -1 (seen by "
                     f"{chunk.place(len(chunk.frame) - 1)}): name another label, or map its values first"
                 )
         if declared.weight is not None:
@@ -507,7 +515,7 @@ def inspect_table(
         reports=tuple(reports),
         rows=rows,
         warnings=tuple(_warnings(reports, facts)),
-        labels=np.concatenate(label_parts) if label_parts else None,
+        labels=np.concatenate(label_parts) if declared.labels else None,
         times=np.concatenate(time_parts) if time_parts else None,
         lengths={f.name: f.entries / f.rows for f in facts.values() if f.entries},
     )
@@ -562,7 +570,7 @@ def _separators(table: Table, declared: Declared, limit: int | None) -> dict[str
 def _decide(
     declared: Declared, all_facts: Sequence[_ColumnFacts], numeric_encoding: NumericEncodingName
 ) -> tuple[list[FieldSchema], list[ColumnReport]]:
-    roles = {declared.label: "label", declared.weight: "weight", declared.time: "time"}
+    roles = dict.fromkeys(declared.labels, "label") | {declared.weight: "weight", declared.time: "time"}
     fields: list[FieldSchema] = []
     reports: list[ColumnReport] = []
     for facts in all_facts:

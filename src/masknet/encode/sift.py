@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,8 +37,7 @@ _JUDGED_FROM = 1_000_000  # rows: a table that is mostly bad is refused before a
 def declared_checks(declared: Declared) -> dict[str, Check]:
     """What is known of a training table before it is inspected: a check for each column."""
     checks: dict[str, Check] = {}
-    if declared.label is not None:
-        checks[declared.label] = values.labels
+    checks |= _label_checks(declared.labels)
     if declared.weight is not None:
         checks[declared.weight] = values.weights
     if declared.time is not None:
@@ -50,11 +50,14 @@ def declared_checks(declared: Declared) -> dict[str, Check]:
 def schema_checks(schema: Schema) -> dict[str, Check]:
     """What is known of a validation table once training has said what its columns mean."""
     checks: dict[str, Check] = {}
-    if schema.label is not None:
-        checks[schema.label] = values.labels
+    checks |= _label_checks(schema.labels)
     if schema.weight is not None:
         checks[schema.weight] = values.weights
     return checks | {field.name: check for field in schema.fields if (check := _field_check(field)) is not None}
+
+
+def _label_checks(names: Sequence[str]) -> dict[str, Check]:
+    return dict.fromkeys(names, partial(values.labels, may_lack=len(names) > 1))
 
 
 def _field_check(field: FieldSchema) -> Check | None:

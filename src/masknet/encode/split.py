@@ -19,19 +19,30 @@ _BLOCK = 1 << 18
 def random_rows(labels: NDArray[np.uint8], fraction: float) -> NDArray[np.bool_]:
     """Mark `fraction` of the rows of each class, and at least one row; the same rows in every run over the same table.
 
-    >>> random_rows(np.array([0, 0, 0, 0, 1, 1], dtype=np.uint8), 0.5).sum()
+    Of several labels, `[rows, tasks]`, rows that have all of them alike are a class; unknown is alike too.
+
+    >>> random_rows(np.array([[0], [0], [0], [0], [1], [1]], dtype=np.uint8), 0.5).sum()
     np.int64(3)
     """
+    classes = _classes(labels)
     chosen = np.zeros(len(labels), dtype=np.bool_)
-    for label in (0, 1):
-        chosen[_lowest_keys(labels, label, fraction)] = True
-    if not chosen.any():  # so few rows; one class gives one of them, if it keeps another
-        commoner = np.flatnonzero(labels == (2 * labels.sum() > len(labels)))
-        chosen[commoner[: len(commoner) > 1]] = True
+    sizes = np.bincount(classes)
+    for one in np.flatnonzero(sizes):
+        chosen[_lowest_keys(classes, int(one), fraction)] = True
+    if not chosen.any():  # so few rows; the commonest class gives one of them, if it keeps another
+        commonest = np.flatnonzero(classes == sizes.argmax())
+        chosen[commonest[: len(commonest) > 1]] = True
     return _both_parts(chosen, "a random part")
 
 
-def _lowest_keys(labels: NDArray[np.uint8], label: int, fraction: float) -> NDArray[np.intp]:
+def _classes(labels: NDArray[np.uint8]) -> NDArray[np.integer]:
+    """A small number for each row: equal where all labels are."""
+    if labels.shape[1] == 1:
+        return labels[:, 0]
+    return np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _lowest_keys(labels: NDArray[np.integer], label: int, fraction: float) -> NDArray[np.intp]:
     """The rows of a class whose keys are the lowest `fraction`; of equal keys the earlier row."""
     count = round(fraction * np.count_nonzero(labels == label))
     keys, rows = np.empty(0), np.empty(0, dtype=np.intp)

@@ -25,15 +25,15 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from masknet import __version__
-from masknet.encode import values
 from masknet.draws import keyed_uniform
+from masknet.encode import values
 from masknet.encode.encoder import EncodedRows, Encoder, EncoderFit
 from masknet.encode.inspection import Declared, Inspection, inspect_table
 from masknet.encode.sift import BadRows, Quarantine, declared_checks, schema_checks
 from masknet.encode.split import latest_rows, random_rows
 from masknet.errors import DataError
 from masknet.progress import Progress
-from masknet.schema import Bag, Dense, NumericEncodingName, Schema
+from masknet.schema import UNKNOWN, Bag, Dense, NumericEncodingName, Schema
 from masknet.table import Chunk, Table
 
 __all__ = ["EncodedSet", "EncodingPlan", "Prepared", "default_cache", "prepare"]
@@ -88,7 +88,7 @@ class EncodedSet:
     Args:
         ids: `[rows, stored id slots]`; the other slots have one id in every row, `fixed_ids`, or belong to a bag.
         values: `[rows, stored value slots]`; the other slots have the value 1, `unit_values`, or belong to a bag.
-        labels: 0 and 1.
+        labels: `[rows, tasks]`: 0, 1, or `UNKNOWN` where there are several tasks.
         weights: sample weights, or None.
         groups: a number a group, or None.
         fixed_ids: for each slot its one id, or -1.
@@ -116,10 +116,8 @@ class EncodedSet:
         """Rows."""
         return len(self.labels)
 
-    def take(
-        self, index: NDArray[np.int64] | slice
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32] | None]:
-        """Some rows, as copies: ids `[rows, slots]`, values `[rows, slots]` or `[1, slots]` where all are 1, dense."""
+    def take(self, index: NDArray[np.int64] | slice) -> EncodedRows:
+        """Some rows, as copies; the values are `[1, slots]` where all are 1."""
         rows = len(self.labels[index])
         varying, scaled = _stored(self.fixed_ids, self.unit_values, self.knots, [bag.slots for bag in self.bags])
         if varying.all():
@@ -136,7 +134,7 @@ class EncodedSet:
             ids[:, lower + 1] = np.where(weight > 0, ids[:, lower] + 1, 0)
         for bag in self.bags:
             bag.fill(index, ids, slot_values)
-        return ids, slot_values, None if self.dense is None else np.array(self.dense[index])
+        return EncodedRows(ids, slot_values, None if self.dense is None else np.array(self.dense[index]))
 
     @classmethod
     def open(cls, folder: Path, encoder: Encoder) -> EncodedSet:
@@ -218,7 +216,7 @@ class _Writer:
         self._files: dict[str, _ArrayFile] = {}
         self._open("ids", "<i4", int(self._varying.sum()))
         self._open("values", "<f4", int(self._scaled.sum()))
-        self._open("labels", "|u1")
+        self._open("labels", "|u1", encoder.space.num_tasks)
         if weighted:
             self._open("weights", "<f8")
         if grouped:
@@ -247,7 +245,8 @@ class _Writer:
     def add(self, rows: EncodedRows, roles: dict[str, NDArray[Any]], keep: NDArray[np.bool_]) -> None:
         """Append the rows that `keep` marks."""
         ids, slot_values = rows.ids[keep], rows.values[keep]
-        arrays = {"ids": ids[:, self._varying], "values": slot_values[:, self._scaled], "dense": rows.dense[keep]}
+        arrays = {"ids": ids[:, self._varying], "values": slot_values[:, self._scaled]}
+        arrays |= {} if rows.dense is None else {"dense": rows.dense[keep]}
         arrays |= {name: array[keep] for name, array in roles.items()}
         for i, slots in enumerate(self._bags):
             present = ids[:, slots] != 0
@@ -459,11 +458,17 @@ def _require_room(num_bytes: int, cache: Path) -> None:
 
 
 def _check_classes(labels: NDArray[np.uint8], rows: str, plan: EncodingPlan) -> None:
-    if labels.all() or not labels.any():
-        raise DataError(
-            f"training needs both classes; all {len(labels):,} {rows} have the label {int(labels[0])} in column "
-            f"'{plan.declared.label}': name another label, add rows of the other class, or split otherwise"
-        )
+    for name, of_task in zip(plan.declared.labels, labels.T, strict=True):
+        found = [label for label in (0, 1) if (of_task == label).any()]
+        if len(found) < 2:
+            all_rows = f"all {np.count_nonzero(of_task != UNKNOWN):,} {rows}"
+            have = f"have the label {found[0]}" if found else "have no label"
+            known = " whose label is known" if found and (of_task == UNKNOWN).any() else ""
+            raise DataError(
+                f"training needs both classes; {all_rows}{known} {have} in column '{name}': name another label, add "
+                f"rows of the other class, or split otherwise",
+                column=name,
+            )
 
 
 def _sources(
@@ -501,7 +506,7 @@ def _check_columns(table: Table, valid: Table, schema: Schema) -> None:
 
 def _fit(sources: Sequence[_Source], schema: Schema, plan: EncodingPlan, rows: int, progress: Progress) -> Encoder:
     fit = EncoderFit(schema, min_count=plan.min_count, max_vocabulary=plan.max_vocabulary)
-    columns = (*schema.field_names, *(name for name in [schema.label] if name is not None and plan.negative_rate < 1))
+    columns = (*schema.field_names, *(schema.labels if plan.negative_rate < 1 else ()))
     done = 0
     for source in sources:
         if source.to_valid.all():
@@ -510,7 +515,7 @@ def _fit(sources: Sequence[_Source], schema: Schema, plan: EncodingPlan, rows: i
         for chunk, to_valid in source.chunks(columns):
             kept = ~to_valid
             if plan.negative_rate < 1:
-                labels = values.labels(chunk.frame[str(schema.label)], chunk.place)
+                labels = values.all_labels(chunk.frame, schema.labels, chunk.place)
                 kept &= _drawn(labels, plan.negative_rate, done)
             fit.add(chunk, None if kept.all() else kept)
             done += len(to_valid)
@@ -519,10 +524,16 @@ def _fit(sources: Sequence[_Source], schema: Schema, plan: EncodingPlan, rows: i
 
 
 def _drawn(labels: NDArray[np.uint8], negative_rate: float, first_row: int) -> NDArray[np.bool_]:
-    """Mark the positives, and a share of the negatives: the same ones in every run over the same tables."""
+    """Mark the rows with a positive label, and a share of the others: the same in every run over the same tables."""
     rows = np.arange(first_row, first_row + len(labels))
-    marked: NDArray[np.bool_] = (labels == 1) | (keyed_uniform(_NEGATIVES_KEY, rows) < negative_rate)
+    marked: NDArray[np.bool_] = _positive(labels) | (keyed_uniform(_NEGATIVES_KEY, rows) < negative_rate)
     return marked
+
+
+def _positive(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """The rows of which some label is known to be 1."""
+    found: NDArray[np.bool_] = (labels == 1).any(axis=1)
+    return found
 
 
 def _encode(
@@ -549,7 +560,7 @@ def _encode(
                     to_train &= drawn
                     # Each that stays stands for 1 / rate of them, so that the probabilities stay calibrated.
                     own = roles.get("weights", np.ones(len(labels)))
-                    roles["weights"] = np.where(labels == 0, own / rate, own)
+                    roles["weights"] = np.where(_positive(labels), own, own / rate)
                 train.add(encoded, roles, to_train)
                 done += len(to_valid)
                 progress.track("encode", done, rows)
@@ -562,14 +573,14 @@ def _encode(
 
 
 def read_roles(chunk: Chunk, schema: Schema) -> dict[str, NDArray[Any]]:
-    """The `labels`, and the `weights` and `groups` where the schema names them, of a chunk.
+    """The `labels` `[rows, tasks]`, and the `weights` and `groups` where the schema names them, of a chunk.
 
     Raises:
         DataError: a label is missing or not binary, or a weight is missing or negative.
     """
     roles: dict[str, NDArray[Any]] = {}
-    if schema.label is not None:
-        roles["labels"] = values.labels(chunk.frame[schema.label], chunk.place)
+    if schema.labels:
+        roles["labels"] = values.all_labels(chunk.frame, schema.labels, chunk.place)
     if schema.weight is not None:
         roles["weights"] = values.weights(chunk.frame[schema.weight], chunk.place)
     if schema.group is not None:

@@ -6,14 +6,14 @@ Null, NaN and the empty text are one thing: missing. A categorical value is text
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from masknet.errors import DataError
-from masknet.schema import ValueType
+from masknet.schema import UNKNOWN, ValueType
 
 Place = Callable[[int], str]
 """Says where row `i` of a chunk stands: "row 17 of ads.csv"."""
@@ -153,21 +153,29 @@ def numbers(column: pl.Series, place: Place) -> NDArray[np.float64]:
     return column.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64, copy=False)
 
 
-def labels(column: pl.Series, place: Place) -> NDArray[np.uint8]:
+def labels(column: pl.Series, place: Place, *, may_lack: bool = False) -> NDArray[np.uint8]:
     """The label as 0 and 1; -1 is read as 0, booleans and the texts of 0, 1, -1, true and false are read too.
 
+    Args:
+        column: the cells.
+        place: where they stand.
+        may_lack: whether a label may be missing, and then is `UNKNOWN`, as it may where there are several.
+
     Raises:
-        DataError: a label is missing or is not one of the two.
+        DataError: a label is not one of the two, or is missing and may not be.
     """
+    absent = np.zeros(len(column), dtype=np.bool_)
     if column.dtype == pl.String:
         text = column.str.strip_chars().str.to_lowercase()
+        absent = (text.is_null() | (text == "")).fill_null(value=True).to_numpy()
         known = text.replace_strict(
             {"0": 0, "0.0": 0, "-1": 0, "-1.0": 0, "false": 0, "1": 1, "1.0": 1, "+1": 1, "true": 1},
             default=None,
             return_dtype=pl.UInt8,
         )
     elif column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
-        number = column.cast(pl.Float64)
+        number = column.cast(pl.Float64).fill_nan(None)
+        absent = number.is_null().to_numpy()
         known = number.set(~number.is_in([0.0, 1.0, -1.0]).fill_null(value=False), None).clip(lower_bound=0)
         known = known.cast(pl.UInt8)
     else:
@@ -182,8 +190,18 @@ def labels(column: pl.Series, place: Place) -> NDArray[np.uint8]:
             f"name another label, or map its values first"
         )
 
-    refuse(known.is_null().to_numpy(), place, sentence)
-    return known.to_numpy()
+    refuse(known.is_null().to_numpy() & ~(absent & may_lack), place, sentence)
+    return known.fill_null(UNKNOWN).to_numpy()
+
+
+def all_labels(frame: pl.DataFrame, names: Sequence[str], place: Place) -> NDArray[np.uint8]:
+    """The labels of all tasks, `[rows, tasks]`; where there are several, one that is missing is `UNKNOWN`.
+
+    Raises:
+        DataError: as in `labels`.
+    """
+    columns = [labels(frame[name], place, may_lack=len(names) > 1) for name in names]
+    return np.stack(columns, axis=1) if columns else np.empty((len(frame), 0), dtype=np.uint8)
 
 
 def label_zeros(column: pl.Series) -> set[str]:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from masknet.config import RunConfig
-from masknet.encode import Prepared
 from masknet.draws import keyed_uniform
+from masknet.encode import Prepared
 from masknet.models import build_network
 from masknet.nn.ensemble import as_one
 from masknet.progress import Progress

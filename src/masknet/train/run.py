@@ -23,14 +23,14 @@ import masknet
 from masknet import metrics
 from masknet.artifact import PROBABILITY, check_free, save_artifact
 from masknet.config import RunConfig
-from masknet.encode import Declared, EncodedSet, Encoder, EncodingPlan, Inspection, NumericEncoding, Prepared, prepare
 from masknet.draws import keyed_uniform
+from masknet.encode import Declared, EncodedSet, Encoder, EncodingPlan, Inspection, NumericEncoding, Prepared, prepare
 from masknet.encode.sift import declared_checks, sift
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
 from masknet.manifest import Manifest, installed_versions
 from masknet.models import is_code, resolve_settings
 from masknet.progress import Progress
-from masknet.scoring import probabilities_of, resolve_device, score, score_encoded
+from masknet.scoring import NetworkScorer, probabilities_of, resolve_device, score
 from masknet.table import Table, open_table
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.contract import require_contract
@@ -351,7 +351,7 @@ def _check_same_data(prepared: Prepared, checkpoint: Checkpoint) -> None:
 
 def _monitor(config: RunConfig, valid: EncodedSet, progress: Progress) -> str:
     """The metric asked for, or log loss where validation rows of one class leave it undefined."""
-    trial = metrics.evaluate(valid.labels, np.full(len(valid), 0.5), valid.weights, valid.groups)
+    trial = metrics.evaluate_tasks(valid.labels, np.full(valid.labels.shape, 0.5), valid.weights, valid.groups)[0]
     if trial["log_loss"].value is None:
         raise DataError(f"validation needs rows that weigh something; {trial['log_loss'].why}: choose other ones")
     asked = trial[config.monitor]
@@ -362,9 +362,9 @@ def _monitor(config: RunConfig, valid: EncodedSet, progress: Progress) -> str:
 
 
 def _final_metrics(network: nn.Module, valid: EncodedSet, device: torch.device) -> dict[str, dict[str, Any]]:
-    probabilities = probabilities_of(score(network.to(device), valid, device=device))
+    probabilities = probabilities_of(score(NetworkScorer(network.to(device)), valid))
     network.cpu()
-    estimates = metrics.evaluate(valid.labels, probabilities, valid.weights, valid.groups)
+    estimates = metrics.evaluate_tasks(valid.labels, probabilities, valid.weights, valid.groups)[0]
     return {name: estimate.to_json() for name, estimate in estimates.items()}
 
 
@@ -372,8 +372,9 @@ def _leaks(prepared: Prepared) -> Iterable[str]:
     """Fields that rank the label almost perfectly on their own: likely the label under another name."""
     rows = prepared.train
     some = np.unique(np.linspace(0, len(rows) - 1, _LEAK_ROWS).astype(np.int64))
-    labels = rows.labels[some]
-    ids, values, _ = rows.take(some)
+    labels = rows.labels[some, 0]
+    taken = rows.take(some)
+    ids, values = taken.ids, taken.values
     slot = 0
     for field, encoding in zip(prepared.encoder.schema.fields, prepared.encoder.encodings, strict=True):
         own = range(slot, slot + len(encoding.fixed_ids))
@@ -429,7 +430,7 @@ def _golden(table: Table, encoder: Encoder, network: nn.Module, config: RunConfi
     if config.bad_rows == "quarantine":
         table = sift(table, declared_checks(encoding_plan(config).declared), limit=rows)
     chunk = next(table.chunks(encoder.schema.field_names, limit=rows))
-    probabilities = score_encoded(network.eval(), encoder.encode(chunk))
+    probabilities = probabilities_of(NetworkScorer(network.eval()).logits(encoder.encode(chunk)))
     return chunk.frame.with_columns(pl.Series(PROBABILITY, probabilities))
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -25,11 +26,11 @@ from torch.nn import functional as F  # noqa: N812
 from masknet import metrics
 from masknet.batches import Batch, num_batches, shuffled_batches
 from masknet.config import RunConfig
-from masknet.encode import EncodedSet
 from masknet.draws import keyed_uniform
+from masknet.encode import EncodedSet
 from masknet.errors import ConfigError, DataError, MasknetError
 from masknet.progress import Progress
-from masknet.scoring import probabilities_of, score
+from masknet.scoring import NetworkScorer, probabilities_of, score
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.optim import Optimizer, Plateau, WeightAverage
 from masknet.train.tracking import Tracker
@@ -236,11 +237,9 @@ class Trainer:
         # One generator state a step: what dropout draws does not depend on what was drawn before.
         torch.manual_seed(int(keyed_uniform(self._config.seed, self.state.step)[0] * 2**53))
         logits = self.network(batch.ids, batch.values, batch.dense)
-        losses = F.binary_cross_entropy_with_logits(logits, batch.labels, reduction="none")
-        if batch.weights is not None and self._mean_weight is not None:
-            # Shares of the mean, divided and not scaled by its inverse: equal weights are 1, and change no bit.
-            losses = losses * (batch.weights / self._mean_weight)
-        loss = losses.mean()
+        # Shares of the mean, divided and not scaled by its inverse: equal weights are 1, and change no bit.
+        weights = None if batch.weights is None or self._mean_weight is None else batch.weights / self._mean_weight
+        loss = _log_loss(logits, batch.labels, weights)
         self._optimizer.step(loss)
         if self._average is not None:
             self._average.update()
@@ -304,13 +303,12 @@ class Trainer:
         valid = self._valid
         assert valid is not None
         logits = score(
-            self.network,
+            NetworkScorer(self.network),
             valid,
-            device=self._device,
             advance=lambda done: self._progress.track(f"{self._turn}validate", done, len(valid)),
         )
         self._require_finite(torch.from_numpy(logits))
-        estimates = metrics.evaluate(valid.labels, probabilities_of(logits), valid.weights, valid.groups)
+        estimates = metrics.evaluate_tasks(valid.labels, probabilities_of(logits), valid.weights, valid.groups)[0]
         return {name: estimate.value for name, estimate in estimates.items()}
 
     def _require_finite(self, *more: Tensor) -> None:
@@ -349,6 +347,17 @@ class Trainer:
         self._plateau.best, self._plateau.since_best = state.best, state.since_best
         if self._average is not None:
             self._average.restore(checkpoint.part("average"), state.step)
+
+
+def _log_loss(
+    logits: Float[Tensor, "batch *tasks"], labels: Float[Tensor, "batch tasks"], weights: Float[Tensor, " batch"] | None
+) -> Float[Tensor, ""]:
+    """The sum over tasks of the mean log loss of the rows whose label is known, eq. 18."""
+    known = ~labels.isnan()
+    losses = F.binary_cross_entropy_with_logits(logits.reshape(labels.shape), labels.nan_to_num(), reduction="none")
+    if weights is not None:
+        losses = losses * weights.unsqueeze(1)
+    return (losses.where(known, 0).sum(0) / known.sum(0).clamp(min=1)).sum()
 
 
 def _mean_weight(weights: NDArray[np.float64]) -> Tensor:
