@@ -13,12 +13,13 @@ from torch import nn
 
 import masknet.artifact
 from masknet import __version__
-from masknet.artifact import Artifact, CheckResult, check, check_free, load_artifact, probabilities, save_artifact
+from masknet.artifact import Artifact, CheckResult, check, check_free, load_artifact, probabilities
 from masknet.encode import Encoder, EncoderFit
 from masknet.errors import ArtifactError
 from masknet.manifest import FORMAT, Manifest, installed_versions, write_checksums
 from masknet.models import MODELS
 from masknet.schema import Categorical, Numeric, Schema
+from masknet.scoring import NetworkScorer
 from masknet.table import open_table
 
 ROWS = pl.DataFrame(
@@ -86,7 +87,7 @@ def described(model: str) -> Manifest:
 
 def scored(model: str, encoder: Encoder, network: nn.Module) -> pl.DataFrame:
     """Golden rows: raw values and what the network gives for them before it is saved."""
-    unsaved = Artifact(Path(), described(model), encoder, network.eval())
+    unsaved = Artifact(described(model), encoder, NetworkScorer(network.eval()))
     chunk = next(open_table(ROWS).chunks())
     return ROWS.with_columns(pl.Series("probability", probabilities(unsaved, chunk)))
 
@@ -94,16 +95,15 @@ def scored(model: str, encoder: Encoder, network: nn.Module) -> pl.DataFrame:
 def saved(path: Path, model: str = "parallel-masknet", *, golden: bool = True, overwrite: bool = False) -> Path:
     encoder = fitted()
     network = built(model, encoder)
-    save_artifact(
-        path,
-        network=network,
-        encoder=encoder,
-        manifest=described(model),
+    artifact = Artifact(
+        described(model),
+        encoder,
+        NetworkScorer(network),
         run={"data": "clicks.parquet", "label": "click", "clip": None},
         golden=scored(model, encoder, network) if golden else None,
         history=[{"epoch": 1, "auc": 0.7, "loss": float("nan")}],
-        overwrite=overwrite,
     )
+    artifact.save(path, overwrite=overwrite)
     return path
 
 
@@ -143,15 +143,8 @@ def test_equal_weights_are_equal_files_and_other_weights_are_not(tmp_path: Path)
     weights = (first / "weights.safetensors").read_bytes()
     assert weights == (second / "weights.safetensors").read_bytes()
     encoder = fitted()
-    save_artifact(
-        tmp_path / "c.masknet",
-        network=built("parallel-masknet", encoder, seed=1),
-        encoder=encoder,
-        manifest=described("parallel-masknet"),
-        run={},
-        golden=None,
-        history=[],
-    )
+    other = NetworkScorer(built("parallel-masknet", encoder, seed=1))
+    Artifact(described("parallel-masknet"), encoder, other).save(tmp_path / "c.masknet")
     assert weights != (tmp_path / "c.masknet" / "weights.safetensors").read_bytes()
 
 

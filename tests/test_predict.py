@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,9 +25,10 @@ from masknet.errors import ConfigError, DataError
 from masknet.manifest import Manifest
 from masknet.metrics import Estimate
 from masknet.models import MODELS
-from masknet.predict import evaluate_table, predict_file, predict_frame, probabilities
+from masknet.predict import Evaluation, evaluate_table, predict_file, predict_frame, probabilities
 from masknet.progress import LogProgress
 from masknet.schema import Categorical, Numeric, Schema
+from masknet.scoring import NetworkScorer
 from masknet.table import Chunk, Table, open_table
 from masknet.table import table as table_module
 
@@ -70,7 +72,13 @@ def trained(model: str = "lr", *, weight: str | None = None, group: str | None =
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.add_(0.3 * torch.randn(parameter.shape))
-    return Artifact(Path("ads.masknet"), Manifest.model_construct(model=model), encoder, network.eval())
+    return Artifact(Manifest.model_construct(model=model), encoder, NetworkScorer(network.eval()))
+
+
+def evaluated(artifact: Artifact, table: Table, **options: Any) -> Evaluation:
+    """Of a model of one label, which most here are."""
+    (only,) = evaluate_table(artifact, table, **options).values()
+    return only
 
 
 def written(
@@ -92,9 +100,13 @@ def written(
 def test_a_probability_is_the_sigmoid_of_the_logit_in_float64() -> None:
     artifact = trained("parallel-masknet")
     chunk = next(open_table(rows(50)).chunks())
-    ids, values, _ = map(torch.from_numpy, artifact.encoder.encode(chunk))
+    encoded = artifact.encoder.encode(chunk)
     with torch.no_grad():
-        logits = artifact.network(ids, values, None).numpy().astype(np.float64)
+        logits = (
+            artifact.network(torch.from_numpy(encoded.ids), torch.from_numpy(encoded.values), None)
+            .numpy()
+            .astype(np.float64)
+        )
     found = probabilities(artifact, chunk)
     assert found.dtype == np.float64
     assert len(set(found.round(6))) > 20
@@ -188,7 +200,7 @@ def test_a_missing_column_is_refused_by_name_before_anything_is_written(
     for use in (
         lambda: predict_frame(artifact, path),
         lambda: predict_file(artifact, open_table(path), tmp_path / "new" / "out.csv", progress=LogProgress()),
-        lambda: evaluate_table(artifact, open_table(path), progress=LogProgress()),
+        lambda: evaluated(artifact, open_table(path), progress=LogProgress()),
     ):
         with pytest.raises(DataError, match=re.escape(sentence)):
             use()
@@ -255,7 +267,7 @@ def test_the_order_is_kept_across_chunks(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_limit_reads_the_first_rows(tmp_path: Path) -> None:
     found = written(trained(), rows(50), tmp_path / "out.csv", append=["row"], limit=7)
     assert found["row"].to_list() == list(range(7))
-    assert evaluate_table(trained(), open_table(rows(50)), limit=7, progress=LogProgress()).rows == 7
+    assert evaluated(trained(), open_table(rows(50)), limit=7, progress=LogProgress()).rows == 7
 
 
 @pytest.mark.parametrize("name", ["out.parquet", "out.csv"])
@@ -362,7 +374,7 @@ def test_an_appended_column_has_one_type_in_a_parquet_file(tmp_path: Path) -> No
 def test_an_evaluation_is_that_of_the_predictions(tmp_path: Path) -> None:
     artifact, frame = trained("parallel-masknet", weight="weight", group="user"), rows(2000, seed=1)
     seen = Seen()
-    evaluation = evaluate_table(artifact, open_table(frame), progress=seen)
+    evaluation = evaluated(artifact, open_table(frame), progress=seen)
     assert [track for track in seen.tracks if track[0] == "evaluate"][-1] == ("evaluate", 2000, 2000)
     p = written(artifact, frame, tmp_path / "scores.csv")["probability"].to_numpy()
     y, w = frame["click"].to_numpy(), frame["weight"].to_numpy()
@@ -373,13 +385,13 @@ def test_an_evaluation_is_that_of_the_predictions(tmp_path: Path) -> None:
     by_user = metrics.grouped_auc(y, p, frame["user"].fill_null(-1).to_numpy(), w)
     assert value["grouped_auc"] == pytest.approx(by_user.value, abs=1e-12)
     assert evaluation.rows == 2000
-    plain = evaluate_table(trained("parallel-masknet"), open_table(frame), progress=LogProgress())
+    plain = evaluated(trained("parallel-masknet"), open_table(frame), progress=LogProgress())
     assert plain.metrics["auc"].value == pytest.approx(roc_auc_score(y, p), abs=1e-12)
     assert "grouped_auc" not in plain.metrics
 
 
 def test_an_evaluation_as_json_has_exactly_metrics_and_rows() -> None:
-    found = evaluate_table(trained(), open_table(rows(300)), progress=LogProgress()).to_json()
+    found = evaluated(trained(), open_table(rows(300)), progress=LogProgress()).to_json()
     assert found.keys() == {"metrics", "rows"}
     assert found["rows"] == 300
     assert found["metrics"]["auc"].keys() == {"value", "low", "high"}
@@ -387,13 +399,13 @@ def test_an_evaluation_as_json_has_exactly_metrics_and_rows() -> None:
 
 def test_a_baseline_is_scored_on_the_same_rows() -> None:
     artifact, baseline, table = trained("parallel-masknet"), trained("lr", seed=5), open_table(rows(2000))
-    found = evaluate_table(artifact, table, baseline=baseline, progress=LogProgress()).metrics
-    alone = evaluate_table(baseline, table, progress=LogProgress()).metrics
+    found = evaluated(artifact, table, baseline=baseline, progress=LogProgress()).metrics
+    alone = evaluated(baseline, table, progress=LogProgress()).metrics
     assert found["baseline_auc"] == alone["auc"]
     assert found["auc"] != alone["auc"]
     expected = metrics.rela_imp(found["auc"].value or 0, alone["auc"].value or 0)
     assert found["rela_imp"] == Estimate(expected)
-    same = evaluate_table(artifact, table, baseline=artifact, progress=LogProgress()).metrics
+    same = evaluated(artifact, table, baseline=artifact, progress=LogProgress()).metrics
     assert same["rela_imp"].value == 0
 
 
@@ -403,7 +415,7 @@ def test_a_baseline_is_scored_on_the_same_rows() -> None:
 )
 def test_what_is_undefined_says_why(change: Callable[[pl.DataFrame], pl.DataFrame], why: str) -> None:
     table = open_table(change(rows(20)))
-    found = evaluate_table(trained(), table, baseline=trained(), progress=LogProgress())
+    found = evaluated(trained(), table, baseline=trained(), progress=LogProgress())
     for name in ("auc", "rela_imp", "baseline_auc"):
         assert found.metrics[name].value is None
         assert why in str(found.metrics[name].why)
@@ -415,7 +427,7 @@ def test_a_baseline_that_ranks_like_chance_has_no_relaimp() -> None:
     with torch.no_grad():
         for parameter in chance.network.parameters():
             parameter.zero_()
-    found = evaluate_table(trained(), open_table(rows(200)), baseline=chance, progress=LogProgress()).metrics
+    found = evaluated(trained(), open_table(rows(200)), baseline=chance, progress=LogProgress()).metrics
     assert found["baseline_auc"].value == 0.5
     assert found["rela_imp"] == Estimate(None, why="the baseline's AUC is 0.5")
 
@@ -433,14 +445,14 @@ def test_an_evaluation_without_its_columns_is_refused(
     parts: dict[str, str], group: str | None, dropped: str, reason: str
 ) -> None:
     artifact, frame = trained(**parts), rows(20)
-    evaluate_table(artifact, open_table(frame), group=group, progress=LogProgress())
+    evaluated(artifact, open_table(frame), group=group, progress=LogProgress())
     with pytest.raises(DataError, match=rf"column '{dropped}' is missing from the frame; .*{reason}"):
-        evaluate_table(artifact, open_table(frame.drop(dropped)), group=group, progress=LogProgress())
+        evaluated(artifact, open_table(frame.drop(dropped)), group=group, progress=LogProgress())
 
 
 def test_another_group_may_be_asked_for() -> None:
     artifact, frame = trained(), rows(400)
-    found = evaluate_table(artifact, open_table(frame), group="city", progress=LogProgress()).metrics["grouped_auc"]
+    found = evaluated(artifact, open_table(frame), group="city", progress=LogProgress()).metrics["grouped_auc"]
     by_city = metrics.grouped_auc(frame["click"].to_numpy(), predict_frame(artifact, frame), frame["city"].to_list())
     assert found.value == pytest.approx(by_city.value, abs=1e-12)
 
@@ -448,7 +460,7 @@ def test_another_group_may_be_asked_for() -> None:
 def test_a_label_that_is_none_is_refused_with_its_row() -> None:
     frame = rows(20).with_columns(click=pl.when(pl.col("row") == 6).then(2).otherwise(pl.col("click")))
     with pytest.raises(DataError, match=r"column 'click' holds '2' in row 7 of the frame"):
-        evaluate_table(trained(), open_table(frame), progress=LogProgress())
+        evaluated(trained(), open_table(frame), progress=LogProgress())
 
 
 def test_a_baseline_of_another_label_is_refused() -> None:
@@ -457,7 +469,7 @@ def test_a_baseline_of_another_label_is_refused() -> None:
     encoder.schema = encoder.schema.model_copy(update={"label": "bought"})
     other = dataclasses.replace(artifact, encoder=encoder)
     with pytest.raises(ConfigError, match="a baseline predicts the same label"):
-        evaluate_table(artifact, open_table(rows(50)), baseline=other, progress=LogProgress())
+        evaluated(artifact, open_table(rows(50)), baseline=other, progress=LogProgress())
 
 
 # Slices, groups, resamples
@@ -465,7 +477,7 @@ def test_a_baseline_of_another_label_is_refused() -> None:
 
 def test_a_slice_is_the_evaluation_of_its_rows() -> None:
     artifact, frame = trained("parallel-masknet", weight="weight"), rows(3000, seed=2)
-    found = evaluate_table(artifact, open_table(frame), slices=["city", "row"], progress=LogProgress())
+    found = evaluated(artifact, open_table(frame), slices=["city", "row"], progress=LogProgress())
     assert list(found.slices) == ["city", "row"]
     by_city = found.slices["city"]
     assert sum(part.rows for part in by_city) == found.rows == 3000
@@ -478,14 +490,14 @@ def test_a_slice_is_the_evaluation_of_its_rows() -> None:
     aucs = [part.metrics["auc"].value for part in by_city]
     assert aucs == sorted(aucs)
     assert sorted(part.value for part in found.slices["row"])[:2] == ["0 to 299", "1200 to 1499"]
-    plain = evaluate_table(artifact, open_table(frame), progress=LogProgress())
+    plain = evaluated(artifact, open_table(frame), progress=LogProgress())
     assert plain.metrics == found.metrics
 
 
 def test_slices_without_an_auc_come_last_with_their_reason() -> None:
     frame = rows(900).with_columns(part=pl.col("row") % 3)
     frame = frame.with_columns(click=pl.when(pl.col("part") == 1).then(0).otherwise("click"))
-    parts = evaluate_table(trained(), open_table(frame), slices=["part"], progress=LogProgress()).slices["part"]
+    parts = evaluated(trained(), open_table(frame), slices=["part"], progress=LogProgress()).slices["part"]
     assert parts[-1].value == "1"
     assert parts[-1].to_json() == {
         "value": "1",
@@ -504,13 +516,13 @@ def test_a_slice_that_is_surely_worse_than_the_whole_is_told() -> None:
     frame = frame.with_columns(part=pl.col("row") % 4, click=pl.Series(right).cast(pl.Int64))
     noise = pl.Series(np.random.default_rng(0).integers(0, 2, 4000))
     frame = frame.with_columns(click=pl.when(pl.col("part") == 2).then(noise).otherwise("click"))
-    parts = evaluate_table(artifact, open_table(frame), slices=["part"], progress=LogProgress()).slices["part"]
+    parts = evaluated(artifact, open_table(frame), slices=["part"], progress=LogProgress()).slices["part"]
     assert [part.value for part in parts if part.below_overall] == [parts[0].value] == ["2"]
 
 
 def test_grouped_metrics_have_intervals_from_resampled_groups() -> None:
     artifact, frame = trained(), rows(2000)
-    found = evaluate_table(artifact, open_table(frame), group="user", slices=["city"], progress=LogProgress())
+    found = evaluated(artifact, open_table(frame), group="user", slices=["city"], progress=LogProgress())
     codes = frame["user"].fill_null(-1).hash(0).to_numpy()
     sample = metrics.Sample(frame["click"].to_numpy(), predict_frame(artifact, frame), groups=codes)
     for name in ("grouped_auc", "ndcg_at_5", "ndcg_at_10"):
@@ -535,7 +547,7 @@ def test_a_bootstrap_makes_all_intervals(group: str | None) -> None:
     artifact, baseline, table = trained("parallel-masknet"), trained(seed=5), open_table(rows(500))
 
     def run(seed: int) -> object:
-        return evaluate_table(
+        return evaluated(
             artifact, table, baseline=baseline, group=group, bootstrap=40, seed=seed, progress=LogProgress()
         )
 
@@ -548,7 +560,7 @@ def test_a_bootstrap_makes_all_intervals(group: str | None) -> None:
 
 def test_a_difference_of_aucs_is_told_beside_a_baseline() -> None:
     artifact, baseline, table = trained("parallel-masknet"), trained("lr", seed=5), open_table(rows(2000))
-    found = evaluate_table(artifact, table, baseline=baseline, progress=LogProgress()).metrics
+    found = evaluated(artifact, table, baseline=baseline, progress=LogProgress()).metrics
     difference = found["auc_difference"]
     assert difference.value == found["auc"].value - found["baseline_auc"].value
     assert difference.low < difference.value < difference.high
@@ -556,11 +568,11 @@ def test_a_difference_of_aucs_is_told_beside_a_baseline() -> None:
 
 def test_a_column_to_slice_by_must_be_there() -> None:
     with pytest.raises(DataError, match="a slice is by a column of the frame: unknown column 'cities'; did you mean"):
-        evaluate_table(trained(), open_table(rows(20)), slices=["cities"], progress=LogProgress())
+        evaluated(trained(), open_table(rows(20)), slices=["cities"], progress=LogProgress())
 
 
 def test_no_rows_have_no_slices() -> None:
-    found = evaluate_table(
+    found = evaluated(
         trained(), open_table(rows(0)), slices=["city"], group="user", bootstrap=10, progress=LogProgress()
     )
     assert found.slices == {"city": []}

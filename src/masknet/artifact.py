@@ -1,75 +1,142 @@
-"""A trained network as a folder: weights in safetensors, all else JSON, Parquet or Markdown; nothing is unpickled.
+"""A trained thing, whoever made it, and the folder that it is saved to: plain files, nothing is unpickled.
 
 manifest.json        what it is                   run.json         the run's settings: `masknet train --config` it
-weights.safetensors  the network's state          metrics.json     the validation metrics, every evaluation
+weights.safetensors  the network's state, or      metrics.json     the validation metrics, every evaluation
+trees.txt            the trees                    README.md        the model card
 encoding.json        schema, reserved ids, scales golden.parquet   a few rows with their probabilities
-vocabulary.parquet   field, value, id             README.md        the model card
-checksums.json       against damage, not malice
+vocabulary.parquet   field, value, id             checksums.json   against damage, not malice
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import safetensors.torch
-import torch
 from numpy.typing import NDArray
 from pydantic_core import to_json
 from safetensors import SafetensorError
 from torch import nn
 
+from masknet.card import model_card
 from masknet.encode import Encoder
-from masknet.errors import ArtifactError, ConfigError, unknown
+from masknet.errors import ArtifactError, MasknetError
+from masknet.gbdt import Trees
 from masknet.manifest import MANIFEST_FILE, Manifest, damaged, read_manifest, write_checksums
 from masknet.manifest import verify as verify_files
-from masknet.models import MODELS, is_code, network_class
-from masknet.nn.ensemble import as_one
-from masknet.schema import Bag, Categorical
-from masknet.scoring import NetworkScorer, probabilities_of, resolve_device
+from masknet.scoring import NetworkScorer, Scorer, load_network, probabilities_of, resolve_device
 from masknet.table import Chunk, open_table
 
 __all__ = [
-    "PROBABILITY",
     "Artifact",
     "CheckResult",
     "check",
     "check_free",
     "load_artifact",
     "probabilities",
-    "save_artifact",
+    "probability_columns",
 ]
 
-PROBABILITY = "probability"
-"""The column of probabilities, in golden rows and in what `masknet predict` writes."""
-
-WEIGHTS_FILE, GOLDEN_FILE = "weights.safetensors", "golden.parquet"
+_RUN_FILE, _METRICS_FILE, _GOLDEN_FILE = "run.json", "metrics.json", "golden.parquet"
 
 _TOLERANCE = 1e-6  # float32 logits differ by about this much between machines
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A trained network, ready to score.
+    """A trained thing: what `fit`, `load` and the command line hold. It scores, is changed, and saved anywhere.
+
+    `dataclasses.replace` changes a part of it: `replace(artifact, run={...}).save("other.masknet")`.
 
     Args:
-        path: where it lies.
         manifest: what it is.
-        encoder: turns raw rows into what the network reads.
-        network: in eval mode, on its device.
+        encoder: turns raw rows into what the scorer reads.
+        scorer: turns encoded rows into logits.
+        run: the settings of the run, as resolved.
+        history: a record an evaluation.
+        golden: raw values of the fields of a few rows, and their probabilities; None keeps none.
+        path: the folder where it lies; None where it was never saved.
     """
 
-    path: Path
     manifest: Manifest
     encoder: Encoder
-    network: nn.Module
+    scorer: Scorer
+    run: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    golden: pl.DataFrame | None = None
+    path: Path | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns that it predicts, one a task."""
+        return self.encoder.schema.labels
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that scores.
+
+        Raises:
+            AttributeError: what scores is none, but trees, say.
+        """
+        if isinstance(self.scorer, NetworkScorer):
+            return self.scorer.network
+        raise AttributeError(f"what scores here is no network but {type(self.scorer).__name__}")
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Artifact:
+        """Write it to a folder, whole or not at all.
+
+        Equal weights give byte-equal files of weights: they hold no time and no path.
+
+        Args:
+            path: the new folder.
+            overwrite: replace an artifact that lies there.
+
+        Returns:
+            the same, lying there.
+
+        Raises:
+            ArtifactError: something lies at `path`, and it is no artifact or may not be overwritten.
+            OSError: the disk is full, or the place not writable; then nothing was changed.
+        """
+        place = Path(path).absolute()
+        check_free(place, overwrite=overwrite)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as temporary:
+            made, replaced = Path(temporary) / place.name, Path(temporary) / "replaced"
+            made.mkdir()  # inside, since the temporary folder itself is closed to all but its user
+            try:
+                _write_files(made, self)
+            except pl.exceptions.ComputeError as error:  # what Polars makes of a full disk
+                raise OSError(f"'{place}' cannot be written: {error}") from error
+            for file in (*made.iterdir(), made):
+                sync(file)
+            if place.is_dir():
+                place.rename(replaced)
+            try:
+                made.rename(place)
+            except BaseException:
+                if replaced.exists():
+                    replaced.rename(place)
+                raise
+        sync(place.parent)
+        return dataclasses.replace(self, path=Path(path))
+
+
+def probability_columns(labels: Sequence[str]) -> list[str]:
+    """What the columns of probabilities are called, in golden rows and in what `masknet predict` writes.
+
+    >>> probability_columns(["click"]), probability_columns(["click", "like"])
+    (['probability'], ['probability_click', 'probability_like'])
+    """
+    return ["probability"] if len(labels) < 2 else [f"probability_{label}" for label in labels]
 
 
 @dataclass(frozen=True)
@@ -108,37 +175,37 @@ class CheckResult:
 
 
 def probabilities(artifact: Artifact, chunk: Chunk) -> NDArray[np.float64]:
-    """The probability of each row of a chunk that has the schema's fields, `[rows]` in [0, 1].
+    """The probability of each row of a chunk that has the schema's fields, in [0, 1]: `[rows]`, or `[rows, tasks]`.
 
     Raises:
         DataError: a cell cannot be what its column means.
     """
-    return probabilities_of(NetworkScorer(artifact.network).logits(artifact.encoder.encode(chunk)))
+    return probabilities_of(artifact.scorer.logits(artifact.encoder.encode(chunk)))
 
 
 def check(artifact: Artifact) -> CheckResult:
     """Score the golden rows anew and compare.
 
     Raises:
-        ArtifactError: the golden rows cannot be read.
+        ArtifactError: they are not the rows that were kept.
     """
-    file = artifact.path / GOLDEN_FILE
-    if not file.is_file():
+    golden, names = artifact.golden, probability_columns(artifact.labels)
+    if golden is None:
         return CheckResult(rows=0, difference=None)
-    with _reading(artifact.path, GOLDEN_FILE):
-        golden = pl.read_parquet(file)
-        expected = golden[PROBABILITY].to_numpy()
-        table = open_table(golden.drop(PROBABILITY))
+    with _reading(artifact.path or Path(), _GOLDEN_FILE):
+        expected = golden.select(names).to_numpy()
+        table = open_table(golden.drop(names))
         found = [probabilities(artifact, chunk) for chunk in table.chunks(artifact.encoder.schema.field_names)]
-    return CheckResult(rows=len(golden), difference=float(np.abs(np.concatenate(found) - expected).max()))
+    difference = np.abs(np.concatenate(found).reshape(expected.shape) - expected)
+    return CheckResult(rows=len(golden), difference=float(difference.max()))
 
 
 def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True, trust_code: bool = False) -> Artifact:
-    """Read what `save_artifact` wrote.
+    """Read what `Artifact.save` wrote.
 
     Args:
         path: the folder.
-        device: where the network shall be.
+        device: where a network shall be.
         verify: read every file whole and compare its checksum first.
         trust_code: import the module of a network that is none of ours, which runs whatever that module holds.
 
@@ -154,39 +221,20 @@ def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True,
         verify_files(folder)
     with _reading(folder, "encoding.json or vocabulary.parquet"):
         encoder = Encoder.load(folder)
-    with _reading(folder, WEIGHTS_FILE):
-        weights = safetensors.torch.load_file(folder / WEIGHTS_FILE)
-    network = _build(folder, manifest, encoder, trust_code=trust_code)
-    own = network.state_dict()
-    for name in sorted(own.keys() | weights.keys()):
-        found, expected = (list(state[name].shape) if name in state else "none" for state in (weights, own))
-        if found != expected:
-            raise ArtifactError(
-                f"the weights of '{folder}' do not fit its network {manifest.model}: the shape of '{name}' is {found} "
-                f"in {WEIGHTS_FILE}, {expected} in the network"
-            )
-    network.load_state_dict(weights)
-    return Artifact(path=folder, manifest=manifest, encoder=encoder, network=network.to(place).eval())
-
-
-def _build(folder: Path, manifest: Manifest, encoder: Encoder, *, trust_code: bool) -> nn.Module:
-    if is_code(manifest.model) and not trust_code:
-        raise ArtifactError(
-            f"the network of '{folder}' is the class {manifest.model}, code that loading would import: if you trust "
-            f"it, pass --trust-code (in Python, trust_code=True)"
-        )
-    if not is_code(manifest.model) and manifest.model not in MODELS:
-        raise ArtifactError(f"'{folder}' holds an {unknown('model', manifest.model, MODELS)}")
-    try:
-        network = network_class(manifest.model)
-    except ConfigError as error:
-        raise ArtifactError(f"the network of '{folder}' cannot be made again: {error}") from error
-    settings = {key: tuple(v) if isinstance(v, list) else v for key, v in manifest.settings.items()}
-    try:
-        with torch.random.fork_rng(devices=[]):  # initial weights are drawn and overwritten; the caller's draws stay
-            return as_one([network(encoder.space, **settings) for _ in range(manifest.members)])
-    except (TypeError, ValueError) as error:
-        raise ArtifactError(f"the settings of '{folder}' do not fit its network {manifest.model}: {error}") from None
+    with _reading(folder, _RUN_FILE):
+        run = json.loads((folder / _RUN_FILE).read_text(encoding="utf-8"))
+    with _reading(folder, _METRICS_FILE):
+        history = json.loads((folder / _METRICS_FILE).read_text(encoding="utf-8"))["history"]
+    with _reading(folder, _GOLDEN_FILE):
+        golden = pl.read_parquet(folder / _GOLDEN_FILE) if (folder / _GOLDEN_FILE).is_file() else None
+    scorer: Scorer
+    if manifest.model == Trees.name:
+        with _reading(folder, Trees.file):
+            scorer = Trees.load(folder, encoder.space)
+    else:
+        with _reading(folder, NetworkScorer.file):
+            scorer = load_network(folder, manifest, encoder.space, device=place, trust_code=trust_code)
+    return Artifact(manifest, encoder, scorer, run, history, golden, folder)
 
 
 @contextmanager
@@ -194,6 +242,8 @@ def _reading(folder: Path, name: str) -> Iterator[None]:
     """Make an ArtifactError of whatever the readers of our own files say about a damaged one."""
     try:
         yield
+    except MasknetError:  # which says it better
+        raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
         raise damaged(folder, name, f"cannot be read ({type(error).__name__})") from error
     except pl.exceptions.PolarsError as error:
@@ -201,7 +251,7 @@ def _reading(folder: Path, name: str) -> Iterator[None]:
 
 
 def check_free(path: str | Path, *, overwrite: bool) -> None:
-    """Say now, before the long work, whether `save_artifact` will refuse this place.
+    """Say now, before the long work, whether saving will refuse this place.
 
     Raises:
         ArtifactError: something lies there, and it is no artifact or may not be overwritten.
@@ -216,78 +266,24 @@ def check_free(path: str | Path, *, overwrite: bool) -> None:
         raise ArtifactError(f"'{path}' holds a model already: replace it with --overwrite, or name another with --out")
 
 
-def save_artifact(
-    path: str | Path,
-    *,
-    network: nn.Module,
-    encoder: Encoder,
-    manifest: Manifest,
-    run: dict[str, Any],
-    golden: pl.DataFrame | None,
-    history: list[dict[str, Any]],
-    overwrite: bool = False,
-) -> None:
-    """Write a trained network to the folder `path`, whole or not at all.
-
-    Equal weights give byte-equal files of weights: they hold no time and no path.
-
-    Args:
-        path: the new folder.
-        network: of the class and settings that the manifest names.
-        encoder: what the network's ids mean.
-        manifest: what was trained.
-        run: the settings of the run, as resolved.
-        golden: raw values of the fields of a few rows, and their `probability`; None keeps none.
-        history: a record an evaluation.
-        overwrite: replace an artifact that lies there.
-
-    Raises:
-        ArtifactError: something lies at `path`, and it is no artifact or may not be overwritten.
-        OSError: the disk is full, or the place not writable; then nothing was changed.
-    """
-    path = Path(path).absolute()
-    check_free(path, overwrite=overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
-        made, replaced = Path(temporary) / path.name, Path(temporary) / "replaced"
-        made.mkdir()  # inside, since the temporary folder itself is closed to all but its user
-        try:
-            _write_files(made, network, encoder, manifest, run, golden, history)
-        except pl.exceptions.ComputeError as error:  # what Polars makes of a full disk
-            raise OSError(f"'{path}' cannot be written: {error}") from error
-        for file in (*made.iterdir(), made):
-            sync(file)
-        if path.is_dir():
-            path.rename(replaced)
-        try:
-            made.rename(path)
-        except BaseException:
-            if replaced.exists():
-                replaced.rename(path)
-            raise
-    sync(path.parent)
-
-
-def _write_files(
-    folder: Path,
-    network: nn.Module,
-    encoder: Encoder,
-    manifest: Manifest,
-    run: dict[str, Any],
-    golden: pl.DataFrame | None,
-    history: list[dict[str, Any]],
-) -> None:
+def _write_files(folder: Path, artifact: Artifact) -> None:
+    manifest, golden = artifact.manifest, artifact.golden
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    # Not `save_file`: it writes a file that only its user may read, and a full disk is no OSError to it.
-    (folder / WEIGHTS_FILE).write_bytes(safetensors.torch.save(weights))
-    encoder.save(folder)
-    _write_json(folder / "run.json", run)
-    _write_json(folder / "metrics.json", {"metrics": manifest.metrics, "rows": manifest.rows, "history": history})
-    golden_rows = 0 if golden is None else len(golden)
-    if golden is not None and golden_rows:
-        golden.write_parquet(folder / GOLDEN_FILE)
-    (folder / "README.md").write_text(_model_card(folder.name, manifest, encoder, golden_rows, run), encoding="utf-8")
+    for name, content in artifact.scorer.files().items():
+        (folder / name).write_bytes(content)
+    artifact.encoder.save(folder)
+    _write_json(folder / _RUN_FILE, artifact.run)
+    _write_json(folder / _METRICS_FILE, manifest.results | {"rows": manifest.rows, "history": artifact.history})
+    if golden is not None:
+        golden.write_parquet(folder / _GOLDEN_FILE)
+    card = model_card(
+        folder.name,
+        manifest,
+        artifact.encoder,
+        golden_rows=0 if golden is None else len(golden),
+        repeatable=artifact.run.get("data") is not None,  # not of frames, which no command can name
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
     write_checksums(folder)
 
 
@@ -304,95 +300,3 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _model_card(name: str, manifest: Manifest, encoder: Encoder, golden_rows: int, run: dict[str, Any]) -> str:
-    label = encoder.schema.label
-    trust = " --trust-code" if is_code(manifest.model) else ""
-    count = manifest.num_parameters
-    parameters = ", ".join(f"{number:,} in the {part}" for part, number in count.items())
-    kept = f"- `{GOLDEN_FILE}` holds {golden_rows} rows of the data.\n" if golden_rows else ""
-    networks = "the network" if manifest.members == 1 else f"the mean of {manifest.members} networks"
-    again = ""
-    if run.get("data") is not None:  # not of frames, which no command can name
-        again = f"; `masknet train --config {name}/run.json --out again.masknet` trains it again"
-    judged = (
-        "before the refit, which trained on those rows too"
-        if manifest.training.get("refit")
-        else "which also chose the weights: on new rows expect a little less"
-    )
-    return f"""# {name}
-
-The probability of `{label}` = 1 for a row of raw columns, by {networks} `{manifest.model}`.
-{manifest.headline} ({parameters}). Written by masknet {manifest.masknet} on {manifest.created}.
-
-## Trained on
-
-{_bullets(manifest.data)}
-
-## How it was trained
-
-{_bullets(manifest.training)}
-
-The settings are in `run.json`{again}.
-
-## What it reads
-
-| column | kind | known from training |
-|---|---|---|
-{_field_rows(encoder)}
-
-Columns may come in any order, others are ignored, and values never seen or missing are scored too.
-
-## How good it was
-
-On {manifest.rows:,} validation rows, {judged}.
-
-| metric | value | 95% interval |
-|---|---|---|
-{_metric_rows(manifest.metrics)}
-
-## How to use it
-
-```sh
-masknet check {name}{trust}
-masknet evaluate {name} test.parquet{trust}
-masknet predict {name} today.csv --out scores.parquet{trust}
-```
-
-## Limits
-
-- The probabilities hold for rows like those it was trained on; traffic changes, so evaluate on fresh rows now and then.
-- `vocabulary.parquet` lists values of the training data.
-{kept}- `checksums.json` guards against damage, not against an attacker.
-"""
-
-
-def _bullets(facts: dict[str, Any]) -> str:
-    return "\n".join(f"- {key.replace('_', ' ')}: {_number(value)}" for key, value in facts.items())
-
-
-def _field_rows(encoder: Encoder) -> str:
-    rows = []
-    for field, encoding in zip(encoder.schema.fields, encoder.encodings, strict=True):
-        kind = f"{field.kind} ({field.values})" if isinstance(field, Categorical | Bag) else field.kind
-        known = encoding.known
-        name = field.name.replace("|", "\\|").replace("\n", " ")
-        rows.append(f"| {name} | {kind} | {known} |")
-    return "\n".join(rows)
-
-
-def _metric_rows(metrics: dict[str, dict[str, Any]]) -> str:
-    rows = []
-    for name, estimate in metrics.items():
-        value, low = estimate["value"], estimate.get("low")
-        shown = f"undefined: {estimate.get('why')}" if value is None else f"{value:.5f}"
-        interval = "" if low is None else f"{low:.5f} to {estimate['high']:.5f}"
-        rows.append(f"| {name.replace('_', ' ')} | {shown} | {interval} |")
-    return "\n".join(rows)
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import html
 import inspect
-import json
+import itertools
 import os
-import warnings
+import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -17,18 +18,29 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from masknet import train
-from masknet.artifact import GOLDEN_FILE, Artifact, load_artifact, save_artifact
+from masknet.arrays import (
+    array_of,
+    classes_of,
+    codes_of,
+    column_of,
+    free_name,
+    label_name,
+    require_weights,
+    require_width,
+    width_of,
+)
+from masknet.artifact import Artifact, load_artifact
 from masknet.config import RunConfig
 from masknet.encode import Encoder
 from masknet.errors import ConfigError, DataError, unknown
 from masknet.models import model_name, network_class
 from masknet.predict import predict_frame
 from masknet.progress import LogProgress
+from masknet.scoring import NetworkScorer
 from masknet.table import Source, Table, open_table
 
 __all__ = ["CTRClassifier", "load"]
@@ -53,51 +65,12 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model: a name in `masknet.models.MODELS`, or a network of your own: its class, or "package.module:Class".
         model_settings: keywords of the network's constructor, `{"reduction": 4.0}`; the `set` of a run file. Each is a
             setting of its own too, `model__reduction`, for `set_params` and the grid of a search.
-        categorical, numeric, bag, dense, datetime, ignore: columns of that kind; the kind of all others is inferred.
-        separator: `{bag: text}`, what separates the values of a bag of texts; None for what stands there of `|;,` and
-            blanks.
-        weighted, ordered: bags whose texts are `value:weight`, and bags whose order carries meaning.
-        max_length: `{bag: number}`, keep its last so many values; 50 for bags not named.
-        pooling: `{bag: "mean" or "sum"}`, how it becomes one vector; by default sum where weighted, else mean.
-        share: `{field: other}`, the field reads the vocabulary of the other.
-        hash: `{field: buckets}`, hash its values into so many, for ids without end.
-        project: dense columns that enter through a learned projection, and not as they are.
-        weight, group, time: the columns of sample weights, of groups for the grouped AUC, and of time.
-        columns: names for a text file without a header, for a path given as X; of libsvm, fields by ranges of ids.
-        valid_fraction: validate on a random part of this size, in (0, 1); None for a tenth.
-        valid_after: validate on the rows whose `time` is later than this.
-        min_count: values seen in fewer training rows than this share the unseen row.
-        max_vocabulary: keep at most this many values of a field, the commonest.
-        numeric_encoding: "linear" scales a numeric field, "knots" gives its two neighbouring quantile knots.
-        negative_rate: train on this share of the negatives, weighted back to all of them; in (0, 1].
-        unseen_rate: the share of values shown as unseen in training, in fields where nothing is rare; in [0, 1).
-        bad_rows: "refuse" them, or "quarantine": set them aside in a file in the cache, and train on the others.
-        limit_rows: read only the first so many rows of a table.
-        cache_dir: where encoded sets are kept; None for the user's cache.
-        verify: read data files whole to see whether they changed.
-        epochs: passes over the training rows, at most. This and the settings below whose default is None are decided
-            by the model and the rows, and told: see docs/defaults.md.
-        evaluations: evaluations an epoch.
-        batch_size: rows a step.
-        learning_rate: Adam's step size at the start.
-        embedding_l2, network_l2: half this times the squared norm of the tables, of all else, is added to the loss.
-        clip: the largest norm of a gradient; None does not clip.
-        monitor: the validation metric that picks the best weights.
-        patience: stop after this many evaluations in a row without a better one.
-        schedule: "plateau" divides the learning rate by ten after each of those, "constant" does not.
-        average_weights: the decay of the moving average of the weights that is evaluated and kept, in [0, 1); 0: none.
-        members: train so many networks, each from other draws, and average their probabilities.
-        pretrained: by field, a file of vectors that its rows start from.
-        freeze: the fields whose pretrained rows are not trained.
-        refit: train once more on training and validation rows for the epochs found.
-        seed: fixes the initial weights, the order of rows and dropout.
-        device: "auto", "cpu", "cuda", "cuda:1", ...; scoring is on the processor.
-        threads: of the processor; None for all cores.
-        golden_rows: rows of the data kept in a saved model with their probabilities, for `masknet check`.
+        SETTINGS: all others are those of a run, see `masknet train --help`; this list is made from them.
 
     Attributes:
-        network_: the trained network, in eval mode.
-        metrics_: by name, what the network reached on the validation rows: `{"auc": {"value": ...}, ...}`.
+        network_: the trained network, in eval mode; absent where what scores is none.
+        metrics_: by name, what it reached on the validation rows: `{"auc": {"value": ...}, ...}`; of several labels
+            `{label: {"metrics": {"auc": ...}, "rows": ...}}`.
         history_: a record an epoch.
         classes_: the two values of the label, the second is the click.
         feature_names_in_: the columns that the network reads; absent where X was an array, whose columns have no names.
@@ -228,7 +201,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Args:
             X: a path, a glob or a folder of files, or a Polars, pandas or Arrow frame, a list of dicts, or an array.
-            y: the name of the label's column in X, which holds 0 and 1; or the labels, any two values, one a row.
+            y: the name of the label's column in X, which holds 0 and 1; or the labels, any two values, one a row. A
+                tuple of names makes one network for several labels, each of which may be missing in some rows.
             eval_set: the table to validate on, with the label's column, or a pair of a table and its labels; without
                 one, a part of X is split off.
             sample_weight: a weight a row of X, at least 0; the rows of an `eval_set` then weigh 1 each.
@@ -247,41 +221,41 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if sample_weight is not None and self.weight is not None:
             raise ConfigError(f"the weights are said once; got sample_weight and weight='{self.weight}': keep one")
         columns = RunConfig(columns=self.columns).columns
-        array = None if isinstance(y, str) else _array_of(X)
+        array = None if isinstance(y, str) else array_of(X)
         table = open_table(X, columns=columns) if array is None else open_table(array)
-        classes = np.array([0, 1]) if isinstance(y, str) else _classes(y)
-        label = y if isinstance(y, str) else _label_name(y, table)
-        weight = self.weight if sample_weight is None else _free_name("sample_weight", (*table.columns, label))
-        joined = {} if isinstance(y, str) else {label: _codes(y, "y", classes)}
+        named = _names_of_labels(y, table) if array is None else ()
+        classes = np.array([0, 1]) if named else classes_of(y)
+        labels = named or (label_name(y, table),)
+        weight = self.weight if sample_weight is None else free_name("sample_weight", (*table.columns, *labels))
+        joined = {} if named else {labels[0]: codes_of(y, "y", classes)}
         if sample_weight is not None:
-            weights = _array(sample_weight, "sample_weight")
-            _require_weights(weights, joined.get(label))
+            weights = column_of(sample_weight, "sample_weight")
+            require_weights(weights, joined.get(labels[0]))
             joined[cast("str", weight)] = weights
         valid = None
         if eval_set is not None:
-            valid = _eval_table(eval_set, label, classes, columns, width=_width(array))
+            valid = _eval_table(eval_set, labels, classes, columns, width=width_of(array))
             if sample_weight is not None:
                 valid = _join(valid, {cast("str", weight): np.ones(_num_rows(valid))})
         progress = LogProgress()
-        config = self._config(_paths(X, eval_set) if not joined else {}, label=label, weight=weight)
+        config = self._config(_paths(X, eval_set) if not joined else {}, labels=labels, weight=weight)
         if config.model.startswith("__main__:"):
             progress.warn(f"{config.model} lies in no module: a model saved with it loads nowhere but here")
-        fitted = train.fit(config, _join(table, joined) if joined else table, valid, progress)
-        encoder, manifest = fitted.encoder, fitted.manifest
+        model = train.fit(config, _join(table, joined) if joined else table, valid, progress)
+        encoder = model.encoder
         if sample_weight is not None:  # no table has the column, so no evaluation may ask for it
             schema = encoder.schema.model_copy(update={"weight": None})
             encoder = Encoder(schema, encoder.encodings, encoder.space.num_ids)
-        data: dict[str, Any] = dict(manifest.data)
-        if not isinstance(y, str):
+        data: dict[str, Any] = dict(model.manifest.data)
+        if not named:
             data["classes"] = classes.tolist()
         if array is not None:
-            data["columns_without_names"] = _width(array)
-        manifest = manifest.model_copy(update={"data": data})
-        model = Artifact(path=Path(), manifest=manifest, encoder=encoder, network=fitted.network.eval())
-        self._adopt(model, run={**fitted.run, "weight": self.weight}, golden=fitted.golden, history=fitted.history)
+            data["columns_without_names"] = width_of(array)
+        manifest = model.manifest.model_copy(update={"data": data})
+        self._adopt(replace(model, manifest=manifest, encoder=encoder, run={**model.run, "weight": self.weight}))
         return self
 
-    def _config(self, paths: dict[str, str], *, label: str, weight: str | None) -> RunConfig:
+    def _config(self, paths: dict[str, str], *, labels: tuple[str, ...], weight: str | None) -> RunConfig:
         settings = self.get_params(deep=False)
         settings["set"] = settings.pop("model_settings")
         for name, field in RunConfig.model_fields.items():
@@ -293,7 +267,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             settings["model"] = model_name(self.model)
         if self.cache_dir is not None:
             settings["cache_dir"] = os.path.abspath(self.cache_dir)
-        return RunConfig(**{**settings, **paths, "label": label, "weight": weight})
+        return RunConfig(**{**settings, **paths, "label": labels, "weight": weight})
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The settings by name; with `deep`, the network's keywords too, each as `model__<keyword>`.
@@ -333,13 +307,12 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.model_settings = {**(self.model_settings or {}), **nested}
         return self
 
-    def _adopt(
-        self, model: Artifact, *, run: dict[str, Any], golden: pl.DataFrame | None, history: list[dict[str, Any]]
-    ) -> None:
-        self._model, self._run, self._golden = model, run, golden
-        self.network_ = model.network
-        self.metrics_ = model.manifest.metrics
-        self.history_ = history
+    def _adopt(self, model: Artifact) -> None:
+        self._model = model
+        if isinstance(model.scorer, NetworkScorer):
+            self.network_ = model.scorer.network
+        self.metrics_ = model.manifest.tasks or model.manifest.metrics
+        self.history_ = model.history
         self.classes_ = np.array(model.manifest.data.get("classes", [0, 1]))
         names = model.encoder.schema.field_names
         width = model.manifest.data.get("columns_without_names")
@@ -349,8 +322,10 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         elif hasattr(self, "feature_names_in_"):  # of an earlier fit
             del self.feature_names_in_
 
-    def predict_proba(self, X: Source) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: Source) -> Any:  # noqa: N803
         """The probabilities of `classes_`, `[rows, 2]`; the second column is that of a click.
+
+        Of several labels, a list of such arrays, one a label in their order, as scikit-learn has it.
 
         X needs the columns of `feature_names_in_`, in any order; others are not read. An array needs as many columns as
         that of the training. Missing values, and values never seen in training, are scored too.
@@ -359,7 +334,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: a column is missing, or a cell cannot be what its column means.
         """
         check_is_fitted(self)
-        array = _array_of(X)
+        array = array_of(X)
         if array is not None:
             if hasattr(self, "feature_names_in_"):
                 raise DataError(
@@ -367,19 +342,23 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     f"with the columns {', '.join(self.feature_names_in_[:5])}"
                     + (", ..." if self.n_features_in_ > 5 else "")
                 )
-            _require_width(array, self.n_features_in_)
+            require_width(array, self.n_features_in_)
             click = predict_frame(self._model, array)
         else:
             click = predict_frame(self._model, X, columns=_names_for(X, RunConfig(columns=self.columns).columns))
+        if click.ndim == 2:
+            return [np.column_stack([1 - of_task, of_task]) for of_task in click.T]
         return np.column_stack([1 - click, click])
 
     def predict(self, X: Source) -> NDArray[Any]:  # noqa: N803
-        """The more probable of `classes_`, `[rows]`; the first where both are equally so.
+        """The more probable of `classes_`, `[rows]`, or `[rows, labels]`; the first where both are equally so.
 
         Raises:
             DataError: as in `predict_proba`.
         """
-        click = self.predict_proba(X)[:, 1]
+        found = self.predict_proba(X)
+        several = isinstance(found, list)
+        click = np.column_stack([of_task[:, 1] for of_task in found]) if several else found[:, 1]
         return self.classes_[(click > 0.5).astype(np.intp)]
 
     def __sklearn_tags__(self) -> Any:
@@ -401,7 +380,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _facts(self) -> str:
         """What was trained and how good it is, for a notebook; nothing before `fit`."""
-        if not hasattr(self, "network_"):
+        if not hasattr(self, "_model"):
             return ""
         manifest = self._model.manifest
         count = manifest.num_parameters
@@ -413,14 +392,15 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "rows": f"{manifest.data['rows']:,} to train on, {manifest.rows:,} to validate on",
             "epochs": f"{_listed(manifest.training['epochs'])}, the best {_listed(manifest.training['best_epoch'])}",
         }
-        for name in ("auc", "log_loss"):
-            estimate = self.metrics_[name]
+        tables = {f" of {label}": task["metrics"] for label, task in manifest.tasks.items()} or {"": manifest.metrics}
+        for of_label, name in itertools.product(tables, ("auc", "log_loss")):
+            estimate = tables[of_label][name]
             if estimate["value"] is None:
-                facts[f"valid {name}"] = f"undefined: {estimate['why']}"
+                facts[f"valid {name}{of_label}"] = f"undefined: {estimate['why']}"
             else:
                 low, high = estimate.get("low"), estimate.get("high")
                 interval = "" if low is None else f" ({low:.4f} to {high:.4f})"
-                facts[f"valid {name}"] = f"{estimate['value']:.4f}{interval}"
+                facts[f"valid {name}{of_label}"] = f"{estimate['value']:.4f}{interval}"
         rows = "".join(
             f'<tr><th style="text-align: left">{html.escape(name.replace("_", " "))}</th>'
             f'<td style="text-align: left">{html.escape(text)}</td></tr>'
@@ -435,16 +415,21 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ArtifactError: something lies at `path`, and it is no model or may not be overwritten.
         """
         check_is_fitted(self)
-        save_artifact(
-            path,
-            network=self._model.network,
-            encoder=self._model.encoder,
-            manifest=self._model.manifest,
-            run=self._run,
-            golden=self._golden,
-            history=self.history_,
-            overwrite=overwrite,
-        )
+        self._model.save(path, overwrite=overwrite)
+
+
+def _settings_text() -> str:
+    """What `RunConfig` says of each setting of the constructor, in the words of Python and not of flags."""
+    lines = []
+    for name in list(inspect.signature(CTRClassifier).parameters)[2:]:  # after the model and its settings
+        text = str(RunConfig.model_fields[name].description)
+        text = re.sub(r"\((?:repeatable|or comma-separated)[^);]*(; )?", "(", text).replace(" ()", "")
+        text = re.sub(r"--([a-z][a-z-]*)", lambda flag: flag[1].replace("-", "_"), text)
+        lines += textwrap.wrap(f"{name}: {text}", 116, initial_indent=" " * 8, subsequent_indent=" " * 12)
+    return "\n".join(lines)
+
+
+CTRClassifier.__doc__ = re.sub(r" +SETTINGS: .*", lambda _: _settings_text(), str(CTRClassifier.__doc__))
 
 
 def load(path: str | Path, *, trust_code: bool = False) -> CTRClassifier:
@@ -460,11 +445,8 @@ def load(path: str | Path, *, trust_code: bool = False) -> CTRClassifier:
         ArtifactError: there is no model, a file of it is damaged, a newer masknet wrote it, or its network is code that
             is not trusted.
     """
-    folder = Path(path)
-    model = load_artifact(folder, trust_code=trust_code)  # which has compared every file with its checksum
-    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    history = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["history"]
-    golden = pl.read_parquet(folder / GOLDEN_FILE) if (folder / GOLDEN_FILE).is_file() else None
+    model = load_artifact(path, trust_code=trust_code)
+    run = model.run
     settings: dict[str, Any] = {
         name: tuple(run[name]) if isinstance(run[name], list) else None if run[name] == {} else run[name]
         for name in inspect.signature(CTRClassifier).parameters
@@ -472,7 +454,7 @@ def load(path: str | Path, *, trust_code: bool = False) -> CTRClassifier:
     }
     settings["pretrained"] = run.get("pretrained") or None
     classifier = CTRClassifier(**settings, model_settings=run["set"] or None)
-    classifier._adopt(model, run=run, golden=golden, history=history)
+    classifier._adopt(model)
     return classifier
 
 
@@ -495,53 +477,6 @@ def _keywords(model: object) -> dict[str, inspect.Parameter] | None:
     except ConfigError:
         return None
     return None if network is None else dict([*inspect.signature(network).parameters.items()][1:])
-
-
-# Arrays in the place of tables: their columns have no names, so that they count by their place
-
-
-def _array_of(rows: Any) -> NDArray[Any] | None:
-    """The rows as an array `[rows, columns]`, where they are one, or lists, or a frame without names of columns."""
-    if type(rows).__module__.startswith("scipy.sparse"):
-        return None  # which no table is
-    names: Any = getattr(rows, "columns", None)
-    if names is not None or hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__dataframe__"):
-        if not type(rows).__module__.startswith("pandas") or any(isinstance(name, str) for name in names):
-            return None
-        array = rows.to_numpy(dtype=object) if len(set(rows.dtypes)) > 1 else rows.to_numpy()
-    elif isinstance(rows, list | tuple) and len(rows) and not isinstance(rows[0], str | os.PathLike | Mapping):
-        try:
-            array = np.asarray(rows)
-        except ValueError:
-            raise DataError("the rows of an array have equally many columns; those of X do not") from None
-        array = np.asarray(rows, dtype=object) if array.dtype.kind in "US" else array  # 1 beside "a" is no "1"
-    elif hasattr(rows, "__array__"):
-        array = rows if isinstance(rows, np.ndarray) else np.asarray(rows)
-    else:
-        return None
-    if array.dtype.names:
-        return None  # a structured array, whose columns have names
-    if array.ndim != 2:
-        raise DataError(
-            f"an array is [rows, columns]; X has the shape {array.shape}: Reshape your data with .reshape(-1, 1) if it "
-            f"is one column, with .reshape(1, -1) if it is one row"
-        )
-    if array.dtype.kind == "c":
-        raise DataError(f"Complex data not supported: a value is a number, a text or a time; X holds {array.dtype}")
-    if array.shape[1] == 0:
-        raise DataError(f"X has 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
-    return cast("NDArray[Any]", array)
-
-
-def _width(array: NDArray[Any] | None) -> int | None:
-    return None if array is None else int(array.shape[1])
-
-
-def _require_width(array: NDArray[Any], width: int) -> None:
-    if array.shape[1] != width:
-        raise DataError(
-            f"X has {array.shape[1]} features, but {CTRClassifier.__name__} is expecting {width} features as input"
-        )
 
 
 # Arrays that the caller gives beside a table
@@ -612,25 +547,36 @@ def _names_for(source: object, columns: Sequence[str]) -> Sequence[str]:
     return columns if isinstance(first, str | os.PathLike) else ()
 
 
+def _names_of_labels(y: object, table: Table) -> tuple[str, ...]:
+    """The columns of the table that hold the labels; none where `y` holds the labels themselves."""
+    if isinstance(y, str):
+        return (y,)
+    is_names = isinstance(y, tuple) and all(isinstance(name, str) for name in y)
+    return y if isinstance(y, tuple) and is_names and set(y) & set(table.columns) else ()
+
+
 def _eval_table(
     eval_set: Source | tuple[Source, ArrayLike],
-    label: str,
+    of_training: tuple[str, ...],
     classes: NDArray[Any],
     columns: Sequence[str],
     *,
     width: int | None,
 ) -> Table:
-    pair: tuple[Any, Any] = eval_set if isinstance(eval_set, tuple) and len(eval_set) == 2 else (eval_set, label)
-    array, labels = _array_of(pair[0]) if width is not None else None, pair[1]
+    given = eval_set if isinstance(eval_set, tuple) and len(eval_set) == 2 else (eval_set, of_training)
+    pair: tuple[Any, Any] = given if not isinstance(given[1], str) else (given[0], (given[1],))
+    array, labels = array_of(pair[0]) if width is not None else None, pair[1]
     if array is not None:
-        _require_width(array, cast("int", width))
+        require_width(array, cast("int", width))
     table = open_table(pair[0], columns=_names_for(pair[0], columns)) if array is None else open_table(array)
-    if not isinstance(labels, str):
-        return _join(table, {label: _codes(labels, "eval_set", classes)})
-    if labels != label or label not in table.columns:
+    if not (isinstance(labels, tuple) and all(isinstance(name, str) for name in labels)):
+        return _join(table, {of_training[0]: codes_of(labels, "eval_set", classes)})
+    lacking = [name for name in of_training if name not in table.columns]
+    if labels != of_training or lacking:
+        label = lacking[0] if lacking else of_training[0]
         raise ConfigError(
             f"an eval_set has its labels in the column '{label}', or beside it as in eval_set=(X_valid, y_valid); "
-            + (f"'{labels}' is another column" if labels != label else f"{table.name} has no such column")
+            + (f"'{labels[0]}' is another column" if labels != of_training else f"{table.name} has no such column")
         )
     return table
 
@@ -640,78 +586,3 @@ def _paths(source: Source, eval_set: object) -> dict[str, str]:
     sources = {"data": source} if eval_set is None else {"data": source, "valid": eval_set}
     paths = {name: os.fspath(s) for name, s in sources.items() if isinstance(s, str | os.PathLike)}
     return {name: os.path.abspath(path) for name, path in paths.items()} if len(paths) == len(sources) else {}
-
-
-def _label_name(labels: object, table: Table) -> str:
-    """What to call the labels: the series' own name, else one that no column has."""
-    name = getattr(labels, "name", None)
-    if not isinstance(name, str) or not name:
-        return _free_name("label", table.columns)
-    if name in table.columns:
-        raise DataError(f"X holds no labels where y does; '{name}' is in both: drop it from X, or pass y='{name}'")
-    return name
-
-
-def _free_name(name: str, taken: Sequence[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
-
-
-def _array(values: ArrayLike, what: str) -> NDArray[Any]:
-    """One value a row, as an array of numbers, booleans or texts."""
-    array = np.asarray(values)
-    if array.ndim == 2 and array.shape[1] == 1:
-        warnings.warn(
-            f"A column-vector {what} was passed when a 1d array was expected; pass {what}.ravel()",
-            DataConversionWarning,
-            stacklevel=4,
-        )
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise DataError(f"{what} has one value a row; it was given in the shape {array.shape}")
-    if array.dtype.kind == "O":
-        missing = np.array([type(v).__name__ in ("NoneType", "NAType", "NaTType") or v != v for v in array], dtype=bool)
-        array = array if missing.any() else np.array(array.tolist())
-    else:
-        missing = np.isnan(array) if array.dtype.kind == "f" else np.zeros(len(array), dtype=bool)
-    if missing.any():
-        raise DataError(f"{what} has one value a row; none is in row {int(missing.argmax()) + 1}: drop such rows")
-    if array.dtype.kind not in "biufU":
-        raise DataError(f"{what} holds numbers, booleans or texts; it was given {array.dtype}")
-    return array
-
-
-def _classes(labels: ArrayLike) -> NDArray[Any]:
-    classes: NDArray[Any] = np.unique(_array(labels, "y"))
-    if len(classes) != 2:
-        shown = ", ".join(map(repr, classes[:3].tolist())) + (", ..." if len(classes) > 3 else "")
-        if len(classes) < 2:
-            raise DataError(f"a classifier learns two classes; y holds {'1 class' if len(classes) else '0'} ({shown})")
-        if classes.dtype.kind == "f" and (classes % 1).any():
-            raise DataError(f"Unknown label type: a classifier learns two classes, and y is continuous ({shown})")
-        raise DataError(f"Only binary classification is supported; y holds {len(classes):,} classes ({shown})")
-    return classes
-
-
-def _require_weights(weights: NDArray[Any], codes: NDArray[Any] | None) -> None:
-    """Refuse weights that leave nothing to tell apart."""
-    some = weights != 0
-    if not some.any():
-        raise DataError("at least one sample weight is above zero; all of them are zero")
-    if codes is not None and len(codes) == len(weights) and len(np.unique(codes[some])) < 2:
-        raise DataError("a classifier learns two classes; the rows whose sample weight is above zero hold 1 class")
-
-
-def _codes(labels: ArrayLike, what: str, classes: NDArray[Any]) -> NDArray[np.uint8]:
-    """0 for the first of the classes, 1 for the second."""
-    array = _array(labels, what)
-    codes: NDArray[np.bool_] = array == classes[1]
-    wrong = ~(codes | (array == classes[0]))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise DataError(
-            f"a label is {classes[0].item()!r} or {classes[1].item()!r}; {what} holds {array[row].item()!r} in row "
-            f"{row + 1}"
-        )
-    return codes.astype(np.uint8)

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from masknet import __version__
 from masknet.errors import ArtifactError
@@ -53,8 +53,9 @@ class Manifest(BaseModel):
         versions: of Python and the libraries.
         data: name, rows, fingerprint, ... of the training table.
         training: epochs, seconds, monitor, ... of the run.
-        metrics: on the validation rows, each as `Estimate.to_json` gives it.
-        rows: how many validation rows that was.
+        metrics: on the validation rows, each as `Estimate.to_json` gives it; none where there are several labels.
+        tasks: of several labels, each its `metrics` and the `rows` where it is known.
+        rows: how many validation rows there were.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,7 +75,19 @@ class Manifest(BaseModel):
     data: dict[str, Any]
     training: dict[str, Any]
     metrics: dict[str, dict[str, Any]]
+    tasks: dict[str, dict[str, Any]] = {}
     rows: int
+
+    @model_serializer(mode="wrap")
+    def _as_if_alone(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """With one label, as if there could be no others."""
+        content: dict[str, Any] = serialize(self)
+        return content if self.tasks else {name: value for name, value in content.items() if name != "tasks"}
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The metrics as JSON tells of them: those of the one label, or a table of tasks."""
+        return {"tasks": self.tasks} if self.tasks else {"metrics": self.metrics}
 
     @property
     def subject(self) -> dict[str, Any]:

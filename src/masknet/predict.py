@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,12 +17,12 @@ import polars as pl
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from masknet.artifact import PROBABILITY, Artifact, probabilities
+from masknet.artifact import Artifact, probabilities, probability_columns
 from masknet.encode import read_roles
 from masknet.errors import ConfigError, DataError, unknown
 from masknet.metrics import Estimate, Sample
 from masknet.progress import Progress
-from masknet.schema import Schema
+from masknet.schema import UNKNOWN, Schema
 from masknet.slices import SliceColumn
 from masknet.table import Source, Table, open_table
 
@@ -32,6 +31,7 @@ __all__ = [
     "GroupCounts",
     "SliceEvaluation",
     "evaluate_table",
+    "evaluation_json",
     "predict_file",
     "predict_frame",
     "probabilities",
@@ -56,17 +56,16 @@ def require_columns(artifact: Artifact, table: Table) -> None:
         it = "it" if table.name == "the frame" else "this file"
         raise DataError(
             f"{subject} missing from {table.name}; the model was trained with {len(names)} columns, of which {it} has "
-            f"{len(names) - len(lacking)}{_way_out(artifact, table)}"
+            f"{len(names) - len(lacking)}{_way_out(artifact, table)}",
+            file=table.name,
+            column=table.lacks(names)[0],
         )
 
 
 def _way_out(artifact: Artifact, table: Table) -> str:
     """What to pass where the model learned from a file without a header, and this one may have none either."""
-    run = artifact.path / "run.json"
-    if table.typed or artifact.path == Path() or not run.is_file():  # one that was never saved has no path
-        return ""
-    columns = json.loads(run.read_text(encoding="utf-8")).get("columns")
-    if not columns:
+    columns = artifact.run.get("columns")
+    if table.typed or not columns:
         return ""
     return (
         f"; it was trained with names for a file without a header: if this one has none, --columns {','.join(columns)}"
@@ -74,9 +73,10 @@ def _way_out(artifact: Artifact, table: Table) -> str:
 
 
 def predict_frame(artifact: Artifact, source: Source, *, columns: Sequence[str] = ()) -> NDArray[np.float64]:
-    """The probability of each row of a path, a frame or a list of dicts, `[rows]`, in their order.
+    """The probability of each row of a path, a frame or a list of dicts, in their order.
 
-    `columns` are names for a text file without a header, as in `open_table`.
+    It is `[rows]`, or `[rows, tasks]` of a model for several labels. `columns` are names for a text file without a
+    header, as in `open_table`.
 
     Raises:
         DataError: a column is missing, or a cell cannot be what its column means.
@@ -84,7 +84,13 @@ def predict_frame(artifact: Artifact, source: Source, *, columns: Sequence[str] 
     table = open_table(source, columns=columns)
     require_columns(artifact, table)
     parts = [probabilities(artifact, chunk) for chunk in table.chunks(artifact.encoder.schema.field_names)]
-    return np.concatenate([np.empty(0), *parts])
+    return np.concatenate([_no_rows(artifact), *parts])
+
+
+def _no_rows(artifact: Artifact) -> NDArray[np.float64]:
+    """The probabilities of a table without rows."""
+    tasks = len(artifact.labels)
+    return np.empty(0 if tasks < 2 else (0, tasks))
 
 
 def predict_file(
@@ -98,6 +104,8 @@ def predict_file(
     progress: Progress,
 ) -> int:
     """Write a row for each row of the table, in its order: the appended columns, then `probability`.
+
+    Of a model for several labels, the last columns are `probability_<label>`, one a label.
 
     The file is written whole or not at all.
 
@@ -123,16 +131,16 @@ def predict_file(
     if path.is_dir() or (os.path.lexists(path) and not overwrite):
         way_out = "name a file with --out" if path.is_dir() else "replace it with --overwrite, or name another"
         raise ConfigError(f"'{out}' exists already: {way_out}")
-    append = tuple(dict.fromkeys(append))
+    append, scores = tuple(dict.fromkeys(append)), probability_columns(artifact.labels)
     for name in append:
-        if name == PROBABILITY:
-            raise ConfigError(f"the last column written is '{PROBABILITY}', so none of that name can be appended")
+        if name in scores:
+            raise ConfigError(f"the last column written is '{name}', so none of that name can be appended")
         if name not in table.columns:
             raise DataError(f"--append copies columns of {table.name}: {unknown('column', name, table.columns)}")
     require_columns(artifact, table)
 
     frames = _scored(artifact, table, append, limit, progress)
-    nothing = pl.DataFrame(schema=dict.fromkeys(append, pl.String) | {PROBABILITY: pl.Float64})
+    nothing = pl.DataFrame(schema=dict.fromkeys(append, pl.String) | dict.fromkeys(scores, pl.Float64))
     first = next(frames, nothing)
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = 0
@@ -153,8 +161,9 @@ def _scored(
 ) -> Iterator[pl.DataFrame]:
     done, total = 0, _rows_to_read(table, limit)
     for chunk in table.chunks((*artifact.encoder.schema.field_names, *append), limit=limit):
-        score = pl.Series(PROBABILITY, probabilities(artifact, chunk))
-        yield pl.DataFrame([*(chunk.frame[name] for name in append), score])
+        found = probabilities(artifact, chunk).reshape(len(chunk.frame), -1).T
+        scores = map(pl.Series, probability_columns(artifact.labels), found)
+        yield pl.DataFrame([*(chunk.frame[name] for name in append), *scores])
         done += len(chunk.frame)
         progress.track("predict", done, total)
 
@@ -282,10 +291,10 @@ class GroupCounts:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good the probabilities of a table are.
+    """How good the probabilities of one label are.
 
     Args:
-        rows: of the table.
+        rows: of the table whose label is known.
         metrics: by name.
         resamples: from which all intervals are, of groups where there are groups, else of rows; 0: theory's intervals.
         groups: where the rows have groups.
@@ -299,7 +308,7 @@ class Evaluation:
     slices: dict[str, list[SliceEvaluation]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """What `masknet evaluate --json` prints."""
+        """What `masknet evaluate --json` prints of the one label, or of each."""
         found: dict[str, Any] = {"metrics": _to_json(self.metrics), "rows": self.rows}
         if self.resamples:
             unit = "row" if self.groups is None else "group"
@@ -326,8 +335,10 @@ def evaluate_table(
     seed: int = 0,
     limit: int | None = None,
     progress: Progress,
-) -> Evaluation:
+) -> dict[str, Evaluation]:
     """Score a labelled table and hold the probabilities against its labels; label and weight are those of training.
+
+    Each label is measured on the rows where it is known: one for each of them, by its name.
 
     The intervals of grouped metrics are from resampled groups, 1,000 of them unless `bootstrap` says otherwise.
 
@@ -351,10 +362,11 @@ def evaluate_table(
     schema = artifact.encoder.schema
     if group is not None:
         schema = schema.model_copy(update={"group": group})
-    if baseline is not None and baseline.encoder.schema.label != schema.label:
+    if baseline is not None and baseline.labels != artifact.labels:
+        own, other_labels = (" and ".join(f"'{label}'" for label in one.labels) for one in (artifact, baseline))
         raise ConfigError(
-            f"a baseline predicts the same label; the model's is '{schema.label}', the baseline's "
-            f"'{baseline.encoder.schema.label}': name another --baseline"
+            f"a baseline predicts the same label; the model's is {own}, the baseline's {other_labels}: name another "
+            f"--baseline"
         )
     scorers = [artifact] if baseline is None else [artifact, baseline]
     for scorer in scorers:
@@ -370,7 +382,7 @@ def evaluate_table(
     roles: dict[str, list[NDArray[Any]]] = {"labels": [np.empty((0, len(schema.labels)), dtype=np.uint8)]}
     if schema.group is not None:
         roles["groups"] = [np.empty(0, dtype=np.uint64)]
-    scores: list[list[NDArray[np.float64]]] = [[np.empty(0)] for _ in scorers]
+    scores = [[_no_rows(scorer)] for scorer in scorers]
     done, total = 0, _rows_to_read(table, limit)
     for chunk in table.chunks((*fields, *schema.role_names, *cut), limit=limit):
         for name, array in read_roles(chunk, schema).items():
@@ -383,36 +395,50 @@ def evaluate_table(
         progress.track("evaluate", done, total)
 
     columns = {name: np.concatenate(parts) for name, parts in roles.items()}
-    columns["labels"] = columns["labels"][:, 0]
-    columns["probabilities"] = np.concatenate(scores[0])
-    other = None if baseline is None else np.concatenate(scores[1])
+    labels = columns.pop("labels")
+    of_tasks = [np.concatenate(kept).reshape(labels.shape) for kept in scores]
+    sliced = {name: column.slices() for name, column in cut.items()}
 
     def measure(sample: Sample) -> dict[str, Estimate]:
         if bootstrap:
             return sample.bootstrap(bootstrap, seed=seed, progress=progress)
         return sample.estimates | sample.bootstrap(_GROUP_RESAMPLES, seed=seed, only_grouped=True, progress=progress)
 
-    sample = Sample(**columns, baseline=other)
-    found = measure(sample)
-    groups = None
-    if schema.group is not None:
-        groups = GroupCounts(
-            column=schema.group,
-            count=sample.num_groups,
-            one_class=sample.groups_of_one_class,
-            without_positive=sample.groups_without_positive,
-            resamples=bootstrap or _GROUP_RESAMPLES,
-        )
-    sliced: dict[str, list[SliceEvaluation]] = {}
-    for name, column in cut.items():
-        parts = []
-        for part in column.slices():
-            of_part = measure(Sample(**{role: array[part.rows] for role, array in columns.items()}))
-            high, overall = of_part["auc"].high, found["auc"].value
-            below = high is not None and overall is not None and high < overall
-            parts.append(SliceEvaluation(part.value, len(part.rows), of_part, below))
-        sliced[name] = sorted(parts, key=_worst_first)
-    return Evaluation(len(columns["labels"]), found, bootstrap, groups, sliced)
+    def of_task(task: int) -> Evaluation:
+        known = labels[:, task] != UNKNOWN
+        all_columns = columns | {"labels": labels[:, task], "probabilities": of_tasks[0][:, task]}
+        own = {name: array[known] for name, array in all_columns.items()}
+        sample = Sample(**own, baseline=None if baseline is None else of_tasks[1][known, task])
+        found = measure(sample)
+        groups = None
+        if schema.group is not None:
+            groups = GroupCounts(
+                column=schema.group,
+                count=sample.num_groups,
+                one_class=sample.groups_of_one_class,
+                without_positive=sample.groups_without_positive,
+                resamples=bootstrap or _GROUP_RESAMPLES,
+            )
+        slices = {}
+        for name, parts in sliced.items():
+            measured = []
+            for part in parts:
+                rows = part.rows[known[part.rows]]
+                of_part = measure(Sample(**{role: array[rows] for role, array in all_columns.items()}))
+                high, overall = of_part["auc"].high, found["auc"].value
+                below = high is not None and overall is not None and high < overall
+                measured.append(SliceEvaluation(part.value, len(rows), of_part, below))
+            slices[name] = sorted(measured, key=_worst_first)
+        return Evaluation(int(known.sum()), found, bootstrap, groups, slices)
+
+    return {label: of_task(task) for task, label in enumerate(schema.labels)}
+
+
+def evaluation_json(tasks: Mapping[str, Evaluation]) -> dict[str, Any]:
+    """What `masknet evaluate --json` prints: of one label its evaluation, of several `{"tasks": {label: ...}}`."""
+    if len(tasks) == 1:
+        return next(iter(tasks.values())).to_json()
+    return {"tasks": {label: evaluation.to_json() for label, evaluation in tasks.items()}}
 
 
 def _worst_first(part: SliceEvaluation) -> tuple[bool, float, int]:
@@ -423,11 +449,14 @@ def _worst_first(part: SliceEvaluation) -> tuple[bool, float, int]:
 def _require_roles(schema: Schema, table: Table) -> None:
     if not schema.labels:
         raise DataError("an evaluation needs a label; this model was trained without naming one")
-    reasons = {
-        schema.labels[0]: "an evaluation compares probabilities with the labels",
+    reasons = dict.fromkeys(schema.labels, "an evaluation compares probabilities with the labels") | {
         schema.weight: "the model was trained with this column of weights, and its evaluation reads it",
         schema.group: "the grouped metrics read it",
     }
     for name, reason in reasons.items():
         if name is not None and name not in table.columns:
-            raise DataError(f"column '{name}' is missing from {table.name}; {reason}: name a table that has it")
+            raise DataError(
+                f"column '{name}' is missing from {table.name}; {reason}: name a table that has it",
+                file=table.name,
+                column=name,
+            )

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from pathlib import Path
+from typing import ClassVar, Protocol
 
 import numpy as np
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from masknet.encode import EncodedRows, EncodedSet
-from masknet.errors import ConfigError
+from masknet.errors import ArtifactError, ConfigError, unknown
+from masknet.manifest import Manifest
+from masknet.models import MODELS, is_code, network_class
+from masknet.nn.ensemble import as_one
+from masknet.space import FeatureSpace
 
-__all__ = ["NetworkScorer", "Scorer", "probabilities_of", "resolve_device", "score"]
+__all__ = ["NetworkScorer", "Scorer", "load_network", "probabilities_of", "resolve_device", "score"]
 
 BATCH_ROWS = 8192
 
@@ -24,6 +30,9 @@ class Scorer(Protocol):
     def logits(self, rows: EncodedRows) -> NDArray[np.float32]:
         """The logit of each row, `[rows]`; of each row and task, `[rows, tasks]`, where there are several."""
 
+    def files(self) -> dict[str, bytes]:
+        """What is saved of it, by the names of the files: plain data, nothing that is unpickled or evaluated."""
+
 
 class NetworkScorer:
     """A network as a scorer: on the device where its weights are, in eval mode, `BATCH_ROWS` rows at a time.
@@ -32,8 +41,16 @@ class NetworkScorer:
         network: scores; it is left in the mode that it was in.
     """
 
+    file: ClassVar = "weights.safetensors"
+
     def __init__(self, network: nn.Module) -> None:
         self.network = network
+
+    def files(self) -> dict[str, bytes]:
+        """The network's state; equal weights give equal bytes."""
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        # Not `save_file`: it writes a file that only its user may read, and a full disk is no OSError to it.
+        return {self.file: safetensors.torch.save(weights)}
 
     def logits(self, rows: EncodedRows) -> NDArray[np.float32]:
         """The network's logits, `[rows]` or `[rows, tasks]`."""
@@ -66,6 +83,48 @@ def score(
         parts.append(scorer.logits(rows.take(slice(start, start + BATCH_ROWS))))
         advance(min(start + BATCH_ROWS, len(rows)))
     return np.concatenate(parts)
+
+
+def load_network(
+    folder: Path, manifest: Manifest, space: FeatureSpace, *, device: torch.device, trust_code: bool
+) -> NetworkScorer:
+    """The network that a manifest names, with the weights that lie in its folder.
+
+    Raises:
+        ArtifactError: there is no such network, its code is not trusted, or the weights do not fit it.
+    """
+    weights = safetensors.torch.load_file(folder / NetworkScorer.file)
+    network = _build(folder, manifest, space, trust_code=trust_code)
+    own = network.state_dict()
+    for name in sorted(own.keys() | weights.keys()):
+        found, expected = (list(state[name].shape) if name in state else "none" for state in (weights, own))
+        if found != expected:
+            raise ArtifactError(
+                f"the weights of '{folder}' do not fit its network {manifest.model}: the shape of '{name}' is {found} "
+                f"in {NetworkScorer.file}, {expected} in the network"
+            )
+    network.load_state_dict(weights)
+    return NetworkScorer(network.to(device).eval())
+
+
+def _build(folder: Path, manifest: Manifest, space: FeatureSpace, *, trust_code: bool) -> nn.Module:
+    if is_code(manifest.model) and not trust_code:
+        raise ArtifactError(
+            f"the network of '{folder}' is the class {manifest.model}, code that loading would import: if you trust "
+            f"it, pass --trust-code (in Python, trust_code=True)"
+        )
+    if not is_code(manifest.model) and manifest.model not in MODELS:
+        raise ArtifactError(f"'{folder}' holds an {unknown('model', manifest.model, MODELS)}")
+    try:
+        network = network_class(manifest.model)
+    except ConfigError as error:
+        raise ArtifactError(f"the network of '{folder}' cannot be made again: {error}") from error
+    settings = {key: tuple(v) if isinstance(v, list) else v for key, v in manifest.settings.items()}
+    try:
+        with torch.random.fork_rng(devices=[]):  # initial weights are drawn and overwritten; the caller's draws stay
+            return as_one([network(space, **settings) for _ in range(manifest.members)])
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(f"the settings of '{folder}' do not fit its network {manifest.model}: {error}") from None
 
 
 def resolve_device(name: str) -> torch.device:

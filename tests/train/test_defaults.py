@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from masknet.artifact import Artifact
 from masknet.cli import main
 from masknet.config import RunConfig
 from masknet.datasets import DATASETS, planted_log
 from masknet.models import MODELS
 from masknet.progress import LogProgress
-from masknet.train import Fitted, train
 from masknet.train import defaults as rules
+from masknet.train import train
 from masknet.train.defaults import network_defaults, resolved
 
 OWN = "package.module:Network"
@@ -233,7 +234,7 @@ def run(home: Path, tmp_path: Path) -> Run:
     return run
 
 
-def trained(config: RunConfig) -> tuple[Fitted, list[str]]:
+def trained(config: RunConfig) -> tuple[Artifact, list[str]]:
     progress = Hears()
     fitted = train(config, progress)[1]
     assert fitted is not None

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 import torch
 
-from masknet.artifact import check, load_artifact
+from masknet.artifact import Artifact, check, load_artifact
 from masknet.config import RunConfig
 from masknet.datasets import planted_log
 from masknet.errors import ArtifactError
@@ -23,7 +23,7 @@ from masknet.manifest import Manifest, read_manifest
 from masknet.nn import MeanProbability
 from masknet.predict import predict_frame
 from masknet.progress import LogProgress
-from masknet.train import Fitted, train
+from masknet.train import train
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.members import member_seed
 from masknet.train.trainer import Trainer
@@ -89,7 +89,7 @@ class Hears(LogProgress):
             self.phases.append(phase)
 
 
-def trained(config: RunConfig, progress: LogProgress | None = None) -> Fitted:
+def trained(config: RunConfig, progress: LogProgress | None = None) -> Artifact:
     fitted = train(config, progress or LogProgress())[1]
     assert fitted is not None
     return fitted

@@ -19,10 +19,11 @@ import polars as pl
 import pytest
 import torch
 
+from masknet.artifact import Artifact
 from masknet.config import RunConfig
 from masknet.datasets import planted_log
 from masknet.progress import LogProgress
-from masknet.train import Fitted, Interrupted, train
+from masknet.train import Interrupted, train
 from masknet.train.checkpoint import RunFolder
 
 SMALL = {"embedding_dim": 3, "block_dims": [6, 5], "top_dims": [7]}
@@ -274,8 +275,8 @@ def test_killed_in_any_phase_it_ends_with_the_same_bits(
         (RunFolder, "save", 2, False),  # an evaluation is done, its checkpoint not yet written
         (RunFolder, "append_log", 2, False),  # ... written, and the log not yet
         (RunFolder, "append_log", 4, True),  # in the refit
-        (Fitted, "save", 1, False),  # trained, the artifact not yet written
-        (Fitted, "save", 1, True),  # ... written, the checkpoint still there
+        (Artifact, "save", 1, False),  # trained, the artifact not yet written
+        (Artifact, "save", 1, True),  # ... written, the checkpoint still there
         (RunFolder, "finish", 2, True),  # ... removed (`begin` calls it too)
     ],
 )
@@ -473,7 +474,7 @@ def test_ctrl_c_outside_a_batch_leaves_a_resumable_run_and_says_so(
             state = RunFolder(Path(f"{stopped.out}.run"))
             patched.setattr(progress, "track", lambda at, *_: interrupt() if at == place and state.resumable else None)
         else:
-            patched.setattr(Fitted, "save", interrupt)
+            patched.setattr(Artifact, "save", interrupt)
         with pytest.raises(Interrupted, match=r"^stopped$"):
             train(stopped, progress)
     train(stopped.replace(resume=True), Stops())

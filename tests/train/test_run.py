@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import masknet
+from masknet.artifact import Artifact
 from masknet.config import RunConfig
 from masknet.datasets import planted_log
 from masknet.encode import Prepared, prepare
@@ -22,7 +23,7 @@ from masknet.errors import ArtifactError, ConfigError, DataError, MasknetError
 from masknet.models import build_network
 from masknet.progress import LogProgress
 from masknet.table import open_table
-from masknet.train import Fitted, Interrupted, fit, train
+from masknet.train import Interrupted, fit, train
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.run import encoding_plan
 from masknet.train.trainer import Trainer
@@ -95,7 +96,7 @@ class Hears(LogProgress):
         self.warnings.append(text)
 
 
-def trained(config: RunConfig, progress: Hears | None = None) -> Fitted:
+def trained(config: RunConfig, progress: Hears | None = None) -> Artifact:
     _, fitted = train(config, progress or Hears())
     assert fitted is not None
     return fitted

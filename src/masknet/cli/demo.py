@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from masknet.artifact import Artifact
     from masknet.config import RunConfig
     from masknet.datasets import Dataset, DatasetFiles
-    from masknet.train import Fitted
 
 
 @states_errors
@@ -111,7 +111,7 @@ def _click_log(progress: ConsoleProgress, cache_dir: str | None) -> tuple[Datase
 
 
 def _compare(
-    config: RunConfig, files: DatasetFiles, network: Fitted, lr_out: str, progress: ConsoleProgress
+    config: RunConfig, files: DatasetFiles, network: Artifact, lr_out: str, progress: ConsoleProgress
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Each model's metrics on the test rows, and what each model is: its members and parameters, or its trees."""
     import numpy as np
@@ -151,7 +151,7 @@ def _compare(
 
 
 def _tree_rows(
-    fitted: Fitted, path: str, label: str, limit: int | None
+    fitted: Artifact, path: str, label: str, limit: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """The rows as trees read them: integer codes of categoricals, numbers with NaN where they are missing."""
     import numpy as np

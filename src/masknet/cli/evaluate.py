@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from masknet.cli.console import (
     COLUMNS,
@@ -17,6 +18,9 @@ from masknet.cli.console import (
     states_errors,
 )
 from masknet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from masknet.predict import Evaluation
 
 
 @states_errors
@@ -52,7 +56,7 @@ def command(
 
     from masknet.artifact import load_artifact
     from masknet.config import RunConfig
-    from masknet.predict import evaluate_table
+    from masknet.predict import evaluate_table, evaluation_json
     from masknet.table import open_table
 
     if trust_code:
@@ -66,7 +70,7 @@ def command(
         raise ConfigError("a --seed is of resamples, and nothing is resampled: add --bootstrap N or --group COLUMN")
     other = None if baseline is None else load_artifact(baseline, device=device, trust_code=trust_code)
     with ConsoleProgress() as progress:
-        evaluation = evaluate_table(
+        tasks = evaluate_table(
             artifact,
             open_table(data, columns=names),
             baseline=other,
@@ -77,30 +81,38 @@ def command(
             limit=limit_rows,
             progress=progress,
         )
-    result = {"model": artifact.manifest.subject, **evaluation.to_json()}
-    if other is not None:
-        result["baseline"] = other.manifest.subject
     if json:
-        print_json(result)
-    else:
-        out = screen()
-        out.print(metrics_table(result["metrics"]))
-        out.print(artifact.manifest.headline)
+        result = {"model": artifact.manifest.subject, **evaluation_json(tasks)}
         if other is not None:
-            out.print(f"baseline: {other.manifest.headline}")
-        groups = evaluation.groups
-        if bootstrap:
-            out.print(f"intervals: bootstrap, {bootstrap:,} resamples of {'rows' if groups is None else 'groups'}")
-        elif groups is not None:
-            out.print(f"intervals of grouped auc and ndcg: bootstrap, {groups.resamples:,} resamples of groups")
-        if groups is not None:
-            out.print(
-                f"{groups.count:,} groups of '{groups.column}'; left out: {groups.one_class:,} of one class (grouped "
-                f"auc), {groups.without_positive:,} without a positive (ndcg)"
-            )
-        out.print(f"{evaluation.rows:,} rows of {data}")
-        for name, parts in result.get("slices", {}).items():
-            out.print(f"\nby '{name}', the worst auc first")
-            out.print(slices_table(parts, most=24 if out.is_terminal else None))
-            if any(part["below_overall"] for part in parts):
-                out.print(f"* the whole interval lies below the auc of all rows, {evaluation.metrics['auc'].value:.4f}")
+            result["baseline"] = other.manifest.subject
+        print_json(result)
+        return
+    out = screen()
+    subjects = [artifact.manifest.headline] + ([] if other is None else [f"baseline: {other.manifest.headline}"])
+    for label, evaluation in tasks.items():
+        _print(out, evaluation, data, subjects if len(tasks) == 1 else [f"the label is {label}"])
+    if len(tasks) > 1:
+        out.print("\n".join(subjects))
+
+
+def _print(out: Console, evaluation: Evaluation, data: str, subjects: list[str]) -> None:
+    """The metrics of one label, whose they are, where their intervals are from, and the slices."""
+    found = evaluation.to_json()
+    out.print(metrics_table(found["metrics"]))
+    out.print("\n".join(subjects))
+    groups, resamples = evaluation.groups, evaluation.resamples
+    if resamples:
+        out.print(f"intervals: bootstrap, {resamples:,} resamples of {'rows' if groups is None else 'groups'}")
+    elif groups is not None:
+        out.print(f"intervals of grouped auc and ndcg: bootstrap, {groups.resamples:,} resamples of groups")
+    if groups is not None:
+        out.print(
+            f"{groups.count:,} groups of '{groups.column}'; left out: {groups.one_class:,} of one class (grouped "
+            f"auc), {groups.without_positive:,} without a positive (ndcg)"
+        )
+    out.print(f"{evaluation.rows:,} rows of {data}")
+    for name, parts in found.get("slices", {}).items():
+        out.print(f"\nby '{name}', the worst auc first")
+        out.print(slices_table(parts, most=24 if out.is_terminal else None))
+        if any(part["below_overall"] for part in parts):
+            out.print(f"* the whole interval lies below the auc of all rows, {evaluation.metrics['auc'].value:.4f}")

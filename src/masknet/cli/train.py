@@ -50,21 +50,25 @@ def command(data: str | None = None, *, config: str | None = None, **flags: Any)
                     f"{prepared.encoder.space.num_ids:,} ids"
                 )
 
-            path, fitted = train(run, progress, on_prepared=show)
+            path, trained = train(run, progress, on_prepared=show)
     except Interrupted as stopped:
         stop(f"{stopped}; the same command with --resume goes on from there")
     if run.json_output:
         result: dict[str, Any] = {"out": str(path)}
-        if fitted is not None:
-            manifest = fitted.manifest
-            result |= {"model": manifest.subject, "metrics": manifest.metrics}
-            result |= {"rows": manifest.rows, "training": manifest.training}
+        if trained is not None:
+            manifest = trained.manifest
+            result |= {"model": manifest.subject, **manifest.results, "rows": manifest.rows}
+            result |= {"training": manifest.training}
         print_json(result)
-    elif fitted is not None:
-        out = screen()
-        out.print(metrics_table(fitted.manifest.metrics))
-        out.print(fitted.manifest.headline)
-        out.print(f"the model, measured on {fitted.manifest.rows:,} validation rows, lies in {path}")
+    elif trained is not None:
+        out, manifest = screen(), trained.manifest
+        for label, task in manifest.tasks.items():
+            out.print(f"{label}, known in {task['rows']:,} rows")
+            out.print(metrics_table(task["metrics"]))
+        if not manifest.tasks:
+            out.print(metrics_table(manifest.metrics))
+        out.print(manifest.headline)
+        out.print(f"the model, measured on {manifest.rows:,} validation rows, lies in {path}")
 
 
 _FIRST = (

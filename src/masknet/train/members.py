@@ -60,7 +60,8 @@ class Found:
     """What the fits on the training rows found: all that a refit needs, and that is told of them."""
 
     fits: list[Fit]
-    metrics: dict[str, dict[str, Any]]
+    metrics: list[dict[str, dict[str, Any]]]
+    """Of each task, as JSON."""
 
     @property
     def history(self) -> list[dict[str, Any]]:

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-import masknet
 from masknet import metrics
-from masknet.artifact import PROBABILITY, check_free, save_artifact
+from masknet.artifact import Artifact, check_free, probability_columns
 from masknet.config import RunConfig
 from masknet.draws import keyed_uniform
-from masknet.encode import Declared, EncodedSet, Encoder, EncodingPlan, Inspection, NumericEncoding, Prepared, prepare
-from masknet.encode.sift import declared_checks, sift
+from masknet.encode import EncodedSet, NumericEncoding, Prepared, prepare
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
-from masknet.manifest import Manifest, installed_versions
 from masknet.models import is_code, resolve_settings
 from masknet.progress import Progress
 from masknet.scoring import NetworkScorer, probabilities_of, resolve_device, score
@@ -35,57 +28,24 @@ from masknet.table import Table, open_table
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.contract import require_contract
 from masknet.train.defaults import network_defaults, resolved
+from masknet.train.golden import golden_rows
+from masknet.train.identity import identity_of, machine_of, require_same_data, require_same_run
+from masknet.train.manifest import manifest_of
 from masknet.train.members import Found, Job, whereabouts
-from masknet.train.optim import embedding_parameters
-from masknet.train.pretrained import Vectors, digests, read_vectors
+from masknet.train.plan import encoding_plan
+from masknet.train.pretrained import digests, read_vectors
 from masknet.train.tracking import summary_writer
 from masknet.train.trainer import Interrupted
 
-__all__ = ["Fitted", "encoding_plan", "fit", "train"]
+__all__ = ["fit", "train"]
 
-# What may differ between a run and its resumption, since it changes no weight: tables and vectors are known by their
-# content, wherever they lie, and the machine's settings come from the checkpoint.
-_OF_THE_MACHINE = ("threads", "precision", "device")
-_OF_THE_OUTPUT = ("out", "overwrite", "resume", "checkpoint_minutes", "golden_rows", "tensorboard", "json")
-_FREE_ON_RESUME = ("data", "valid", "pretrained", "cache_dir", *_OF_THE_MACHINE, *_OF_THE_OUTPUT)
-_ANEW = "to begin anew, pass --overwrite and not --resume"
 _LEAK_AUC = 0.999
 _LEAK_ROWS = 200_000
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A trained network with all that an artifact keeps."""
-
-    network: nn.Module
-    encoder: Encoder
-    manifest: Manifest
-    inspection: Inspection
-    golden: pl.DataFrame | None
-    history: list[dict[str, Any]]
-    run: dict[str, Any]
-
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write the artifact.
-
-        Raises:
-            ArtifactError: something lies at `path` already.
-        """
-        save_artifact(
-            Path(path),
-            network=self.network,
-            encoder=self.encoder,
-            manifest=self.manifest,
-            run=self.run,
-            golden=self.golden,
-            history=self.history,
-            overwrite=overwrite,
-        )
-
-
 def train(
     config: RunConfig, progress: Progress, *, on_prepared: Callable[[Prepared], None] = lambda prepared: None
-) -> tuple[Path, Fitted | None]:
+) -> tuple[Path, Artifact | None]:
     """Train as `masknet train` does: from the paths in `config` to the artifact at `config.out`.
 
     Args:
@@ -94,12 +54,12 @@ def train(
         on_prepared: called once the columns are decided and the rows encoded, before training.
 
     Returns:
-        The artifact's path and what was fitted; None where `resume` found the run finished.
+        The artifact's path and the artifact; None where `resume` found the run finished.
 
     Raises:
         MasknetError: the settings, the tables, or what lies at the output, do not allow it.
     """
-    if config.data is None or config.label is None:
+    if config.data is None or not config.labels:
         lacking = "data" if config.data is None else "--label, the column to predict"
         raise ConfigError(f"training needs {lacking}: masknet train DATA --label COLUMN")
     table = open_table(config.data, columns=config.columns)
@@ -123,8 +83,8 @@ def train(
         resolve_device(config.device)
         folder.begin(config.settings())  # from here on a kill leaves a run that is known to be unfinished
     try:
-        fitted = fit(config, table, valid, progress, folder=folder, checkpoint=checkpoint, on_prepared=on_prepared)
-        fitted.save(out, overwrite=config.overwrite or config.resume)
+        trained = fit(config, table, valid, progress, folder=folder, checkpoint=checkpoint, on_prepared=on_prepared)
+        trained = trained.save(out, overwrite=config.overwrite or config.resume)
     except (Exception, KeyboardInterrupt) as error:
         if not folder.resumable:
             folder.discard()  # nothing to go on with: the next attempt begins anew without being asked
@@ -132,7 +92,7 @@ def train(
             raise Interrupted("stopped") from None  # outside the training loop, which stops in its own time
         raise
     folder.finish()
-    return out, fitted
+    return out, trained
 
 
 def _stem(name: str) -> str:
@@ -168,7 +128,7 @@ def fit(
     folder: RunFolder | None = None,
     checkpoint: Checkpoint | None = None,
     on_prepared: Callable[[Prepared], None] = lambda prepared: None,
-) -> Fitted:
+) -> Artifact:
     """Encode, train, refit where asked, and evaluate.
 
     Args:
@@ -180,11 +140,10 @@ def fit(
         on_prepared: called before training, as in `train`.
     """
     settings = _network_settings(config, table)
-    machine = _machine(config, checkpoint)
-    identity = {"settings": _identity(config), "machine": machine, "versions": _versions()}
-    identity["pretrained"] = digests(config.pretrained)
+    machine = machine_of(config, checkpoint)
+    identity = identity_of(config, machine)
     if checkpoint is not None:
-        _check_same_run(identity, checkpoint)
+        require_same_run(identity, checkpoint)
     started = time.monotonic()
     with _threads(machine["threads"]):
         cache = None if config.cache_dir is None else Path(config.cache_dir)
@@ -199,7 +158,7 @@ def fit(
         if line:
             progress.note(line)
         if checkpoint is not None:
-            _check_same_data(prepared, checkpoint)
+            require_same_data(prepared.fingerprint, checkpoint)
             progress.note(f"resumed {whereabouts(checkpoint, config.members or 1)}")
         assert prepared.valid is not None
         job = Job(
@@ -229,14 +188,14 @@ def fit(
             network, fits = job.fit(everything, vectors, found)
             seconds += sum(fit.seconds for fit in fits)
         progress.note(f"trained in {time.monotonic() - started:.0f} s")
-        return Fitted(
-            network=network,
+        scorer = NetworkScorer(network)
+        return Artifact(
+            manifest=manifest_of(job, network, prepared, found, vectors, data_name=table.name, seconds=seconds),
             encoder=encoder,
-            manifest=_manifest(job, network, prepared, found, machine, vectors, data_name=table.name, seconds=seconds),
-            inspection=prepared.inspection,
-            golden=_golden(table, encoder, network, config),
-            history=found.history,
+            scorer=scorer,
             run={**config.settings(), "set": settings, "resume": False, "overwrite": False},
+            history=found.history,
+            golden=golden_rows(table, encoder, scorer, config),
         )
 
 
@@ -245,11 +204,14 @@ def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
     settings = resolve_settings(config.model, network_defaults(config.model) | config.set)
     if is_code(config.model):
         require_contract(config.model, settings)
-    if PROBABILITY in table.columns and PROBABILITY not in config.ignore:
-        raise DataError(
-            f"'{PROBABILITY}' is the column that predictions are written to; {table.name} has one of that name: rename "
-            f"it, or leave it out with --ignore {PROBABILITY}"
-        )
+    for name in probability_columns(config.labels):
+        if name in table.columns and name not in config.ignore:
+            raise DataError(
+                f"'{name}' is the column that predictions are written to; {table.name} has one of that name: rename "
+                f"it, or leave it out with --ignore {name}",
+                file=table.name,
+                column=name,
+            )
     if config.monitor not in metrics.MONITORS:
         raise ConfigError(unknown("metric", config.monitor, metrics.MONITORS))
     if config.monitor == "grouped_auc" and config.group is None:
@@ -271,101 +233,29 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def encoding_plan(config: RunConfig) -> EncodingPlan:
-    """Those of a run's settings that decide how its tables are encoded and split."""
-    return EncodingPlan(
-        declared=Declared(**{part.name: getattr(config, part.name) for part in fields(Declared)}),
-        valid_fraction=config.valid_fraction,
-        valid_after=config.valid_after,
-        min_count=config.min_count,
-        max_vocabulary=config.max_vocabulary,
-        numeric_encoding=config.numeric_encoding,
-        negative_rate=config.negative_rate,
-        limit_rows=config.limit_rows,
-        bad_rows=config.bad_rows,
-    )
-
-
-def _machine(config: RunConfig, checkpoint: Checkpoint | None) -> dict[str, Any]:
-    """Threads, precision and device: other ones give other bits, so a resumed run keeps those it began with."""
-    if checkpoint is None:
-        return {
-            "threads": config.threads or _cores(),
-            "precision": config.precision or "fp32",
-            "device": str(resolve_device(config.device)),
-        }
-    kept: dict[str, Any] = checkpoint.state["machine"]
-    for name in _OF_THE_MACHINE:
-        value = getattr(config, name)
-        if value not in (None, "auto", kept[name]):
-            raise ConfigError(
-                f"a resumed run keeps its {name}, since other ones give other weights; it began with {kept[name]}, "
-                f"--{name} is {value}: leave --{name} out; {_ANEW}"
-            )
-    resolve_device(kept["device"])
-    return kept
-
-
-def _cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _versions() -> dict[str, str]:
-    """Of what draws the numbers and does the sums."""
-    return {
-        "masknet": masknet.__version__,
-        **{name: importlib.metadata.version(name) for name in ("torch", "numpy")},
-    }
-
-
-def _identity(config: RunConfig) -> dict[str, Any]:
-    return {name: value for name, value in config.settings().items() if name not in _FREE_ON_RESUME}
-
-
-def _check_same_run(identity: dict[str, Any], checkpoint: Checkpoint) -> None:
-    before = checkpoint.state["settings"]
-    for name, value in identity["settings"].items():
-        if before.get(name) != value:
-            raise ConfigError(
-                f"a resumed run keeps its settings; {name} was {before.get(name)!r} and is {value!r}: run the same "
-                f"command; {_ANEW}"
-            )
-    if identity["pretrained"] != checkpoint.state["pretrained"]:
-        raise ConfigError(
-            f"a resumed run keeps its vectors; those of --pretrained have changed: bring them back; {_ANEW}"
-        )
-    for name, version in identity["versions"].items():
-        began = checkpoint.state["versions"][name]
-        if began != version:
-            raise ConfigError(
-                f"a resumed run keeps its versions, since other ones may give other weights; it began with {name} "
-                f"{began}, this is {version}: install that one; {_ANEW}"
-            )
-
-
-def _check_same_data(prepared: Prepared, checkpoint: Checkpoint) -> None:
-    if prepared.fingerprint != checkpoint.state["fingerprint"]:
-        raise ConfigError(f"a resumed run keeps its data; the tables have changed since: bring them back; {_ANEW}")
-
-
 def _monitor(config: RunConfig, valid: EncodedSet, progress: Progress) -> str:
     """The metric asked for, or log loss where validation rows of one class leave it undefined."""
-    trial = metrics.evaluate_tasks(valid.labels, np.full(valid.labels.shape, 0.5), valid.weights, valid.groups)[0]
-    if trial["log_loss"].value is None:
-        raise DataError(f"validation needs rows that weigh something; {trial['log_loss'].why}: choose other ones")
-    asked = trial[config.monitor]
-    if asked.value is None:
-        progress.warn(f"{config.monitor} is undefined on the validation rows ({asked.why}): log loss monitors instead")
+    tasks = metrics.evaluate_tasks(valid.labels, np.full(valid.labels.shape, 0.5), valid.weights, valid.groups)
+    for label, trial in zip(config.labels, tasks, strict=True):
+        if trial["log_loss"].value is None:
+            of_label = f" of '{label}'" if len(tasks) > 1 else ""
+            raise DataError(
+                f"validation needs rows{of_label} that weigh something; {trial['log_loss'].why}: choose other ones"
+            )
+    asked = [trial[config.monitor] for trial in tasks]
+    if all(estimate.value is None for estimate in asked):
+        why = asked[0].why
+        progress.warn(f"{config.monitor} is undefined on the validation rows ({why}): log loss monitors instead")
         return "log_loss"
     return config.monitor
 
 
-def _final_metrics(network: nn.Module, valid: EncodedSet, device: torch.device) -> dict[str, dict[str, Any]]:
+def _final_metrics(network: nn.Module, valid: EncodedSet, device: torch.device) -> list[dict[str, dict[str, Any]]]:
+    """Those of each task, as JSON."""
     probabilities = probabilities_of(score(NetworkScorer(network.to(device)), valid))
     network.cpu()
-    estimates = metrics.evaluate_tasks(valid.labels, probabilities, valid.weights, valid.groups)[0]
-    return {name: estimate.to_json() for name, estimate in estimates.items()}
+    tasks = metrics.evaluate_tasks(valid.labels, probabilities, valid.weights, valid.groups)
+    return [{name: estimate.to_json() for name, estimate in estimates.items()} for estimates in tasks]
 
 
 def _leaks(prepared: Prepared) -> Iterable[str]:
@@ -421,72 +311,3 @@ def _tell_bad_rows(prepared: Prepared, folder: RunFolder | None, progress: Progr
     if bad is not None and file is not None:
         for sentence in bad.sentences(file):
             progress.note(sentence)
-
-
-def _golden(table: Table, encoder: Encoder, network: nn.Module, config: RunConfig) -> pl.DataFrame | None:
-    rows = config.golden_rows
-    if rows == 0:
-        return None
-    if config.bad_rows == "quarantine":
-        table = sift(table, declared_checks(encoding_plan(config).declared), limit=rows)
-    chunk = next(table.chunks(encoder.schema.field_names, limit=rows))
-    probabilities = probabilities_of(NetworkScorer(network.eval()).logits(encoder.encode(chunk)))
-    return chunk.frame.with_columns(pl.Series(PROBABILITY, probabilities))
-
-
-def _epochs(found: Found, monitor: str) -> dict[str, Any]:
-    """How long was trained, a list where several members were; then also what each of them reached alone."""
-    epochs, best_epoch = [fit.history[-1]["epoch"] for fit in found.fits], [fit.best["epoch"] for fit in found.fits]
-    if len(found.fits) == 1:
-        return {"epochs": epochs[0], "best_epoch": best_epoch[0]}
-    alone = [fit.best["valid"][monitor] for fit in found.fits]
-    return {"epochs": epochs, "best_epoch": best_epoch, "members_alone": alone}
-
-
-def _manifest(
-    job: Job,
-    network: nn.Module,
-    prepared: Prepared,
-    found: Found,
-    machine: dict[str, Any],
-    vectors: Sequence[Vectors],
-    *,
-    data_name: str,
-    seconds: float,
-) -> Manifest:
-    tables = embedding_parameters(network)
-    sizes = {name: p.numel() for name, p in network.named_parameters()}
-    valid_rows = len(prepared.valid or ())
-    return Manifest(
-        masknet=masknet.__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=job.config.model,
-        settings=job.settings,
-        members=job.members,
-        num_parameters={
-            "embedding": sum(size for name, size in sizes.items() if name in tables),
-            "network": sum(size for name, size in sizes.items() if name not in tables),
-        },
-        precision=machine["precision"],
-        threads=machine["threads"],
-        device=machine["device"],
-        seed=job.config.seed,
-        versions=installed_versions(),
-        data={
-            "name": data_name,
-            "rows": len(prepared.train),
-            "valid_rows": valid_rows,
-            "bad_rows": len(prepared.bad_rows or ()),
-            "fingerprint": prepared.fingerprint,
-        },
-        training={
-            **_epochs(found, job.monitor),
-            "seconds": round(seconds, 3),
-            "monitor": job.monitor,
-            "refit": job.config.refit,
-            "average_weights": job.config.average_weights,
-            **({"pretrained": {given.field: given.to_json() for given in vectors}} if vectors else {}),
-        },
-        metrics=found.metrics,
-        rows=valid_rows,
-    )
