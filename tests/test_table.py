@@ -21,7 +21,7 @@ import scipy.sparse
 
 from masknet.errors import ConfigError, DataError
 from masknet.table import Table, open_table
-from masknet.table import table as table_module
+from masknet.table import text as text_module
 
 SMALL = pl.DataFrame({"user": [1, 2, 3, 4], "city": ["Ulm", None, "Köln", "a\0b😀"], "price": [0.5, 1.0, None, 2.5]})
 TEXT = "user,city,price\n1,Ulm,0.5\n2,,1.0\n3,Köln,\n4,a\0b😀,2.5\n"
@@ -45,7 +45,7 @@ def refusal(call: Callable[[], Any]) -> str:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_module, "BLOCKS", (1 << 10, 1 << 16))
+    monkeypatch.setattr(text_module, "BLOCKS", (1 << 10, 1 << 16))
 
 
 # The same rows from everywhere
