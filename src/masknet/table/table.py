@@ -124,6 +124,12 @@ class Table:
         """`num_rows` where it is known, else an estimate from the first MiB of each file."""
         return sum(part.estimated_rows() for part in self.parts)
 
+    def count_rows(self) -> int:
+        """`num_rows` where it is known, else counted in a pass over one column."""
+        if self.num_rows is not None:
+            return self.num_rows
+        return sum(len(chunk.frame) for chunk in self.chunks(self.columns[:1]))
+
     def chunks(
         self, columns: Sequence[str] | None = None, *, limit: int | None = None, bad: Report | None = None
     ) -> Iterator[Chunk]:
