@@ -40,7 +40,7 @@ class _Memory:
             yield normal(self.read(names, start, ROWS))
 
     def digest(self, *, verify: bool) -> bytes:
-        """The hash of each value, so that neither the chunks nor what lies in memory behind a null count."""
+        """A hash of the names, types and values: how a frame is chunked does not count, nor what a null hides."""
         digest = hashlib.sha256(repr(normal(self.read(list(self.columns), 0, 0)).schema).encode())
         for frame in self.frames(list(self.columns)):
             for column in frame:
@@ -186,7 +186,7 @@ _PLAIN = (bool, int, float, str, Decimal, datetime.date, datetime.time, type(Non
 
 
 def _plain(values: Iterable[Any]) -> list[Any]:
-    """Python's values of NumPy's scalars and arrays; None where one is missing."""
+    """The values with NumPy's scalars and arrays as Python's numbers and lists, and None for what is missing."""
     values = list(values)
     if set(map(type, values)) <= {str, int, bool, type(None)}:
         return values
@@ -205,7 +205,7 @@ def _plain_value(value: Any) -> Any:
 
 
 def _dtype_of(values: Iterable[Any]) -> pl.DataType:
-    """The one type that holds all values as they are, else text; null and NaN are missing and fit everywhere."""
+    """The type that holds all the values unchanged, or text where none does; None and NaN, missing, fit in any."""
     present = [value for value in _plain(values) if value is not None]
     if present and all(isinstance(value, list) for value in present):
         return pl.List(_dtype_of(part for value in present for part in value))

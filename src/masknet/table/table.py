@@ -89,9 +89,10 @@ class Table:
 
     Args:
         name: short, for messages and for the names of outputs ("train.parquet", "the frame").
-        typed: False for CSV and TSV: all columns are text, as written.
+        typed: False for CSV, TSV, libsvm and libffm: what is no list is text, as written.
         parts: the files in order, all with the same columns, or the one frame.
-        open_ended: a libffm file's: `field_<number>` may be read for every number, null where no row has that field.
+        open_ended: True for libffm without declared fields: `field_<number>` may be read for every number, and is null
+            where no row has that field.
     """
 
     name: str
@@ -105,7 +106,7 @@ class Table:
         return self.parts[0].columns
 
     def lacks(self, columns: Iterable[str]) -> list[str]:
-        """Those of the columns that cannot be read."""
+        """Those of `columns` that the table does not have, in their order."""
         known = set(self.columns)
         return [name for name in columns if name not in known and not (self.open_ended and is_own_field(name))]
 
@@ -245,6 +246,7 @@ def _table_name(path: str) -> str:
 
 
 def _find(path: str) -> list[Path]:
+    """The files that a path, a folder or a glob means."""
     with reading(f"'{path}'"):
         if os.path.isdir(path):
             found = list(_shards(Path(path)))
@@ -283,6 +285,7 @@ def _shards(folder: Path) -> Iterator[Path]:
 
 
 def _ending(path: Path) -> str | None:
+    """The format that a file's name tells; None where its ending is no table's."""
     return next((kind for suffix, kind in _SUFFIXES.items() if path.name.lower().endswith(suffix)), None)
 
 
@@ -316,7 +319,7 @@ def _file_table(name: str, paths: list[Path], columns: Sequence[str]) -> Table:
 
 
 def _format(path: Path, name: str) -> str:
-    """The ending's format; for one that holds all texts, that of the first line."""
+    """The format of a file, by the ending of its name; a .txt may hold any text, so its first line tells."""
     kind = str(_ending(path))
     if kind != _SNIFFED:
         return kind
