@@ -104,9 +104,13 @@ def check_names(columns: tuple[str, ...], name: str, way_out: str = "rename it")
         raise DataError(f"the columns of a table have different names; {name} repeats {listed(repeated, 5)}: {way_out}")
     if not columns:
         raise DataError(f"a table has at least one column; {name} has none")
-    pattern = next((c for c in columns if c.startswith("^") and c.endswith("$")), None)
-    if pattern is not None:  # Polars takes such a name for a regular expression, wherever it meets it
-        raise DataError(f"a column's name does not begin with ^ and end with $; {name} has '{pattern}': rename it")
+    # Wherever Polars meets such a name, it takes * for all columns, and what begins with ^ and ends with $ for those that
+    # match a regular expression.
+    pattern = next((c for c in columns if c == "*" or (c.startswith("^") and c.endswith("$"))), None)
+    if pattern is not None:
+        raise DataError(
+            f"a column's name is not * and does not begin with ^ and end with $; {name} has '{pattern}': rename it"
+        )
 
 
 def listed(texts: Sequence[str], most: int = 20) -> str:
