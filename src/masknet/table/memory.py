@@ -155,7 +155,9 @@ def _of_numpy(array: NDArray[Any]) -> _Memory:
         except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
             raise DataError(
                 f"an array holds numbers, booleans, texts or times; column '{name}' of {FRAME} holds {values.dtype}: "
-                f"convert it with .astype"
+                f"convert it with .astype",
+                file=FRAME,
+                column=name,
             ) from error
 
     def read(names: list[str], start: int, length: int) -> pl.DataFrame:
@@ -235,9 +237,14 @@ def _from_values(name: str, values: Iterable[Any], dtype: pl.DataType, first_row
     if not all(issubclass(kind, _PLAIN) for kind in set(map(type, plain))):
         odd = next(((i, v) for i, v in enumerate(plain, first_row) if not _fits(v, dtype)), None)
         if odd is not None:
+            row, value = odd
             raise DataError(
                 f"a column of Python objects holds numbers, texts and dates, or lists of them; column '{name}' of "
-                f"{FRAME} holds a {type(odd[1]).__name__} in row {odd[0]}: convert the column or leave it out"
+                f"{FRAME} holds a {type(value).__name__} in row {row}: convert the column or leave it out",
+                file=FRAME,
+                column=name,
+                row=row,
+                value=value,
             )
     if dtype.is_nested():
         plain = [_converted(value, dtype) for value in plain]
@@ -248,7 +255,9 @@ def _from_values(name: str, values: Iterable[Any], dtype: pl.DataType, first_row
     try:
         return pl.Series(name, plain, dtype=dtype)
     except UnicodeEncodeError as error:
-        raise DataError(f"a text is Unicode; column '{name}' of {FRAME} holds half a character ({error})") from error
+        raise DataError(
+            f"a text is Unicode; column '{name}' of {FRAME} holds half a character ({error})", file=FRAME, column=name
+        ) from error
 
 
 def _fits(value: Any, dtype: pl.DataType) -> bool:

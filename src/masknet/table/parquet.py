@@ -83,4 +83,4 @@ def _whole(name: str) -> Iterator[None]:
             yield
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
         why = " ".join(str(error).split()).rstrip(".")
-        raise DataError(f"{name} is not a whole Parquet file ({why}); write it again") from error
+        raise DataError(f"{name} is not a whole Parquet file ({why}); write it again", file=name) from error

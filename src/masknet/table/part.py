@@ -99,17 +99,23 @@ def numbered(part: Part, names: list[str], bad: Report | None) -> Iterator[Numbe
 
 def check_names(columns: tuple[str, ...], name: str, way_out: str = "rename it") -> None:
     """Refuse names that repeat, or that Polars takes for patterns, and a table without columns."""
-    repeated = list(dict.fromkeys(f"'{c}'" for c in columns if columns.count(c) > 1))
+    repeated = list(dict.fromkeys(c for c in columns if columns.count(c) > 1))
     if repeated:
-        raise DataError(f"the columns of a table have different names; {name} repeats {listed(repeated, 5)}: {way_out}")
+        shown = listed([f"'{c}'" for c in repeated], 5)
+        raise DataError(
+            f"the columns of a table have different names; {name} repeats {shown}: {way_out}",
+            file=name,
+            column=repeated[0],
+        )
     if not columns:
-        raise DataError(f"a table has at least one column; {name} has none")
-    # Wherever Polars meets such a name, it takes * for all columns, and what begins with ^ and ends with $ for those that
-    # match a regular expression.
+        raise DataError(f"a table has at least one column; {name} has none", file=name)
+    # Wherever Polars meets such a name, it takes * for all columns, and ^...$ for those that match the expression.
     pattern = next((c for c in columns if c == "*" or (c.startswith("^") and c.endswith("$"))), None)
     if pattern is not None:
         raise DataError(
-            f"a column's name is not * and does not begin with ^ and end with $; {name} has '{pattern}': rename it"
+            f"a column's name is not * and does not begin with ^ and end with $; {name} has '{pattern}': rename it",
+            file=name,
+            column=pattern,
         )
 
 
@@ -119,18 +125,24 @@ def listed(texts: Sequence[str], most: int = 20) -> str:
 
 
 @contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Turn what can go wrong between a disk and a file's bytes into one sentence."""
+def reading(name: str, *, file: str | None = None) -> Iterator[None]:
+    """Turn what can go wrong between a disk and a file's bytes into one sentence.
+
+    Args:
+        name: what the sentence calls the file.
+        file: the file's name for `DataError.file`, where that is another.
+    """
+    file = file or name
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{name} is not a whole gzip file ({error}); write it again") from error
+        raise DataError(f"{name} is not a whole gzip file ({error}); write it again", file=file) from error
     except PermissionError as error:
-        raise DataError(f"{name} may not be read (permission denied); change its permissions") from error
+        raise DataError(f"{name} may not be read (permission denied); change its permissions", file=file) from error
     except OSError as error:
         if error.errno is None:  # pyarrow's word for damaged bytes, which the caller knows better
             raise
-        raise DataError(f"{name} cannot be read ({error.strerror}); check the file and its disk") from error
+        raise DataError(f"{name} cannot be read ({error.strerror}); check the file and its disk", file=file) from error
 
 
 @contextmanager
@@ -191,6 +203,8 @@ def arrow_series(name: str, column: Any, source: str) -> pl.Series:
         series = pl.DataFrame(pa.table({name: column})).to_series()
     except pl.exceptions.PolarsError as error:
         raise DataError(
-            f"column '{name}' of {source} is of a type that cannot be read ({column.type}); convert it or leave it out"
+            f"column '{name}' of {source} is of a type that cannot be read ({column.type}); convert it or leave it out",
+            file=source,
+            column=name,
         ) from error
     return series.cast(pl.String) if isinstance(series.dtype, pl.Categorical | pl.Enum) else series

@@ -159,7 +159,7 @@ class SparseFile:
         bare = cls(name, path, kind, fields, labelled=True, queries=False, num_bytes=path.stat().st_size)
         first = next((line for lines in bare._lines() for line in lines if len(line)), None)
         if first is None:
-            raise DataError(f"a {kind} file holds rows of {_GRAMMAR[kind]}; {name} has none")
+            raise DataError(f"a {kind} file holds rows of {_GRAMMAR[kind]}; {name} has none", file=name)
         tokens = first.split(" ")
         labelled = ":" not in tokens[0]
         queries = len(tokens) > labelled and tokens[labelled].startswith("qid:")
@@ -215,8 +215,10 @@ class SparseFile:
                 if not newline:
                     cut += block
                     if len(cut) > LONGEST_LINE:
+                        most = LONGEST_LINE >> 20
                         raise DataError(
-                            f"a row is shorter than {LONGEST_LINE >> 20} MiB; {self.name} has a longer one: is it text?"
+                            f"a row is shorter than {most} MiB; {self.name} has a longer one: is it text?",
+                            file=self.name,
                         )
                     continue
                 yield self._clean(cut + whole)
@@ -258,29 +260,32 @@ class SparseFile:
         # Of each row; from the last on, so that the first one stays.
         first_unfit = dict(zip(row[unfit[::-1]].tolist(), unfit[::-1].tolist(), strict=True))
 
-        def reason(i: int) -> str:
-            place = f"row {number[i]}"
+        def refusal(i: int) -> DataError:
+            place, value = f"row {number[i]}", None
             if misses_label[i]:
                 rule = "begins with its label" if self.labelled else "has no label, since the first has none"
-                return f"each row of {self.name} {rule}; {place} begins with '{head[i][:40]}': mend the row"
-            if misses_query[i]:
-                return f"each row of {self.name} has a qid, since the first has one; {place} has none: mend the row"
-            at = first_unfit[i]
-            if unread[at]:
-                return (
+                value = head[i]
+                sentence = f"each row of {self.name} {rule}; {place} begins with '{value[:40]}': mend the row"
+            elif misses_query[i]:
+                sentence = f"each row of {self.name} has a qid, since the first has one; {place} has none: mend the row"
+            elif unread[at := first_unfit[i]]:
+                value = token[at]
+                sentence = (
                     f"a row of a {self.kind} file is '{_GRAMMAR[self.kind]}', with whole numbers for ids and finite "
-                    f"weights; {place} of {self.name} holds '{token[at][:40]}': mend the row"
+                    f"weights; {place} of {self.name} holds '{value[:40]}': mend the row"
                 )
-            what = "field" if self.kind == LIBFFM else "id"
-            return (
-                f"each {what} of a {self.kind} file belongs to one of the declared columns; {place} of {self.name} has "
-                f"{what} {frame[what][at]}: widen --columns"
-            )
+            else:
+                value, what = token[at], "field" if self.kind == LIBFFM else "id"
+                sentence = (
+                    f"each {what} of a {self.kind} file belongs to one of the declared columns; {place} of {self.name} "
+                    f"has {what} {frame[what][at]}: widen --columns"
+                )
+            return DataError(sentence, file=self.name, row=int(number[i]), value=value)
 
         if bad is None:
-            raise DataError(reason(int(wrong.argmax())))
+            raise refusal(int(wrong.argmax()))
         for i in np.flatnonzero(wrong).tolist():
-            bad(BadRow(self.name, int(number[i]), None, reason(i), tokens[i].to_list()))
+            bad(BadRow(self.name, int(number[i]), None, str(refusal(i)), tokens[i].to_list()))
         return self._parse(lines.filter(pl.Series(~wrong)), number[~wrong], bad)
 
     def _numbers(self, token: pl.Series) -> tuple[pl.DataFrame, NDArray[np.bool_]]:

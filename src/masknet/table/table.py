@@ -149,7 +149,7 @@ class Table:
         """
         names = list(self.columns if columns is None else dict.fromkeys(columns))
         for name in self.lacks(names):
-            raise DataError(_missing(name, self))
+            raise _missing(name, self)
         return self._stream(names, limit, bad)
 
     def _stream(self, names: list[str], limit: int | None, bad: Report | None) -> Iterator[Chunk]:
@@ -247,13 +247,13 @@ def _table_name(path: str) -> str:
 
 def _find(path: str) -> list[Path]:
     """The files that a path, a folder or a glob means."""
-    with reading(f"'{path}'"):
+    with reading(f"'{path}'", file=path):
         if os.path.isdir(path):
             found = list(_shards(Path(path)))
             # A note beside the shards is none of them.
             found = [p for p in found if _ending(p) != _SNIFFED] or found
             if not found:
-                raise DataError(f"a folder of shards holds files that end in {_KNOWN}; '{path}' holds none")
+                raise DataError(f"a folder of shards holds files that end in {_KNOWN}; '{path}' holds none", file=path)
             return found
         if os.path.exists(path):
             return [Path(path)]
@@ -262,15 +262,14 @@ def _find(path: str) -> list[Path]:
             folders = {p: list(_shards(p)) for p in matches if p.is_dir() and is_key(p.name)}
             found = [file for p in matches for file in folders.get(p, [p] if p.is_file() else [])]
             if not found:
-                raise DataError(f"no file matches '{path}'; check the folder and the pattern")
+                raise DataError(f"no file matches '{path}'; check the folder and the pattern", file=path)
             return found
         folder = Path(path).parent
         if not folder.is_dir():
-            raise DataError(f"no file at '{path}'; there is no folder '{folder}'")
+            raise DataError(f"no file at '{path}'; there is no folder '{folder}'", file=path)
         near = difflib.get_close_matches(Path(path).name, os.listdir(folder), n=1)
-        raise DataError(
-            f"no file at '{path}'; " + (f"did you mean '{folder / near[0]}'?" if near else "check the path")
-        )
+        way_out = f"did you mean '{folder / near[0]}'?" if near else "check the path"
+        raise DataError(f"no file at '{path}'; {way_out}", file=path)
 
 
 def _shards(folder: Path) -> Iterator[Path]:
@@ -292,18 +291,20 @@ def _ending(path: Path) -> str | None:
 def _file_table(name: str, paths: list[Path], columns: Sequence[str]) -> Table:
     for path in paths:
         if not path.is_file():
-            raise DataError(f"a table is read from files and folders; '{path}' is neither")
+            raise DataError(f"a table is read from files and folders; '{path}' is neither", file=str(path))
         if _ending(path) is None:
-            raise DataError(f"a table's file ends in {_KNOWN}; '{path}' does not: rename or convert it")
+            raise DataError(f"a table's file ends in {_KNOWN}; '{path}' does not: rename or convert it", file=str(path))
         if path.stat().st_size == 0:
             rule = "a table holds rows" if columns else "a table begins with the names of its columns"
-            raise DataError(f"{rule}; {path.name} is empty (0 bytes): write it again")
+            raise DataError(f"{rule}; {path.name} is empty (0 bytes): write it again", file=path.name)
     count = Counter(path.name for path in paths)
     named = [(path, path.name if count[path.name] == 1 else os.fspath(path)) for path in paths]
     formats = {_format(path, short): path for path, short in reversed(named)}
     if len(formats) > 1:
         kinds = " and ".join(f"{kind} ({path.name})" for kind, path in sorted(formats.items()))
-        raise DataError(f"the files of one table have one format; {name} holds {kinds}: name the files of one of them")
+        raise DataError(
+            f"the files of one table have one format; {name} holds {kinds}: name the files of one of them", file=name
+        )
     (kind,) = formats
     parts = [
         part if not (keys := keys_of(path)) else Partitioned(part, keys)
@@ -330,7 +331,8 @@ def _format(path: Path, name: str) -> str:
     if kind == CSV and "," not in line:
         raise DataError(
             f"a .txt has tabs or commas between its values, or is libsvm or libffm; the first line of {name} is "
-            f"'{line[:40]}': rename the file, or convert it"
+            f"'{line[:40]}': rename the file, or convert it",
+            file=name,
         )
     return kind
 
@@ -354,12 +356,14 @@ def _check_same(first: Part, other: Part) -> None:
         differences = [f"lacks '{c}'" for c in sorted(lacks)] + [f"has '{c}' besides" for c in sorted(besides)]
         raise DataError(
             f"the files of one table have the same columns; {other.name} {listed(differences)}, compared with "
-            f"{first.name}: write the shards alike, or name the files that are"
+            f"{first.name}: write the shards alike, or name the files that are",
+            file=other.name,
+            column=min(lacks or besides),
         )
 
 
-def _missing(name: str, table: Table) -> str:
+def _missing(name: str, table: Table) -> DataError:
     near = difflib.get_close_matches(name, table.columns, n=1)
     end = f"; did you mean '{near[0]}'?" if near else ""
     held = f"which has {len(table.columns)} columns: {listed(table.columns)}"
-    return f"column '{name}' is missing from {table.name}, {held}{end}"
+    return DataError(f"column '{name}' is missing from {table.name}, {held}{end}", file=table.name, column=name)

@@ -88,16 +88,17 @@ class TextFile:
             "".join(first or ()).encode()
         except UnicodeEncodeError as error:
             raise DataError(
-                f"a text file is UTF-8; the header of {name} is not: save the file again as UTF-8"
+                f"a text file is UTF-8; the header of {name} is not: save the file again as UTF-8", file=name
             ) from error
         except csv.Error as error:
             raise DataError(
                 f"a table begins with the names of its columns; the first row of {name} cannot be read ({error}): is a "
-                f"quote never closed?"
+                f"quote never closed?",
+                file=name,
             ) from error
         if first is None:
             rule = "a table holds rows" if names else "a table begins with the names of its columns"
-            raise DataError(f"{rule}; {name} is blank: write it again")
+            raise DataError(f"{rule}; {name} is blank: write it again", file=name)
         if names:
             _check_first_row(first, names, name)
         return cls(name, path, kind, names or tuple(first), path.stat().st_size, header=not names)
@@ -138,19 +139,23 @@ class TextFile:
                 continue
         raise DataError(
             f"a row is shorter than {BLOCKS[-1] >> 20} MiB; one after row {done + (once.told if once else 0)} of "
-            f"{self.name} is longer: is a quote never closed?"
+            f"{self.name} is longer: is a quote never closed?",
+            file=self.name,
         )
 
 
 def _check_first_row(row: list[str], names: tuple[str, ...], source: str) -> None:
     # A header has no number; it may have names of its own for some columns.
     if any(map(str.__eq__, row, names)) and not any(re.fullmatch(r"\s*[-+]?[0-9.]+\s*", value) for value in row):
-        raise DataError(f"--columns names the columns of a file without a header; {source} has one: leave it out")
+        raise DataError(
+            f"--columns names the columns of a file without a header; {source} has one: leave it out", file=source
+        )
     if len(row) != len(names):
         sets = " and ".join(f"'{name}' stands for {len(columns)}" for name, columns in _NAMED.items())
         raise DataError(
             f"--columns has a name for each value of a row; the first row of {source} has {len(row)} values, --columns "
-            f"{len(names)} names ({sets})"
+            f"{len(names)} names ({sets})",
+            file=source,
         )
 
 
@@ -218,7 +223,7 @@ class _Pass:
                     if "straddl" in str(error):
                         raise _TooLongError from error
                     raise DataError(
-                        f"{file.name} cannot be read after row {self._done} ({error}); write it again"
+                        f"{file.name} cannot be read after row {self._done} ({error}); write it again", file=file.name
                     ) from error
         self._check_end(broken=utf8.broken)
         if self._bad is not None:
@@ -302,7 +307,8 @@ class _Pass:
             raise DataError(
                 f"bad rows are set aside where they are few; from row {self._done + 1} of {file.name} on, "
                 f"{len(self._waiting):,} and more have other than {len(file.columns)} values, as {header} has: does "
-                f"{header} belong to them?"
+                f"{header} belong to them?",
+                file=file.name,
             )
         if row is not None and _NOT_UTF8 in row.text:
             raise self._not_utf8(row.number, file.columns[min(row.actual_columns, len(file.columns)) - 1])
@@ -311,9 +317,12 @@ class _Pass:
         if broken:
             raise self._not_utf8(self._done, file.columns[-1])
         if not self._ended:
+            last = self._done + len(self._waiting)
             raise DataError(
-                f"a quoted value ends with a quote; in row {self._done + len(self._waiting)} of {file.name} one begins "
-                f"and is never closed: close it, or double the quotes that belong to the value"
+                f"a quoted value ends with a quote; in row {last} of {file.name} one begins and is never closed: close "
+                f"it, or double the quotes that belong to the value",
+                file=file.name,
+                row=last,
             )
 
     def _ragged(self, row: Any) -> BadRow:
@@ -329,13 +338,18 @@ class _Pass:
         return DataError(
             f"each row has as many values as {names}; row {row.number} of {self._file.name} has {row.actual_columns}, "
             f"{names} {len(self._file.columns)}: mend the row, or quote the value that holds a "
-            f"{'comma' if self._file.kind == CSV else 'tab'} or a quote"
+            f"{'comma' if self._file.kind == CSV else 'tab'} or a quote",
+            file=self._file.name,
+            row=row.number,
         )
 
     def _not_utf8(self, row: int, column: str) -> DataError:
         return DataError(
             f"a text file is UTF-8; row {row} of {self._file.name} is not, in column '{column}': "
-            f"save the file again as UTF-8"
+            f"save the file again as UTF-8",
+            file=self._file.name,
+            column=column,
+            row=row,
         )
 
 
