@@ -21,7 +21,7 @@ import scipy.sparse
 
 from masknet.errors import ConfigError, DataError
 from masknet.table import Table, open_table
-from masknet.table import table as table_module
+from masknet.table import text as text_module
 
 SMALL = pl.DataFrame({"user": [1, 2, 3, 4], "city": ["Ulm", None, "Köln", "a\0b😀"], "price": [0.5, 1.0, None, 2.5]})
 TEXT = "user,city,price\n1,Ulm,0.5\n2,,1.0\n3,Köln,\n4,a\0b😀,2.5\n"
@@ -45,7 +45,7 @@ def refusal(call: Callable[[], Any]) -> str:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_module, "BLOCKS", (1 << 10, 1 << 16))
+    monkeypatch.setattr(text_module, "BLOCKS", (1 << 10, 1 << 16))
 
 
 # The same rows from everywhere
@@ -825,7 +825,7 @@ def test_estimated_rows_of_large_text(tmp_path: Path) -> None:
         assert 0.8 < table.estimated_rows() / 200_000 < 1.25
 
 
-@pytest.mark.parametrize("name", ["", "*", "a b", ".*", "$x^"])
+@pytest.mark.parametrize("name", ["", "**", "*a", "^", "$", "a b", ".*", "$x^"])
 def test_a_column_may_have_any_name_but_a_pattern(name: str, tmp_path: Path) -> None:
     frame = pl.DataFrame({name: [1, 2], "b": [3, 4]})
     frame.write_parquet(tmp_path / "t.parquet")
@@ -839,6 +839,22 @@ def test_a_column_may_have_any_name_but_a_pattern(name: str, tmp_path: Path) -> 
         assert [int(value) for value in chunk.frame[name]] == [1, 2]
 
 
-def test_a_name_that_is_a_pattern_is_refused() -> None:
-    with pytest.raises(DataError, match=r"has '\^x\$': rename it"):
-        open_table(pl.DataFrame({"^x$": [1]}))
+@pytest.mark.parametrize("name", ["*", "^x$", "^$"])
+def test_a_name_that_is_a_pattern_is_refused(name: str, tmp_path: Path) -> None:
+    frame = pl.DataFrame({"a": [1], name: [2]})
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_parquet(tmp_path / "t.parquet")
+    folder = tmp_path / f"{name}=1"
+    folder.mkdir()
+    SMALL.write_parquet(folder / "k.parquet")
+    sources: list[Any] = [tmp_path / "t.csv", tmp_path / "t.parquet", folder / "k.parquet"]
+    sources += [frame, frame.to_arrow(), frame.to_pandas(), frame.to_dicts()]
+    for source in sources:
+        file = source.name if isinstance(source, Path) else "the frame"
+        with pytest.raises(DataError) as caught:
+            open_table(source)
+        assert str(caught.value) == (
+            f"a column's name is not * and does not begin with ^ and end with $; {file} has '{name}': rename it"
+        )
+    with pytest.raises(DataError, match=r"has '.*': rename it"):
+        open_table(write(tmp_path / "bare.csv", "1,2\n"), columns=("a", name))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import inspect
 import itertools
 import os
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -41,7 +40,7 @@ from masknet.models import model_name, network_class
 from masknet.predict import predict_frame
 from masknet.progress import LogProgress
 from masknet.scoring import NetworkScorer
-from masknet.table import Source, Table, open_table
+from masknet.table import Source, Table, open_table, with_columns
 
 __all__ = ["CTRClassifier", "load"]
 
@@ -236,7 +235,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if eval_set is not None:
             valid = _eval_table(eval_set, labels, classes, columns, width=width_of(array))
             if sample_weight is not None:
-                valid = _join(valid, {cast("str", weight): np.ones(_num_rows(valid))})
+                valid = _join(valid, {cast("str", weight): np.ones(valid.count_rows())})
         progress = LogProgress()
         config = self._config(_paths(X, eval_set) if not joined else {}, labels=labels, weight=weight)
         if config.model.startswith("__main__:"):
@@ -482,63 +481,16 @@ def _keywords(model: object) -> dict[str, inspect.Parameter] | None:
 # Arrays that the caller gives beside a table
 
 
-@dataclass(frozen=True)
-class _Joined:
-    """A table with more columns beside its own, or in their place where the names are the same."""
-
-    table: Table
-    beside: pl.DataFrame
-
-    @property
-    def name(self) -> str:
-        return self.table.name
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.table.columns, *self.beside.columns)))
-
-    @property
-    def num_rows(self) -> int:
-        return len(self.beside)
-
-    @property
-    def num_bytes(self) -> int:
-        return self.table.num_bytes + int(self.beside.estimated_size())
-
-    def estimated_rows(self) -> int:
-        return self.num_rows
-
-    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
-        own = [name for name in names if name not in self.beside.columns]
-        if not own:
-            yield self.beside.select(names)
-            return
-        beside = self.beside.select(name for name in names if name in self.beside.columns)
-        row = 0
-        for chunk in self.table.chunks(own):
-            rows = len(chunk.frame)
-            yield chunk.frame.with_columns(beside.slice(row, rows).get_columns()).select(names)
-            row += rows
-
-    def digest(self, *, verify: bool) -> bytes:
-        both = self.table.fingerprint(verify=verify) + open_table(self.beside).fingerprint()
-        return hashlib.sha256(both.encode()).digest()
-
-
 def _join(table: Table, arrays: Mapping[str, NDArray[Any]]) -> Table:
-    rows = _num_rows(table)
+    rows = table.count_rows()
     for name, array in arrays.items():
         if len(array) != rows:
             raise DataError(
-                f"labels and weights are one a row; '{name}' has {len(array):,}, {table.name} {rows:,} rows"
+                f"labels and weights are one a row; '{name}' has {len(array):,}, {table.name} {rows:,} rows",
+                file=table.name,
+                column=name,
             )
-    return Table(table.name, table.typed, parts=(_Joined(table, pl.DataFrame(dict(arrays))),))
-
-
-def _num_rows(table: Table) -> int:
-    if table.num_rows is not None:
-        return table.num_rows
-    return sum(len(chunk.frame) for chunk in table.chunks(table.columns[:1]))
+    return with_columns(table, pl.DataFrame(dict(arrays)))
 
 
 def _names_for(source: object, columns: Sequence[str]) -> Sequence[str]:

@@ -49,16 +49,17 @@ def require_columns(artifact: Artifact, table: Table) -> None:
         DataError: with the names of the columns that are missing.
     """
     names = artifact.encoder.schema.field_names
-    lacking = [f"'{name}'" for name in table.lacks(names)]
+    lacking = table.lacks(names)
     if lacking:
-        shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
+        shown = ", ".join(f"'{name}'" for name in lacking[:5])
+        shown += f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
         subject = f"column {shown} is" if len(lacking) == 1 else f"columns {shown} are"
         it = "it" if table.name == "the frame" else "this file"
         raise DataError(
             f"{subject} missing from {table.name}; the model was trained with {len(names)} columns, of which {it} has "
             f"{len(names) - len(lacking)}{_way_out(artifact, table)}",
             file=table.name,
-            column=table.lacks(names)[0],
+            column=lacking[0],
         )
 
 

@@ -23,6 +23,7 @@ from masknet.progress import LogProgress
 from masknet.schema import Categorical, Numeric, Schema
 from masknet.table import BadRow, Table, open_table
 from masknet.table import table as table_module
+from masknet.table import text as text_module
 
 PLAN = EncodingPlan(Declared(label="click"), bad_rows="quarantine")
 LABEL: dict[str, Check] = {"click": values.labels}
@@ -163,7 +164,7 @@ BAD = st.sampled_from([(None, ["1"]), (None, ["1", "2", "3"]), ("click", ["7", "
 def test_the_good_rows_of_a_file_are_read_as_if_alone(
     rows: list[tuple[str | None, list[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_module, "BLOCKS", (1 << 7, 1 << 10))
+    monkeypatch.setattr(text_module, "BLOCKS", (1 << 7, 1 << 10))
     monkeypatch.setattr(table_module, "ROWS", 8)
 
     def written(some: list[list[str]]) -> bytes:
@@ -189,7 +190,7 @@ def test_the_good_rows_of_a_file_are_read_as_if_alone(
 def test_rows_torn_one_after_the_other_are_told_of_piece_by_piece(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_module, "BLOCKS", (1 << 8, 1 << 10))
+    monkeypatch.setattr(text_module, "BLOCKS", (1 << 8, 1 << 10))
     (tmp_path / "x.csv").write_text("click,x\n0,1\n" + "1\n" * 5_000)
     pieces: list[int] = []
     table = sift(open_table(tmp_path / "x.csv"), LABEL, lambda rows, bad: pieces.append(len(bad)))
@@ -200,8 +201,8 @@ def test_rows_torn_one_after_the_other_are_told_of_piece_by_piece(
 def test_a_header_of_another_width_than_all_rows_does_not_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_module, "BLOCKS", (1 << 8, 1 << 10))
-    monkeypatch.setattr(table_module, "HELD", 100_000)
+    monkeypatch.setattr(text_module, "BLOCKS", (1 << 8, 1 << 10))
+    monkeypatch.setattr(text_module, "HELD", 100_000)
     (tmp_path / "x.csv").write_text("click,x\n" + "1,2,3\n" * 5_000)
     with pytest.raises(
         DataError, match=r"from row 1 of .* have other than 2 values, as the header has: does the header"
@@ -210,7 +211,7 @@ def test_a_header_of_another_width_than_all_rows_does_not_fill_the_memory(
 
 
 def test_a_row_too_long_for_a_block_is_told_of_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_module, "BLOCKS", (1 << 7, 1 << 12))
+    monkeypatch.setattr(text_module, "BLOCKS", (1 << 7, 1 << 12))
     lines = ["0,x", "1", "0,y"] * 50 + ["0," + "z" * 2_000, "1", "7,x", "1,last"]
     (tmp_path / "x.csv").write_text("click,x\n" + "".join(f"{line}\n" for line in lines))
     table, found, read = sifted(tmp_path / "x.csv", LABEL)

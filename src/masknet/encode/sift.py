@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,7 +21,7 @@ from masknet.encode.values import BadCellsError, Place
 from masknet.errors import DataError
 from masknet.progress import Progress
 from masknet.schema import Bag, Datetime, Dense, FieldSchema, Numeric, Schema, TimeForm
-from masknet.table import BadRow, Chunk, Table
+from masknet.table import BadRow, Chunk, Kept, Table, without_rows
 
 __all__ = ["BAD_ROWS_FILE", "BadRows", "Check", "Quarantine", "declared_checks", "schema_checks", "sift"]
 
@@ -157,9 +157,9 @@ def sift(
     Raises:
         DataError: a file or a whole column cannot be read.
     """
-    parts: list[_Sifted] = []
+    kept: list[Kept] = []
     left = limit
-    for whole in (Table(table.name, table.typed, (part,), table.open_ended) for part in table.parts):
+    for whole in (replace(table, parts=(part,)) for part in table.parts):
         unread: list[BadRow] = []
         skip = [np.empty(0, dtype=np.int64)]
         rows, last = 0, None
@@ -191,10 +191,10 @@ def sift(
             skip.append(np.array([row.row for row in unread], dtype=np.int64))
             if unread:
                 hear(len(unread), unread)
-        parts.append(_Sifted(whole, np.sort(np.concatenate(skip)), rows, last))
+        kept.append(Kept(rows, np.sort(np.concatenate(skip)), last))
         if left == 0:
             break
-    return Table(table.name, table.typed, tuple(parts), table.open_ended)
+    return without_rows(table, kept)
 
 
 class _Rows:
@@ -229,58 +229,6 @@ def _failed(chunk: Chunk, checks: Mapping[str, Check]) -> dict[int, tuple[str, s
                     found.setdefault(place.asked, (column, sentence))
                 rows = np.setdiff1d(rows, list(found), assume_unique=True)
     return found
-
-
-@dataclass(frozen=True)
-class _Sifted:
-    """A part of a table without some of its rows.
-
-    Args:
-        whole: a table of that part alone.
-        skip: the numbers of the rows to leave out, rising.
-        num_rows: how many are left.
-        last: the number of the last row, or None where that is the part's own last.
-    """
-
-    whole: Table
-    skip: NDArray[np.int64] = field(repr=False)
-    num_rows: int
-    last: int | None
-
-    @property
-    def name(self) -> str:
-        return self.whole.parts[0].name
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.whole.columns
-
-    @property
-    def num_bytes(self) -> int:
-        return self.whole.num_bytes
-
-    def estimated_rows(self) -> int:
-        return self.num_rows
-
-    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
-        return (frame for frame, _ in self.numbered(names, None))
-
-    def numbered(
-        self, names: list[str], bad: Callable[[BadRow], None] | None
-    ) -> Iterator[tuple[pl.DataFrame, NDArray[np.int64]]]:
-        for chunk in self.whole.chunks(names, bad=lambda row: None):  # they are known
-            numbers = chunk.numbers
-            if not len(numbers):
-                continue
-            end = len(numbers) if self.last is None else int(np.searchsorted(numbers, self.last, "right"))
-            near = self.skip[slice(*np.searchsorted(self.skip, [numbers[0], numbers[-1] + 1]))]
-            keep = np.flatnonzero(~np.isin(numbers[:end], near))
-            yield chunk.frame[keep], numbers[keep]
-            if self.last is not None and numbers[-1] >= self.last:
-                return
-
-    def digest(self, *, verify: bool) -> bytes:
-        return self.whole.parts[0].digest(verify=verify) + b"sifted"
 
 
 # The file of bad rows

@@ -500,7 +500,9 @@ def _check_columns(table: Table, valid: Table, schema: Schema) -> None:
     if missing:
         raise DataError(
             f"column '{missing[0]}' is missing from {valid.name}; the training table {table.name} has it, and "
-            f"validation reads {len(needed)} columns"
+            f"validation reads {len(needed)} columns",
+            file=valid.name,
+            column=missing[0],
         )
 
 

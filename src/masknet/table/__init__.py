@@ -4,7 +4,8 @@ CSV and TSV arrive as text, as written; Parquet and frames keep their types. A t
 no file open in between, and never changes what it was given.
 """
 
+from masknet.table.derived import Kept, with_columns, without_rows
 from masknet.table.part import BadRow
 from masknet.table.table import Chunk, Source, Table, open_table
 
-__all__ = ["BadRow", "Chunk", "Source", "Table", "open_table"]
+__all__ = ["BadRow", "Chunk", "Kept", "Source", "Table", "open_table", "with_columns", "without_rows"]

@@ -39,7 +39,10 @@ def keys_of(path: Path) -> Keys:
 
 @dataclass(frozen=True)
 class Partitioned:
-    """A file with the columns that its folders give, as text; a column of its own wins over one of that name."""
+    """A file with its own columns and those that its folders give, as text.
+
+    Where the file has a column of a key's name, the file's column is read.
+    """
 
     part: Part
     keys: Keys
@@ -51,21 +54,21 @@ class Partitioned:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The file's own, then the keys."""
+        """The names of the file's own columns, then those of the keys."""
         return (*self.part.columns, *(key for key, _ in self.keys if key not in self.part.columns))
 
     @property
     def num_rows(self) -> int | None:
-        """The file's."""
+        """How many rows the file holds, where that is known without reading them; else None."""
         return self.part.num_rows
 
     @property
     def num_bytes(self) -> int:
-        """The file's."""
+        """The file's size on disk; its folders' names take none."""
         return self.part.num_bytes
 
     def estimated_rows(self) -> int:
-        """The file's."""
+        """How many rows the file holds, or about how many where `num_rows` is None."""
         return self.part.estimated_rows()
 
     def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
@@ -73,7 +76,7 @@ class Partitioned:
         return (frame for frame, _ in self.numbered(names, None))
 
     def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
-        """Those of the file that can be read, with their numbers."""
+        """The rows of the file without the bad ones, of which `bad` is told, each with the same keys."""
         given = {key: value for key, value in self.keys if key not in self.part.columns}
         own = [name for name in names if name not in given]
         for frame, numbers in numbered(self.part, own or [self.part.columns[0]], bad):
@@ -81,5 +84,5 @@ class Partitioned:
             yield pl.DataFrame({name: said[name] if name in said else frame[name] for name in names}), numbers
 
     def digest(self, *, verify: bool) -> bytes:
-        """The file's, with the keys."""
+        """A hash of the file's bytes, followed by the keys: the same file in another folder is another part."""
         return self.part.digest(verify=verify) + repr(self.keys).encode()

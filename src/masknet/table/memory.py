@@ -40,7 +40,7 @@ class _Memory:
             yield normal(self.read(names, start, ROWS))
 
     def digest(self, *, verify: bool) -> bytes:
-        """The hash of each value, so that neither the chunks nor what lies in memory behind a null count."""
+        """A hash of the names, types and values: how a frame is chunked does not count, nor what a null hides."""
         digest = hashlib.sha256(repr(normal(self.read(list(self.columns), 0, 0)).schema).encode())
         for frame in self.frames(list(self.columns)):
             for column in frame:
@@ -71,8 +71,7 @@ def _of_polars(frame: pl.DataFrame) -> _Memory:
     frame = frame.with_columns(objects)
 
     def read(names: list[str], start: int, length: int) -> pl.DataFrame:
-        rows = frame.slice(start, length)
-        return pl.DataFrame({name: rows[name] for name in names})  # `select` would read a name such as * as a pattern
+        return frame.select(names).slice(start, length)
 
     return _Memory(tuple(frame.columns), frame.height, int(frame.estimated_size()), read)
 
@@ -156,7 +155,9 @@ def _of_numpy(array: NDArray[Any]) -> _Memory:
         except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
             raise DataError(
                 f"an array holds numbers, booleans, texts or times; column '{name}' of {FRAME} holds {values.dtype}: "
-                f"convert it with .astype"
+                f"convert it with .astype",
+                file=FRAME,
+                column=name,
             ) from error
 
     def read(names: list[str], start: int, length: int) -> pl.DataFrame:
@@ -186,7 +187,7 @@ _PLAIN = (bool, int, float, str, Decimal, datetime.date, datetime.time, type(Non
 
 
 def _plain(values: Iterable[Any]) -> list[Any]:
-    """Python's values of NumPy's scalars and arrays; None where one is missing."""
+    """The values with NumPy's scalars and arrays as Python's numbers and lists, and None for what is missing."""
     values = list(values)
     if set(map(type, values)) <= {str, int, bool, type(None)}:
         return values
@@ -205,7 +206,7 @@ def _plain_value(value: Any) -> Any:
 
 
 def _dtype_of(values: Iterable[Any]) -> pl.DataType:
-    """The one type that holds all values as they are, else text; null and NaN are missing and fit everywhere."""
+    """The type that holds all the values unchanged, or text where none does; None and NaN, missing, fit in any."""
     present = [value for value in _plain(values) if value is not None]
     if present and all(isinstance(value, list) for value in present):
         return pl.List(_dtype_of(part for value in present for part in value))
@@ -236,9 +237,14 @@ def _from_values(name: str, values: Iterable[Any], dtype: pl.DataType, first_row
     if not all(issubclass(kind, _PLAIN) for kind in set(map(type, plain))):
         odd = next(((i, v) for i, v in enumerate(plain, first_row) if not _fits(v, dtype)), None)
         if odd is not None:
+            row, value = odd
             raise DataError(
                 f"a column of Python objects holds numbers, texts and dates, or lists of them; column '{name}' of "
-                f"{FRAME} holds a {type(odd[1]).__name__} in row {odd[0]}: convert the column or leave it out"
+                f"{FRAME} holds a {type(value).__name__} in row {row}: convert the column or leave it out",
+                file=FRAME,
+                column=name,
+                row=row,
+                value=value,
             )
     if dtype.is_nested():
         plain = [_converted(value, dtype) for value in plain]
@@ -249,7 +255,9 @@ def _from_values(name: str, values: Iterable[Any], dtype: pl.DataType, first_row
     try:
         return pl.Series(name, plain, dtype=dtype)
     except UnicodeEncodeError as error:
-        raise DataError(f"a text is Unicode; column '{name}' of {FRAME} holds half a character ({error})") from error
+        raise DataError(
+            f"a text is Unicode; column '{name}' of {FRAME} holds half a character ({error})", file=FRAME, column=name
+        ) from error
 
 
 def _fits(value: Any, dtype: pl.DataType) -> bool:

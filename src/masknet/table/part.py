@@ -32,9 +32,9 @@ class BadRow:
 
     Args:
         source: the file's name, or "the frame".
-        row: its number there, counted as `Chunk.first_row` is.
+        row: its number in that source, counted from 1 without the header and blank lines.
         column: the column at fault, or None where the row as a whole is.
-        reason: the sentence with which it would be refused.
+        reason: the sentence that the error would have, were the row not set aside.
         cells: its cells as they were read, in the order of the file; a byte that is not UTF-8 reads `\\xe9`.
     """
 
@@ -46,36 +46,52 @@ class BadRow:
 
 
 Report: TypeAlias = Callable[[BadRow], None]
+"""Is told of each bad row, in the order of the file."""
 
 
 class Part(Protocol):
     """One file, or one frame: what a table is made of."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """For messages: the file's name, or "the frame"."""
+
     @property
-    def columns(self) -> tuple[str, ...]: ...
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns, in their order."""
+
     @property
-    def num_rows(self) -> int | None: ...
+    def num_rows(self) -> int | None:
+        """How many rows there are, where that is known without reading them; else None."""
+
     @property
-    def num_bytes(self) -> int: ...
-    def estimated_rows(self) -> int: ...
-    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]: ...
-    def digest(self, *, verify: bool) -> bytes: ...
+    def num_bytes(self) -> int:
+        """The size on disk, or in memory."""
+
+    def estimated_rows(self) -> int:
+        """`num_rows` where it is known, else an estimate."""
+
+    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
+        """All rows in their order, with the columns `names`, in pieces of any size that fits in memory."""
+
+    def digest(self, *, verify: bool) -> bytes:
+        """A hash of the data and of how it is read; with `verify` of every byte of a file, else of samples."""
 
 
 NumberedFrame: TypeAlias = tuple[pl.DataFrame, NDArray[np.int64] | None]
+"""Some rows, and the number of each in its file; None where they follow on those before, none left out."""
 
 
 @runtime_checkable
 class Numbered(Protocol):
-    """A part that can leave rows out: each frame comes with the numbers of its rows, or None where they run on."""
+    """A part that can leave bad rows out, so that the rest have numbers with gaps."""
 
-    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]: ...
+    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
+        """As `frames`, without the bad rows, of which `bad` is told; with None the first bad row is an error."""
 
 
 def numbered(part: Part, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
-    """The frames of a part, with the numbers of their rows where some may be left out."""
+    """The frames of any part, with the numbers of their rows where it can leave some out."""
     if isinstance(part, Numbered):
         return part.numbered(names, bad)
     return ((frame, None) for frame in part.frames(names))
@@ -83,14 +99,24 @@ def numbered(part: Part, names: list[str], bad: Report | None) -> Iterator[Numbe
 
 def check_names(columns: tuple[str, ...], name: str, way_out: str = "rename it") -> None:
     """Refuse names that repeat, or that Polars takes for patterns, and a table without columns."""
-    repeated = list(dict.fromkeys(f"'{c}'" for c in columns if columns.count(c) > 1))
+    repeated = list(dict.fromkeys(c for c in columns if columns.count(c) > 1))
     if repeated:
-        raise DataError(f"the columns of a table have different names; {name} repeats {listed(repeated, 5)}: {way_out}")
+        shown = listed([f"'{c}'" for c in repeated], 5)
+        raise DataError(
+            f"the columns of a table have different names; {name} repeats {shown}: {way_out}",
+            file=name,
+            column=repeated[0],
+        )
     if not columns:
-        raise DataError(f"a table has at least one column; {name} has none")
-    pattern = next((c for c in columns if c.startswith("^") and c.endswith("$")), None)
-    if pattern is not None:  # Polars takes such a name for a regular expression, wherever it meets it
-        raise DataError(f"a column's name does not begin with ^ and end with $; {name} has '{pattern}': rename it")
+        raise DataError(f"a table has at least one column; {name} has none", file=name)
+    # Wherever Polars meets such a name, it takes * for all columns, and ^...$ for those that match the expression.
+    pattern = next((c for c in columns if c == "*" or (c.startswith("^") and c.endswith("$"))), None)
+    if pattern is not None:
+        raise DataError(
+            f"a column's name is not * and does not begin with ^ and end with $; {name} has '{pattern}': rename it",
+            file=name,
+            column=pattern,
+        )
 
 
 def listed(texts: Sequence[str], most: int = 20) -> str:
@@ -99,18 +125,24 @@ def listed(texts: Sequence[str], most: int = 20) -> str:
 
 
 @contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Turn what can go wrong between a disk and a file's bytes into one sentence."""
+def reading(name: str, *, file: str | None = None) -> Iterator[None]:
+    """Turn what can go wrong between a disk and a file's bytes into one sentence.
+
+    Args:
+        name: what the sentence calls the file.
+        file: the file's name for `DataError.file`, where that is another.
+    """
+    file = file or name
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{name} is not a whole gzip file ({error}); write it again") from error
+        raise DataError(f"{name} is not a whole gzip file ({error}); write it again", file=file) from error
     except PermissionError as error:
-        raise DataError(f"{name} may not be read (permission denied); change its permissions") from error
+        raise DataError(f"{name} may not be read (permission denied); change its permissions", file=file) from error
     except OSError as error:
         if error.errno is None:  # pyarrow's word for damaged bytes, which the caller knows better
             raise
-        raise DataError(f"{name} cannot be read ({error.strerror}); check the file and its disk") from error
+        raise DataError(f"{name} cannot be read ({error.strerror}); check the file and its disk", file=file) from error
 
 
 @contextmanager
@@ -151,17 +183,17 @@ def file_digest(path: Path, name: str, read_as: str, *, verify: bool) -> bytes:
 
 
 def normal(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with dictionaries as texts."""
+    """The frame with its categorical columns as texts."""
     return frame.with_columns(c.cast(pl.String) for c in frame if isinstance(c.dtype, pl.Categorical | pl.Enum))
 
 
 def from_arrow(table: pa.Table, source: str) -> pl.DataFrame:
-    """An Arrow table as a frame, dictionaries as their values."""
+    """An Arrow table as a frame; a dictionary column becomes one of the values that it codes."""
     return pl.DataFrame({n: arrow_series(n, table.column(n), source) for n in table.column_names})
 
 
 def arrow_series(name: str, column: Any, source: str) -> pl.Series:
-    """An Arrow column as a series, dictionaries as their values."""
+    """An Arrow column as a series; a dictionary column becomes one of the values that it codes."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_decimal256(column.type):  # which Polars does not know
@@ -171,6 +203,8 @@ def arrow_series(name: str, column: Any, source: str) -> pl.Series:
         series = pl.DataFrame(pa.table({name: column})).to_series()
     except pl.exceptions.PolarsError as error:
         raise DataError(
-            f"column '{name}' of {source} is of a type that cannot be read ({column.type}); convert it or leave it out"
+            f"column '{name}' of {source} is of a type that cannot be read ({column.type}); convert it or leave it out",
+            file=source,
+            column=name,
         ) from error
     return series.cast(pl.String) if isinstance(series.dtype, pl.Categorical | pl.Enum) else series

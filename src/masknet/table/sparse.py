@@ -36,9 +36,10 @@ _OWN_FIELD = re.compile(r"field_(0|[1-9]\d*)")
 
 @dataclass(frozen=True)
 class _Fields:
-    """Which numbers (ids of libsvm, fields of libffm) go to which list column; no ranges: all to one column.
+    """Which list column a token of a row goes to, by a number in it: its id in libsvm, its field in libffm.
 
-    The ranges are inclusive, sorted, and do not overlap.
+    Column `names[i]` takes the numbers from `lows[i]` to `highs[i]`, both included; the ranges rise and do not overlap.
+    Without ranges there is one column, which takes all.
     """
 
     names: tuple[str, ...]
@@ -73,7 +74,7 @@ class _Fields:
         return cls(tuple(f"field_{n}" for n in numbers), numbers, numbers)
 
     def codes(self, numbers: pl.Series) -> NDArray[np.int64]:
-        """The place of each number among the names, -1 where it is in no range."""
+        """For each number the index of its column in `names`, -1 where it is in no range."""
         if not self.lows:
             return np.zeros(len(numbers), dtype=np.int64)
         value = numbers.cast(pl.Int64, strict=False).fill_null(-1).to_numpy()
@@ -83,10 +84,15 @@ class _Fields:
 
 @dataclass(frozen=True)
 class _Tokens:
-    """The parsed rows of a block, each with its `number` in the file.
+    """The parsed rows of a block, and all their tokens in one line.
 
-    Of each token `row` is the place of its row in the block, `code` that of its column among the names, and `frame`
-    holds its `id`, its `weight` and, of libffm, its `field`.
+    Args:
+        number: of each row, its number in the file.
+        label: of each row, its first token; meaningful where rows have labels.
+        qid: of each row, its query's id; meaningful where rows have one.
+        row: of each token, the index of its row in the block, rising.
+        code: of each token, the index of its list column in `_Fields.names`.
+        frame: of each token, its `id`, its `weight` and, in libffm, its `field`.
     """
 
     number: NDArray[np.int64]
@@ -98,7 +104,7 @@ class _Tokens:
 
 
 def sniff(line: str) -> str | None:
-    """Which of the two a file with this first line is; None where it is neither."""
+    """Whether a file with this first line is libsvm or libffm; None where it is neither."""
     first, *tokens = line.partition("#")[0].split() or [""]
     if ":" in first:
         tokens = [first, *tokens]
@@ -106,7 +112,7 @@ def sniff(line: str) -> str | None:
 
 
 def is_own_field(name: str) -> bool:
-    """Whether a libffm file may hold this column: where it does not, no row has that field."""
+    """Whether this is a column `field_<number>`, as every libffm file has it, null where no row has that field."""
     return _OWN_FIELD.fullmatch(name) is not None
 
 
@@ -153,7 +159,7 @@ class SparseFile:
         bare = cls(name, path, kind, fields, labelled=True, queries=False, num_bytes=path.stat().st_size)
         first = next((line for lines in bare._lines() for line in lines if len(line)), None)
         if first is None:
-            raise DataError(f"a {kind} file holds rows of {_GRAMMAR[kind]}; {name} has none")
+            raise DataError(f"a {kind} file holds rows of {_GRAMMAR[kind]}; {name} has none", file=name)
         tokens = first.split(" ")
         labelled = ":" not in tokens[0]
         queries = len(tokens) > labelled and tokens[labelled].startswith("qid:")
@@ -165,7 +171,7 @@ class SparseFile:
         return (*(["label"] if self.labelled else []), *(["qid"] if self.queries else []), *self.fields.names)
 
     def estimated_rows(self) -> int:
-        """Exact where the file was read whole."""
+        """`num_rows` where the file was read for its fields, else judged by the lines in the first MiB."""
         return estimated_lines(self.path, self.name) if self.num_rows is None else self.num_rows
 
     def digest(self, *, verify: bool) -> bytes:
@@ -173,11 +179,11 @@ class SparseFile:
         return file_digest(self.path, self.name, f"{self.kind}|{self.fields!r}", verify=verify)
 
     def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
-        """The rows, a block of the file at a time."""
+        """The rows, a block of the file at a time; the first bad row is an error."""
         return (frame for frame, _ in self.numbered(names, None))
 
     def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
-        """The same with the numbers of the rows, without those that `bad` is told of."""
+        """The rows without the bad ones, of which `bad` is told, a block of the file at a time, and their numbers."""
         for tokens in self.tokens(bad):
             order = np.argsort(tokens.code, kind="stable")
             row, values = tokens.row[order], tokens.frame[order].select(value="id", weight="weight")
@@ -209,8 +215,10 @@ class SparseFile:
                 if not newline:
                     cut += block
                     if len(cut) > LONGEST_LINE:
+                        most = LONGEST_LINE >> 20
                         raise DataError(
-                            f"a row is shorter than {LONGEST_LINE >> 20} MiB; {self.name} has a longer one: is it text?"
+                            f"a row is shorter than {most} MiB; {self.name} has a longer one: is it text?",
+                            file=self.name,
                         )
                     continue
                 yield self._clean(cut + whole)
@@ -252,33 +260,36 @@ class SparseFile:
         # Of each row; from the last on, so that the first one stays.
         first_unfit = dict(zip(row[unfit[::-1]].tolist(), unfit[::-1].tolist(), strict=True))
 
-        def reason(i: int) -> str:
-            place = f"row {number[i]}"
+        def refusal(i: int) -> DataError:
+            place, value = f"row {number[i]}", None
             if misses_label[i]:
                 rule = "begins with its label" if self.labelled else "has no label, since the first has none"
-                return f"each row of {self.name} {rule}; {place} begins with '{head[i][:40]}': mend the row"
-            if misses_query[i]:
-                return f"each row of {self.name} has a qid, since the first has one; {place} has none: mend the row"
-            at = first_unfit[i]
-            if unread[at]:
-                return (
+                value = head[i]
+                sentence = f"each row of {self.name} {rule}; {place} begins with '{value[:40]}': mend the row"
+            elif misses_query[i]:
+                sentence = f"each row of {self.name} has a qid, since the first has one; {place} has none: mend the row"
+            elif unread[at := first_unfit[i]]:
+                value = token[at]
+                sentence = (
                     f"a row of a {self.kind} file is '{_GRAMMAR[self.kind]}', with whole numbers for ids and finite "
-                    f"weights; {place} of {self.name} holds '{token[at][:40]}': mend the row"
+                    f"weights; {place} of {self.name} holds '{value[:40]}': mend the row"
                 )
-            what = "field" if self.kind == LIBFFM else "id"
-            return (
-                f"each {what} of a {self.kind} file belongs to one of the declared columns; {place} of {self.name} has "
-                f"{what} {frame[what][at]}: widen --columns"
-            )
+            else:
+                value, what = token[at], "field" if self.kind == LIBFFM else "id"
+                sentence = (
+                    f"each {what} of a {self.kind} file belongs to one of the declared columns; {place} of {self.name} "
+                    f"has {what} {frame[what][at]}: widen --columns"
+                )
+            return DataError(sentence, file=self.name, row=int(number[i]), value=value)
 
         if bad is None:
-            raise DataError(reason(int(wrong.argmax())))
+            raise refusal(int(wrong.argmax()))
         for i in np.flatnonzero(wrong).tolist():
-            bad(BadRow(self.name, int(number[i]), None, reason(i), tokens[i].to_list()))
+            bad(BadRow(self.name, int(number[i]), None, str(refusal(i)), tokens[i].to_list()))
         return self._parse(lines.filter(pl.Series(~wrong)), number[~wrong], bad)
 
     def _numbers(self, token: pl.Series) -> tuple[pl.DataFrame, NDArray[np.bool_]]:
-        """The numbers of each token, and which ones are no such tokens."""
+        """The id, the weight and in libffm the field of each token, and which tokens are not made of these."""
         names = ["id", "weight"] if self.kind == LIBSVM else ["field", "id", "weight"]
         pieces = token.str.split_exact(":", len(names)).struct.rename_fields([*names, "rest"]).struct.unnest()
         weight = pl.col("weight").cast(pl.Float64, strict=False)
@@ -298,7 +309,7 @@ class SparseFile:
 
 
 def _lists(row: NDArray[np.int64], values: pl.DataFrame, height: int) -> pl.Series:
-    """A list a row of the values whose `row` (sorted) it is; null where there are none."""
+    """A column of lists: cell `i` holds the values that have `i` in `row`, which rises, and is null without any."""
     counts = np.bincount(row, minlength=height)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     # Polars before 1.42 takes other texts than those of its own kind inside a list as they are, and crashes later.

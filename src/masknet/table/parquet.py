@@ -1,0 +1,86 @@
+"""Parquet files, which keep their types and know how many rows they hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
+
+from masknet.errors import DataError
+from masknet.table.part import ROWS, file_digest, from_arrow, normal, reading
+
+PARQUET = "Parquet"
+
+
+@dataclass(frozen=True)
+class ParquetFile:
+    """A Parquet file, of which at first only the footer is read.
+
+    Args:
+        name: for messages.
+        path: where it lies.
+        columns: the names of its columns, in its order.
+        num_rows: as the footer says.
+        num_bytes: the size on disk.
+        wide: it holds 128-bit integers, which only Polars writes, and pyarrow does not open.
+    """
+
+    name: str
+    path: Path
+    columns: tuple[str, ...]
+    num_rows: int
+    num_bytes: int
+    wide: bool
+
+    @classmethod
+    def open(cls, path: Path, name: str) -> ParquetFile:
+        """Read the footer."""
+        size = path.stat().st_size
+        with _whole(name):
+            try:
+                with pa.OSFile(os.fspath(path)) as raw:
+                    file = pyarrow.parquet.ParquetFile(raw)
+                    return cls(name, path, tuple(file.schema_arrow.names), file.metadata.num_rows, size, wide=False)
+            except pa.ArrowNotImplementedError:
+                scan = pl.scan_parquet(path.absolute(), glob=False)
+                rows = scan.select(pl.len()).collect().item()
+                return cls(name, path, tuple(scan.collect_schema().names()), rows, size, wide=True)
+
+    def estimated_rows(self) -> int:
+        """Exactly `num_rows`."""
+        return self.num_rows
+
+    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
+        """The rows, at most 65,536 at a time."""
+        with _whole(self.name):
+            if self.wide:
+                scan = pl.scan_parquet(self.path.absolute(), glob=False).select(names)
+                for start in range(0, self.num_rows, ROWS):
+                    yield normal(scan.slice(start, ROWS).collect())
+                return
+            with pa.OSFile(os.fspath(self.path)) as raw:
+                # A buffer makes pyarrow read pages as it goes, not a row group's whole columns at once.
+                file = pyarrow.parquet.ParquetFile(raw, buffer_size=1 << 20)
+                for batch in file.iter_batches(ROWS, columns=names):
+                    yield from_arrow(pa.Table.from_batches([batch]).select(names), self.name)
+
+    def digest(self, *, verify: bool) -> bytes:
+        """A hash of the file's bytes."""
+        return file_digest(self.path, self.name, PARQUET, verify=verify)
+
+
+@contextmanager
+def _whole(name: str) -> Iterator[None]:
+    """Say in one sentence that a file is damaged, or is no Parquet."""
+    try:
+        with reading(name):
+            yield
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
+        why = " ".join(str(error).split()).rstrip(".")
+        raise DataError(f"{name} is not a whole Parquet file ({why}); write it again", file=name) from error
