@@ -38,6 +38,12 @@ class TreeModel:
             return np.empty(0)
         return np.asarray(self._booster.predict(x, num_iteration=self.rounds, raw_score=True), dtype=np.float64)
 
+    @property
+    def num_leaves(self) -> int:
+        """The leaves of all trees that were kept: the numbers that the model has learned."""
+        dumped = self._booster.dump_model(num_iteration=self.rounds)
+        return sum(int(tree["num_leaves"]) for tree in dumped["tree_info"])
+
     def to_text(self) -> str:
         """LightGBM's own text of the trees that were kept, read back by `from_text`."""
         return str(self._booster.model_to_string(num_iteration=self.rounds))

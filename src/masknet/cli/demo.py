@@ -120,57 +120,33 @@ def _compare(
     from masknet.artifact import load_artifact
     from masknet.encode import values
     from masknet.errors import ConfigError
-    from masknet.gbdt import train_lightgbm
     from masknet.predict import predict_frame
     from masknet.table import open_table
+    from masknet.train import fit_trees
 
-    (label,), out = config.labels, str(config.out)
-    test = open_table(str(files.test))
-    labels = np.concatenate([values.labels(chunk.frame[label], chunk.place) for chunk in test.chunks([label])])
-    train_x, train_y = _tree_rows(network, str(files.train), label, config.limit_rows)
-    valid_x, valid_y = _tree_rows(network, str(files.valid), label, config.limit_rows)
-    test_x, _ = _tree_rows(network, str(files.test), label, None)
+    def clicks(path: Path, limit: int | None = None) -> NDArray[np.uint8]:
+        chunks = open_table(path).chunks(config.labels, limit=limit)
+        return np.concatenate([values.all_labels(chunk.frame, config.labels, chunk.place)[:, 0] for chunk in chunks])
+
+    labels = clicks(files.test)
     lr = load_artifact(lr_out)
     scored = {
-        "click rate": np.full(len(labels), train_y.mean()),
-        "logistic regression": predict_frame(lr, str(files.test)),
+        "click rate": np.full(len(labels), clicks(files.train, config.limit_rows).mean()),
+        "logistic regression": predict_frame(lr, files.test),
     }
-    subjects = {
+    subjects: dict[str, dict[str, Any]] = {
         "click rate": {"members": 1, "parameters": 1},
         "logistic regression": lr.manifest.subject,
     }
     try:
-        trees = train_lightgbm(train_x, train_y, valid=(valid_x, valid_y), threads=network.manifest.threads)
-        scored["LightGBM, integer codes"] = trees.predict_proba(test_x)
-        subjects["LightGBM, integer codes"] = {"members": 1, "trees": trees.rounds}
+        trees = fit_trees(config, open_table(files.train), open_table(files.valid), progress)
+        scored["LightGBM, integer codes"] = predict_frame(trees, files.test)
+        subjects["LightGBM, integer codes"] = {"members": 1, "trees": trees.manifest.training["trees"]}
     except ConfigError as error:  # an optional package: the rest of the demo is worth seeing without it
         progress.warn(str(error))
-    scored["ParallelMaskNet"] = predict_frame(load_artifact(out), str(files.test))
+    scored["ParallelMaskNet"] = predict_frame(network, files.test)
     subjects["ParallelMaskNet"] = network.manifest.subject
     return {name: metrics.evaluate(labels, probabilities) for name, probabilities in scored.items()}, subjects
-
-
-def _tree_rows(
-    fitted: Artifact, path: str, label: str, limit: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """The rows as trees read them: integer codes of categoricals, numbers with NaN where they are missing."""
-    import numpy as np
-
-    from masknet.encode import values
-    from masknet.table import open_table
-
-    fields = fitted.encoder.schema.fields
-    parts, labels = [], []
-    for chunk in open_table(path).chunks([*(f.name for f in fields), label], limit=limit):
-        matrix = np.empty((len(chunk.frame), len(fields)))
-        for column, (field, encoding) in enumerate(zip(fields, fitted.encoder.encodings, strict=True)):
-            if field.kind == "numeric":
-                matrix[:, column] = values.numbers(chunk.frame[field.name], chunk.place)
-            else:
-                matrix[:, column] = encoding.encode(chunk)[0][:, 0]
-        parts.append(matrix)
-        labels.append(values.labels(chunk.frame[label], chunk.place))
-    return np.concatenate(parts), np.concatenate(labels)
 
 
 def _results_table(results: dict[str, dict[str, Any]], subjects: dict[str, dict[str, Any]]) -> RichTable:

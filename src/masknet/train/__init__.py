@@ -2,5 +2,6 @@
 
 from masknet.train.run import fit, train
 from masknet.train.trainer import Interrupted
+from masknet.train.trees import fit_trees
 
-__all__ = ["Interrupted", "fit", "train"]
+__all__ = ["Interrupted", "fit", "fit_trees", "train"]
