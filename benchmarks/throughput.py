@@ -32,7 +32,7 @@ from masknet.predict import evaluate_table, predict_file
 from masknet.progress import LogProgress
 from masknet.table import open_table
 from masknet.train import fit
-from masknet.train.run import encoding_plan
+from masknet.train.plan import encoding_plan
 
 
 def measure(rows: int, repeats: int, work: Callable[[], object]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Artifacts that older code wrote are read, are whole, and score as they did: one folder for each format.
 
-`tests/artifacts/format-2` was written by masknet 0.1.0 at commit 0aeded6: a made log with every kind of field, and beside
-each model the probabilities that it gave there for some rows, values never seen and missing ones among them.
+`tests/artifacts/format-2` was written by masknet 0.1.0 at commit 0aeded6: a made log with every kind of field, and
+beside each model the probabilities that it gave there for some rows, values never seen and missing ones among them.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from masknet.progress import LogProgress
 from masknet.table import open_table
 from masknet.train import Interrupted, fit, train
 from masknet.train.checkpoint import Checkpoint, RunFolder
-from masknet.train.run import encoding_plan
+from masknet.train.plan import encoding_plan
 from masknet.train.trainer import Trainer
 
 SMALL = {"embedding_dim": 3, "block_dims": [6], "top_dims": [7]}
