@@ -40,6 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log[:900].write_parquet(path / "train.parquet")
     log[900:].write_parquet(path / "valid.parquet")
     log[900:].drop("click").write_csv(path / "today.csv")
+    liked = (pl.int_range(pl.len()) % 3).replace({2: None}).alias("like")  # of each third row nobody knows
+    log[:900].with_columns(liked).write_parquet(path / "both.parquet")
+    log[900:].with_columns(liked).write_parquet(path / "both-valid.parquet")
     return path
 
 
@@ -100,7 +103,7 @@ def test_every_path_named_in_the_map_exists() -> None:
         assert (root / name).exists() or (root / "src" / "masknet" / name).exists(), name
 
 
-@pytest.mark.parametrize("page", ["own-network.md", "scikit-learn.md"])
+@pytest.mark.parametrize("page", ["own-network.md", "scikit-learn.md", "several-labels.md"])
 def test_a_page_runs_from_top_to_bottom(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Python block whose first line is `# name.py` is that file; the others are run, and so is each command."""
     monkeypatch.syspath_prepend(str(folder))
