@@ -13,7 +13,6 @@ for 2 million (`np.cumsum`: 1e-13); the grouped AUC, which subtracts such totals
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -378,11 +377,9 @@ class Monitor:
     """A metric that can choose the best epoch.
 
     Args:
-        function: the metric; its first arguments are labels and probabilities.
         direction: whether the best value is the largest or the smallest.
     """
 
-    function: Callable[..., Estimate]
     direction: Literal["max", "min"]
 
     def better(self, value: float, best: float) -> bool:
@@ -396,12 +393,12 @@ class Monitor:
 
 # The calibration ratio is best at 1, neither at its largest nor at its smallest: it monitors nothing.
 MONITORS: dict[str, Monitor] = {
-    "auc": Monitor(auc, "max"),
-    "log_loss": Monitor(log_loss, "min"),
-    "normalized_entropy": Monitor(normalized_entropy, "min"),
-    "expected_calibration_error": Monitor(expected_calibration_error, "min"),
-    "pr_auc": Monitor(pr_auc, "max"),
-    "grouped_auc": Monitor(grouped_auc, "max"),
+    "auc": Monitor("max"),
+    "log_loss": Monitor("min"),
+    "normalized_entropy": Monitor("min"),
+    "expected_calibration_error": Monitor("min"),
+    "pr_auc": Monitor("max"),
+    "grouped_auc": Monitor("max"),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import SafetensorError
+from torch import nn
 
 from masknet.errors import ArtifactError
 from masknet.train import checkpoint as module
@@ -72,6 +73,24 @@ def test_a_view_or_a_transposed_tensor_is_kept_by_its_values(folder: RunFolder) 
     assert found is not None
     assert torch.equal(found.tensors["t"], whole.T)
     assert torch.equal(found.tensors["row"], whole[1])
+
+
+def test_a_weight_that_two_modules_share_is_kept_under_both_names(folder: RunFolder) -> None:
+    def tied(value: float) -> nn.ModuleDict:
+        modules = nn.ModuleDict({"reads": nn.Linear(3, 3), "writes": nn.Linear(3, 3)})
+        modules["writes"].weight = modules["reads"].weight
+        nn.init.constant_(modules["reads"].weight, value)
+        return modules
+
+    network = tied(2.0)
+    folder.save(Checkpoint({}, {f"network:{name}": t for name, t in network.state_dict().items()}))
+    found = folder.load()
+    assert found is not None
+    assert found.part("network").keys() == network.state_dict().keys()
+    again = tied(0.0)
+    again.load_state_dict(found.part("network"))
+    assert again["writes"].weight is again["reads"].weight
+    assert torch.equal(again["reads"].weight, network["reads"].weight)
 
 
 def half_written(tensors: Any, path: Path, metadata: Any) -> None:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from masknet.artifact import sync
 from masknet.errors import ArtifactError
+from masknet.tensors import storable
 
 __all__ = ["Checkpoint", "RunFolder"]
 
@@ -104,7 +105,7 @@ class RunFolder:
         Raises:
             OSError: the disk is full, or the place not writable; then the last state is still there.
         """
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+        tensors = storable(checkpoint.tensors)
         with self._replacing(self._checkpoint) as made:
             try:
                 save_file(tensors, made, metadata={"state": json.dumps(checkpoint.state)})
