@@ -1,26 +1,34 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import masknet.artifact
 from masknet import __version__
 from masknet.artifact import Artifact, CheckResult, check, check_free, load_artifact, probabilities
-from masknet.encode import Encoder, EncoderFit
+from masknet.config import RunConfig
+from masknet.encode import EncodedRows, Encoder, EncoderFit
 from masknet.errors import ArtifactError
 from masknet.manifest import FORMAT, Manifest, installed_versions, write_checksums
 from masknet.models import MODELS
+from masknet.nn import FieldEmbedding
+from masknet.predict import predict_frame
+from masknet.progress import LogProgress
 from masknet.schema import Categorical, Numeric, Schema
 from masknet.scoring import NetworkScorer
+from masknet.space import FeatureSpace
 from masknet.table import open_table
+from masknet.train import fit_trees
 
 ROWS = pl.DataFrame(
     {
@@ -348,3 +356,96 @@ def test_the_old_artifact_comes_back_where_the_new_one_cannot_take_its_place(
         saved(path, overwrite=True)
     assert load_artifact(path).manifest.model == "lr"
     assert os.listdir(tmp_path) == ["ads.masknet"]
+
+
+# One trained thing: changed, saved again, saved elsewhere, whatever it scores with
+
+
+def test_it_is_changed_and_saved_elsewhere(tmp_path: Path) -> None:
+    artifact = load_artifact(saved(tmp_path / "ads.masknet"))
+    changed = dataclasses.replace(artifact, run={**artifact.run, "notes": "of another run"})
+    elsewhere = changed.save(tmp_path / "elsewhere.masknet")
+    assert elsewhere.path == tmp_path / "elsewhere.masknet"
+    again = load_artifact(elsewhere.path)
+    assert again.run["notes"] == "of another run"
+    assert "notes" not in load_artifact(tmp_path / "ads.masknet").run
+    assert (again.history, again.manifest) == (artifact.history, artifact.manifest)
+    assert check(again).ok
+
+
+class Constant:
+    """What scores need not be a network: every row has one logit."""
+
+    def logits(self, rows: EncodedRows) -> np.ndarray:
+        return np.full(len(rows), 1.5, dtype=np.float32)
+
+    def files(self) -> dict[str, bytes]:
+        return {"constant.txt": b"1.5"}
+
+
+def test_what_scores_need_not_be_a_network(tmp_path: Path) -> None:
+    artifact = Artifact(described("lr"), fitted(), Constant())
+    chunk = next(open_table(ROWS).chunks())
+    assert probabilities(artifact, chunk).round(4).tolist() == [0.8176] * len(ROWS)
+    folder = artifact.save(tmp_path / "constant.masknet").path
+    assert folder is not None
+    assert (folder / "constant.txt").read_bytes() == b"1.5"
+    with pytest.raises(AttributeError, match="what scores here is no network but Constant"):
+        _ = artifact.network
+
+
+class Tied(nn.Module):
+    """Both towers read one weight."""
+
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__()
+        self.embedding = FieldEmbedding(space, 4)
+        self.first = nn.Linear(self.embedding.d_out, 1)
+        self.second = nn.Linear(self.embedding.d_out, 1)
+        self.second.weight = self.first.weight
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        row = self.embedding.flat(ids, values, dense)
+        return (self.first(row) + self.second(row).tanh()).squeeze(1)
+
+
+def test_a_weight_that_two_modules_share_is_saved_and_shared_again(tmp_path: Path) -> None:
+    encoder = fitted()
+    manifest = described("lr").model_copy(update={"model": f"{Tied.__module__}:Tied", "settings": {}})
+    artifact = Artifact(manifest, encoder, NetworkScorer(Tied(encoder.space).eval()))
+    sys.modules.setdefault(Tied.__module__, sys.modules[__name__])
+    again = load_artifact(artifact.save(tmp_path / "tied.masknet").path or "", trust_code=True)
+    assert again.network.first.weight is again.network.second.weight
+    chunk = next(open_table(ROWS).chunks())
+    assert np.array_equal(probabilities(again, chunk), probabilities(artifact, chunk))
+
+
+def test_trees_are_an_artifact_too(tmp_path: Path) -> None:
+    log = pl.concat([ROWS] * 40).with_columns(click=pl.int_range(320) // 40 % 2)
+    log.write_parquet(tmp_path / "log.parquet")
+    config = RunConfig(data=tmp_path / "log.parquet", label="click", cache_dir=tmp_path / "cache", threads=1)
+    trees = fit_trees(config, open_table(log), None, LogProgress())
+    folder = trees.save(tmp_path / "trees.masknet").path
+    assert folder is not None
+    assert {file.name for file in folder.iterdir()} == FILES - {"weights.safetensors"} | {"trees.txt"}
+    again = load_artifact(folder)
+    assert check(again).ok
+    assert np.array_equal(predict_frame(again, log), predict_frame(trees, log))
+    assert again.manifest.subject["name"] == "gbdt"
+    (folder / "trees.txt").write_text("no trees")
+    with pytest.raises(ArtifactError, match="trees.txt cannot be read"):
+        load_artifact(folder, verify=False)
+
+
+def test_trees_read_numbers_as_they_were(tmp_path: Path) -> None:
+    """Knots would clip 1e9 to the largest number of training, and a missing one to the median: a tree sees both."""
+    x = np.where(np.arange(400) % 5 == 0, np.nan, np.arange(400.0))
+    click = (np.isnan(x) | (x > 300)).astype(int)
+    log = pl.DataFrame({"x": pl.Series(x, nan_to_null=True), "click": click})
+    config = RunConfig(label="click", numeric=("x",), cache_dir=tmp_path / "cache", threads=1)
+    trees = fit_trees(config, open_table(log), open_table(log), LogProgress())
+    rows = trees.encoder.encode(next(open_table(log).chunks(["x"])))
+    assert rows.numbers is not None
+    np.testing.assert_array_equal(rows.numbers[:, 0], x)
+    found = predict_frame(trees, pl.DataFrame({"x": [10.0, 350.0, 1e9, None]}))
+    assert (found > 0.5).tolist() == [False, True, True, True]

@@ -48,7 +48,7 @@ def test_the_lowest_versions_are_those_that_the_wheel_declares() -> None:
 
 
 def test_torch_is_pinned_without_a_local_label() -> None:
-    assert pins()["torch"] == "2.13.0"
+    assert re.fullmatch(r"[0-9.]+", pins()["torch"]), "a label such as +cpu is found in no index but its own"
 
 
 def test_the_changelog_knows_this_version() -> None:

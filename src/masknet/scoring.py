@@ -18,6 +18,7 @@ from masknet.manifest import Manifest
 from masknet.models import MODELS, is_code, network_class
 from masknet.nn.ensemble import as_one
 from masknet.space import FeatureSpace
+from masknet.tensors import storable
 
 __all__ = ["NetworkScorer", "Scorer", "load_network", "probabilities_of", "resolve_device", "score"]
 
@@ -48,9 +49,8 @@ class NetworkScorer:
 
     def files(self) -> dict[str, bytes]:
         """The network's state; equal weights give equal bytes."""
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
         # Not `save_file`: it writes a file that only its user may read, and a full disk is no OSError to it.
-        return {self.file: safetensors.torch.save(weights)}
+        return {self.file: safetensors.torch.save(storable(self.network.state_dict()))}
 
     def logits(self, rows: EncodedRows) -> NDArray[np.float32]:
         """The network's logits, `[rows]` or `[rows, tasks]`."""
