@@ -202,8 +202,9 @@ def test_a_missing_column_is_refused_by_name_before_anything_is_written(
         lambda: predict_file(artifact, open_table(path), tmp_path / "new" / "out.csv", progress=LogProgress()),
         lambda: evaluated(artifact, open_table(path), progress=LogProgress()),
     ):
-        with pytest.raises(DataError, match=re.escape(sentence)):
+        with pytest.raises(DataError, match=re.escape(sentence)) as caught:
             use()
+        assert (caught.value.file, caught.value.column) == ("today.csv", "price" if "user" in kept else "user")
     assert os.listdir(tmp_path) == ["today.csv"]
     with pytest.raises(DataError, match=r"missing from the frame; .* of which it has"):
         predict_frame(artifact, rows(5).select(kept))

@@ -441,8 +441,9 @@ def test_a_long_table_that_is_mostly_bad_is_not_read_to_its_end(
 def test_a_column_that_is_not_there_is_said_first(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--label names a column of the frame"):
         prepared(log(), tmp_path, plan=replace(PLAN, declared=Declared(label="clicks")))
-    with pytest.raises(DataError, match="column 'user' is missing from the frame"):
+    with pytest.raises(DataError, match="column 'user' is missing from the frame") as caught:
         prepared(log(), tmp_path, valid=log().drop("user"))
+    assert (caught.value.file, caught.value.column) == ("the frame", "user")
 
 
 def test_rows_without_a_header_and_in_partitions(tmp_path: Path) -> None:

@@ -183,6 +183,18 @@ def test_what_is_no_row_is_named(
     assert f"row {before + 1} of {name} holds '{token}': mend the row" in message
 
 
+@pytest.mark.parametrize(
+    ("line", "columns", "value"),
+    [("1 a:1", (), "a:1"), ("3:1", (), "3:1"), ("1 2:1 7:1", ("user=0-5",), "7:1"), ("1 qid:3", (), "qid:3")],
+)
+def test_an_error_knows_file_row_and_token(line: str, columns: tuple[str, ...], value: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "x.libsvm", f"0 1:1\n{line}\n")
+    with pytest.raises(DataError) as caught:
+        read(open_table(path, columns=columns))
+    error = caught.value
+    assert (error.file, error.column, error.row, error.value) == ("x.libsvm", None, 2, value)
+
+
 def test_rows_are_of_one_kind(tmp_path: Path) -> None:
     message = refusal(write(tmp_path / "x.libsvm", "1 1:1\n2:1\n"))
     assert message == "each row of x.libsvm begins with its label; row 2 begins with '2:1': mend the row"

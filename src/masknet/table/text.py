@@ -228,7 +228,7 @@ class _Pass:
         self._check_end(broken=utf8.broken)
         if self._bad is not None:
             for row in self._waiting:
-                self._bad(self._ragged(row))
+                self._bad(self._bad_row(row))
 
     def _batches(self, stream: _Utf8, names: list[str]) -> Any:
         columns = self._file.columns
@@ -269,13 +269,13 @@ class _Pass:
     def _without_bad_rows(self, frame: pl.DataFrame, bad: Report, *, marked: bool) -> NumberedFrame:
         """Number the rows of a frame, tell of all bad rows up to its last, and drop those that are in it."""
         while self._waiting and self._waiting[0].number == self._done + 1:  # not kept until a good row comes
-            bad(self._ragged(self._waiting.popleft()))
+            bad(self._bad_row(self._waiting.popleft()))
             self._done += 1
         numbers = self._numbers(len(frame))
         self._done = int(numbers[-1]) if len(numbers) else self._done
         found = []
         while self._waiting and self._waiting[0].number < self._done:
-            found.append(self._ragged(self._waiting.popleft()))
+            found.append(self._bad_row(self._waiting.popleft()))
         self._held = sum(map(_size, self._waiting))
         wrong = np.zeros(len(frame), dtype=np.bool_)
         for column in frame if marked else ():
@@ -325,7 +325,7 @@ class _Pass:
                 row=last,
             )
 
-    def _ragged(self, row: Any) -> BadRow:
+    def _bad_row(self, row: Any) -> BadRow:
         text = row.text.replace(_NOT_UTF8, "")
         try:
             cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=self._file.delimiter), [])
