@@ -29,6 +29,7 @@ from masknet.encode.sift import declared_checks, sift
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
 from masknet.manifest import Manifest, installed_versions
 from masknet.models import is_code, resolve_settings
+from masknet.nn import id_tables
 from masknet.progress import Progress
 from masknet.scoring import NetworkScorer, probabilities_of, resolve_device, score
 from masknet.table import Table, open_table
@@ -36,7 +37,6 @@ from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.contract import require_contract
 from masknet.train.defaults import network_defaults, resolved
 from masknet.train.members import Found, Job, whereabouts
-from masknet.train.optim import embedding_parameters
 from masknet.train.pretrained import Vectors, digests, read_vectors
 from masknet.train.tracking import summary_writer
 from masknet.train.trainer import Interrupted
@@ -454,7 +454,7 @@ def _manifest(
     data_name: str,
     seconds: float,
 ) -> Manifest:
-    tables = embedding_parameters(network)
+    tables = id_tables(network)
     sizes = {name: p.numel() for name, p in network.named_parameters()}
     valid_rows = len(prepared.valid or ())
     return Manifest(
