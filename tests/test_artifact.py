@@ -433,7 +433,7 @@ def test_trees_are_an_artifact_too(tmp_path: Path) -> None:
     assert np.array_equal(predict_frame(again, log), predict_frame(trees, log))
     assert again.manifest.subject["name"] == "gbdt"
     (folder / "trees.txt").write_text("no trees")
-    with pytest.raises(ArtifactError, match="trees.txt cannot be read"):
+    with pytest.raises(ArtifactError, match=r"trees\.txt cannot be read"):
         load_artifact(folder, verify=False)
 
 

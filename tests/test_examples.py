@@ -12,6 +12,7 @@ from torch import nn
 
 from masknet.config import RunConfig, read_run_file
 from masknet.models import MODELS, build_network
+from masknet.nn import id_tables
 from masknet.space import FeatureSpace, FieldSpace
 from masknet.train.defaults import network_defaults, resolved
 
@@ -32,7 +33,7 @@ def network_of(name: str, num_fields: int, num_ids: int) -> nn.Module:
 
 
 def dense_count(network: nn.Module) -> int:
-    tables = sum(m.weight.numel() for m in network.modules() if isinstance(m, nn.Embedding))
+    tables = sum(table.weight.numel() for table in id_tables(network).values())
     return sum(parameter.numel() for parameter in network.parameters()) - tables
 
 

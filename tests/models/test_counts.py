@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from masknet.models import LogisticRegression, ParallelMaskNet, SerialMaskNet
+from masknet.nn import id_tables
 from masknet.space import FeatureSpace, FieldSpace
 
 
-def space(num_fields: int, num_ids: int = 2) -> FeatureSpace:
-    return FeatureSpace(num_ids, tuple(FieldSpace(f"f{i}") for i in range(num_fields)))
+def space(num_fields: int, num_ids: int = 2, num_tasks: int = 1) -> FeatureSpace:
+    return FeatureSpace(num_ids, tuple(FieldSpace(f"f{i}") for i in range(num_fields)), num_tasks)
 
 
 def count(network: nn.Module) -> int:
@@ -21,7 +22,7 @@ def count(network: nn.Module) -> int:
 
 
 def dense_count(network: nn.Module) -> int:
-    tables = sum(m.weight.numel() for m in network.modules() if isinstance(m, nn.Embedding))
+    tables = sum(table.weight.numel() for table in id_tables(network).values())
     return count(network) - tables
 
 
@@ -84,6 +85,20 @@ def test_total_on_movielens_latest() -> None:
 
 def test_logistic_regression_has_a_weight_an_id_and_a_bias() -> None:
     assert count(LogisticRegression(space(10, 5_389))) == 5_390
+
+
+@pytest.mark.parametrize("num_tasks", [2, 5])
+def test_a_task_more_costs_a_head_more(num_tasks: int) -> None:
+    more = num_tasks - 1
+    serial = {"block_dims": (8, 6)}
+    assert (
+        count(SerialMaskNet(space(3, 9, num_tasks), **serial)) == count(SerialMaskNet(space(3, 9), **serial)) + 7 * more
+    )
+    parallel = {"block_dims": (8, 6), "top_dims": (5, 4)}
+    one = count(ParallelMaskNet(space(3, 9), **parallel))
+    assert count(ParallelMaskNet(space(3, 9, num_tasks), **parallel)) == one + 5 * more
+    assert count(LogisticRegression(space(3, 9, num_tasks))) == (9 + 1) * num_tasks
+    assert dense_count(LogisticRegression(space(3, 9, num_tasks))) == num_tasks
 
 
 def test_bags_and_values_cost_no_dense_parameter() -> None:

@@ -21,7 +21,7 @@ from masknet.testing import CHECKS, Build
 class Says(nn.Module):
     """Gives the same logits whatever it is asked."""
 
-    def __init__(self, *logits: float) -> None:
+    def __init__(self, *logits: float | list[float]) -> None:
         super().__init__()
         self.logits = torch.tensor(logits)
 
@@ -49,6 +49,13 @@ def test_it_is_the_log_odds_of_the_mean_of_the_probabilities(logits: list[float]
     yes = math.fsum(1 / (1 + math.exp(-logit)) for logit in logits)
     no = math.fsum(1 / (1 + math.exp(logit)) for logit in logits)
     assert mean(*logits) == pytest.approx(math.log(yes) - math.log(no), abs=3e-6)
+
+
+def test_each_task_has_its_own_mean() -> None:
+    network = MeanProbability([Says([0.0, 4.0], [1.0, -2.0]), Says([4.0, 4.0], [1.0, 3.0])])
+    found = network(torch.empty(2, 0), torch.empty(2, 0))
+    assert found.shape == (2, 2)
+    assert found.tolist() == [[mean(0.0, 4.0), mean(4.0, 4.0)], [mean(1.0, 1.0), mean(-2.0, 3.0)]]
 
 
 def test_certain_members_stay_certain_and_finite() -> None:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from masknet.models import MODELS
+from masknet.nn import IdTable, id_tables
 from masknet.space import FeatureSpace, FieldSpace
-from masknet.train.optim import Optimizer, Plateau, WeightAverage, embedding_parameters
+from masknet.train.optim import Optimizer, Plateau, WeightAverage
 
 Arrays = dict[str, NDArray[np.float64]]
 
@@ -24,7 +25,7 @@ class Net(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = nn.Embedding(7, 3, padding_idx=0, dtype=torch.float64)
+        self.table = IdTable(7, 3, std=1).double()
         self.head = nn.Linear(3, 1, dtype=torch.float64)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -88,7 +89,7 @@ class Oracle:
 
 @pytest.mark.parametrize(
     ("embedding_l2", "network_l2", "clip"),
-    [(0.0, 0.0, None), (0.3, 0.0, None), (0.0, 0.2, None), (0.3, 0.2, None), (0.0, 0.0, 0.25), (0.3, 0.2, 0.9)],
+    [(0.0, 0.0, None), (0.3, 0.0, None), (0.0, 0.2, None), (0.3, 0.2, None), (0.0, 0.0, 0.25), (0.3, 0.2, 1.1)],
 )
 def test_steps_equal_the_oracle(embedding_l2: float, network_l2: float, clip: float | None) -> None:
     net = network()
@@ -120,11 +121,10 @@ def test_the_penalties_fall_on_tables_and_network_apart() -> None:
 def test_the_tables_of_every_model_are_known(model: str) -> None:
     space = FeatureSpace(num_ids=11, fields=(FieldSpace("user"), FieldSpace("ad")))
     network = MODELS[model](space)
-    tables = embedding_parameters(network)
+    tables = id_tables(network).keys()
     per_id = {name for name, p in network.named_parameters() if p.shape[:1] == (11,)}
     assert tables == per_id
     assert tables
-    assert embedding_parameters(nn.Embedding(3, 2)) == {"weight"}
 
 
 def test_a_restored_optimizer_goes_on_with_the_same_bits() -> None:

@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from masknet.models.recipe import Recipe
 from masknet.nn.embedding import FieldEmbedding
+from masknet.nn.head import Head
 from masknet.nn.mask import Keep, build_block, drop
-from masknet.nn.mlp import MLP, glorot_linear
+from masknet.nn.mlp import MLP
 from masknet.nn.norm import FieldLayerNorm
 from masknet.nn.rules import require_share, require_switch, require_widths
 from masknet.space import FeatureSpace
@@ -28,6 +30,17 @@ class ParallelMaskNet(nn.Module):
     (torch.Size([2]), [torch.Size([2, 8]), torch.Size([2, 8]), torch.Size([2, 8])])
     """
 
+    recipe = Recipe(
+        network={
+            "embedding_dim": 10,
+            "reduction": 1.0,
+            "embedding_norm": False,
+            "block_dims": (64, 64, 64),
+            "top_dims": (128,),
+        },
+        several_members=True,
+    )
+
     def __init__(
         self,
         space: FeatureSpace,
@@ -43,7 +56,7 @@ class ParallelMaskNet(nn.Module):
         """Build one block an entry of `block_dims`, and one layer above them an entry of `top_dims`.
 
         Args:
-            space: the ids, the slots of each field, and the columns of each dense one.
+            space: the ids, the slots of each field, the columns of each dense one, and the tasks.
             embedding_dim: the paper's `k`, at least 1, and at least 2 with `embedding_norm`.
             block_dims: the paper's `q` of each block; None leaves that block's feed-forward layer out (the ablation
                 "without feed-forward"), and its output is as wide as the embedding.
@@ -78,15 +91,15 @@ class ParallelMaskNet(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.dropout = nn.Dropout(dropout)
         self.top = MLP(sum(block.d_out for block in blocks), top_dims, dropout=dropout)
-        self.head = glorot_linear(self.top.d_out, 1)
+        self.head = Head(self.top.d_out, space.num_tasks)
 
     def forward(
         self,
         ids: Int[Tensor, "batch slots"],
         values: Float[Tensor, "batch slots"],
         dense: Float[Tensor, "batch dense"] | None = None,
-    ) -> Float[Tensor, " batch"]:
-        """Return one logit a row.
+    ) -> Float[Tensor, "batch *tasks"]:
+        """Return the logits: `[batch]` for one task, `[batch, tasks]` for several.
 
         Raises:
             ValueError: where the rows are not of the space.
@@ -98,7 +111,7 @@ class ParallelMaskNet(nn.Module):
         ids: Int[Tensor, "batch slots"],
         values: Float[Tensor, "batch slots"],
         dense: Float[Tensor, "batch dense"] | None = None,
-    ) -> tuple[Float[Tensor, " batch"], tuple[Float[Tensor, "batch _"], ...]]:
+    ) -> tuple[Float[Tensor, "batch *tasks"], tuple[Float[Tensor, "batch _"], ...]]:
         """Return the logits, and the masks that made them: `[B, z]` each, block by block; none where there are none."""
         masks: list[Tensor] = []
         logits = self._logits(ids, values, dense, masks.append)
@@ -109,4 +122,4 @@ class ParallelMaskNet(nn.Module):
         hidden = self.norm(embedding)
         merged = torch.cat([block(hidden, embedding, keep) for block in self.blocks], dim=1)
         logits: Tensor = self.head(self.top(self.dropout(merged)))
-        return logits.squeeze(1)
+        return logits

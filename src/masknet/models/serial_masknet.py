@@ -5,9 +5,10 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from masknet.models.recipe import Recipe
 from masknet.nn.embedding import FieldEmbedding
+from masknet.nn.head import Head
 from masknet.nn.mask import Keep, build_block, drop
-from masknet.nn.mlp import glorot_linear
 from masknet.nn.norm import FieldLayerNorm
 from masknet.nn.rules import require_share, require_switch, require_widths
 from masknet.space import FeatureSpace
@@ -28,6 +29,11 @@ class SerialMaskNet(nn.Module):
     (torch.Size([2]), [torch.Size([2, 8]), torch.Size([2, 16])])
     """
 
+    recipe = Recipe(
+        network={"embedding_dim": 10, "reduction": 1.0, "embedding_norm": False, "block_dims": (64, 64, 64)},
+        several_members=True,
+    )
+
     def __init__(
         self,
         space: FeatureSpace,
@@ -42,7 +48,7 @@ class SerialMaskNet(nn.Module):
         """Build one block an entry of `block_dims`.
 
         Args:
-            space: the ids, the slots of each field, and the columns of each dense one.
+            space: the ids, the slots of each field, the columns of each dense one, and the tasks.
             embedding_dim: the paper's `k`, at least 1, and at least 2 with `embedding_norm`.
             block_dims: the paper's `q` of each block; None leaves that block's feed-forward layer out (the ablation
                 "without feed-forward"), and its output is as wide as its input.
@@ -76,15 +82,15 @@ class SerialMaskNet(nn.Module):
             self.blocks.append(block)
             width = block.d_out
         self.dropout = nn.Dropout(dropout)
-        self.head = glorot_linear(width, 1)
+        self.head = Head(width, space.num_tasks)
 
     def forward(
         self,
         ids: Int[Tensor, "batch slots"],
         values: Float[Tensor, "batch slots"],
         dense: Float[Tensor, "batch dense"] | None = None,
-    ) -> Float[Tensor, " batch"]:
-        """Return one logit a row.
+    ) -> Float[Tensor, "batch *tasks"]:
+        """Return the logits: `[batch]` for one task, `[batch, tasks]` for several.
 
         Raises:
             ValueError: where the rows are not of the space.
@@ -96,7 +102,7 @@ class SerialMaskNet(nn.Module):
         ids: Int[Tensor, "batch slots"],
         values: Float[Tensor, "batch slots"],
         dense: Float[Tensor, "batch dense"] | None = None,
-    ) -> tuple[Float[Tensor, " batch"], tuple[Float[Tensor, "batch _"], ...]]:
+    ) -> tuple[Float[Tensor, "batch *tasks"], tuple[Float[Tensor, "batch _"], ...]]:
         """Return the logits, and the masks that made them: `[B, z]` each, block by block; none where there are none."""
         masks: list[Tensor] = []
         logits = self._logits(ids, values, dense, masks.append)
@@ -108,4 +114,4 @@ class SerialMaskNet(nn.Module):
         for block in self.blocks:
             hidden = self.dropout(block(hidden, embedding, keep))
         logits: Tensor = self.head(hidden)
-        return logits.squeeze(1)
+        return logits

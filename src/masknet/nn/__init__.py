@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.ensemble import MeanProbability
+from masknet.nn.head import Head
+from masknet.nn.id_table import IdTable, id_tables
+from masknet.nn.linear_term import LinearTerm
 from masknet.nn.mask import InstanceGuidedMask, MaskBlock, MasklessBlock, MaskOnlyBlock
 from masknet.nn.mlp import MLP
 from masknet.nn.norm import FieldLayerNorm
@@ -12,9 +15,13 @@ __all__ = [
     "MLP",
     "FieldEmbedding",
     "FieldLayerNorm",
+    "Head",
+    "IdTable",
     "InstanceGuidedMask",
+    "LinearTerm",
     "MaskBlock",
     "MaskOnlyBlock",
     "MasklessBlock",
     "MeanProbability",
+    "id_tables",
 ]

@@ -1,11 +1,15 @@
-"""From a row to its fields: one table over the one id space, the pooling of a field's slots, and dense columns."""
+"""From a row to its fields: the id table, the pooling of a field's slots, and dense columns."""
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from masknet.errors import unknown
+from masknet.nn.id_table import IdTable
 from masknet.nn.rules import require_count, require_positive
 from masknet.space import FeatureSpace
 
@@ -24,6 +28,17 @@ class FieldEmbedding(nn.Module):
     >>> ids, values, dense = torch.tensor([[1, 5, 0]]), torch.ones(1, 3), torch.ones(1, 7)
     >>> embed(ids, values, dense).shape, embed.flat(ids, values, dense).shape
     (torch.Size([1, 2, 4]), torch.Size([1, 15]))
+    >>> embed.columns
+    {'user': range(0, 4), 'tags': range(4, 8), 'image': range(8, 15)}
+    >>> vectors, present = embed.slots_of("tags", ids, values)
+    >>> vectors.shape, present.tolist()
+    (torch.Size([1, 2, 4]), [[True, False]])
+
+    Attributes:
+        columns: which columns of `flat` are whose, by the field's name, in the order of the columns.
+        d_out: the width of `flat`, the paper's `m`.
+        num_vectors: how many fields have an embedding, the paper's `f`.
+        plain_widths: the width of each dense field that enters as it is, by its name.
     """
 
     slot_vectors: Tensor
@@ -37,8 +52,7 @@ class FieldEmbedding(nn.Module):
         Args:
             space: the ids, the slots of each field, and the columns of each dense one.
             embedding_dim: the paper's `k`, at least 1.
-            std: standard deviation of the rows at the start, above 0. NOTE[paper]: the paper names none; 0.01 is what
-                the authors' lab uses elsewhere, and what the layer norm's epsilon is fit for.
+            std: standard deviation of the rows at the start, above 0; see `IdTable`.
 
         Raises:
             ValueError: where a number is out of its range.
@@ -46,24 +60,30 @@ class FieldEmbedding(nn.Module):
         super().__init__()
         require_count("embedding_dim", embedding_dim)
         require_positive("std", std)
-        self.table = id_table(torch.randn(space.num_ids, embedding_dim).mul_(std))
-        columns, embedded = dense_columns(space), [f for f in space.fields if f.kind != "dense" or f.projected]
+        self.table = IdTable(space.num_ids, embedding_dim, std=std)
+        embedded = [f for f in space.fields if f.kind != "dense" or f.projected]
         # As many modules as projected fields, in their order; a space without them has none of their names.
         projections = [nn.Linear(f.width, embedding_dim, bias=False) for f in embedded if f.kind == "dense"]
         for projection in projections:
             nn.init.normal_(projection.weight, std=std)
         self.projections = nn.ModuleList(projections)
-        self._spans = [columns[field.name] for field in embedded if field.kind == "dense"]
         self.num_vectors = len(embedded)
         self.plain_widths = {f.name: f.width for f in space.fields if f.kind == "dense" and not f.projected}
-        self.d_out = self.num_vectors * embedding_dim + sum(self.plain_widths.values())
+        widths = dict.fromkeys((f.name for f in embedded), embedding_dim) | self.plain_widths
+        ends = list(accumulate(widths.values(), initial=0))
+        self.columns = {name: range(*span) for name, span in zip(widths, pairwise(ends), strict=True)}
+        self.d_out = ends[-1]
         self._num_slots, self._dense_width = space.num_slots, space.dense_width
+        names = [f.name for f in space.fields]
+        self._slots = {name: slots for name, slots in zip(names, space.field_slots, strict=True) if slots}
+        dense_columns = dict(zip(names, space.field_columns, strict=True))
+        self._projected_columns = [dense_columns[f.name] for f in embedded if f.kind == "dense"]
         # Constants of the space, not state: they follow the module to its device, and stay out of what is saved.
         constants = {
             "slot_vectors": torch.tensor([i for i, f in enumerate(embedded) for _ in range(f.slots)], dtype=torch.long),
             "averaged": torch.tensor([f.pooling == "mean" for f in embedded], dtype=torch.bool),
             "projected": torch.tensor([i for i, f in enumerate(embedded) if f.kind == "dense"], dtype=torch.long),
-            "plain": torch.tensor([c for name in self.plain_widths for c in columns[name]], dtype=torch.long),
+            "plain": torch.tensor([c for name in self.plain_widths for c in dense_columns[name]], dtype=torch.long),
         }
         for name, constant in constants.items():
             self.register_buffer(name, constant, persistent=False)
@@ -82,20 +102,25 @@ class FieldEmbedding(nn.Module):
             ValueError: where the rows are not of this space.
         """
         require_rows(ids, values, dense, num_slots=self._num_slots, dense_width=self._dense_width)
-        slots: Tensor = self.table(ids) * values.unsqueeze(2)
+        slots = self._rows(ids, values)
         if not self._is_pooled:
             return slots
-        fields = slots.new_zeros(ids.shape[0], self.num_vectors, slots.shape[2]).index_add(1, self.slot_vectors, slots)
+        fields = slots.new_zeros(ids.shape[0], self.num_vectors, slots.shape[2])
+        # [batch, slots, emb] -> [batch, vectors, emb]: each slot is added to the vector of its field.
+        fields = fields.index_add(1, self.slot_vectors, slots)
         if dense is not None and len(self.projections) > 0:
             made = [
-                project(dense[:, span.start : span.stop])
-                for project, span in zip(self.projections, self._spans, strict=True)
+                project(dense[:, columns.start : columns.stop])
+                for project, columns in zip(self.projections, self._projected_columns, strict=True)
             ]
+            # [batch, projections, emb] -> [batch, vectors, emb]: each stands in the place of its field, zero until now.
             fields = fields.index_add(1, self.projected, torch.stack(made, dim=1))
         if not self._has_mean:
             return fields
         counted = values.masked_fill(ids == 0, 0)
-        weight = values.new_zeros(ids.shape[0], self.num_vectors).index_add(1, self.slot_vectors, counted)
+        weight = values.new_zeros(ids.shape[0], self.num_vectors)
+        # [batch, slots] -> [batch, vectors]: the sum of each field's values.
+        weight = weight.index_add(1, self.slot_vectors, counted)
         return fields / weight.where(self.averaged & (weight != 0), 1).unsqueeze(2)
 
     def flat(
@@ -109,37 +134,33 @@ class FieldEmbedding(nn.Module):
         Raises:
             ValueError: where the rows are not of this space.
         """
-        vectors: Tensor = self(ids, values, dense).flatten(1)
+        vectors: Tensor = self(ids, values, dense).flatten(1)  # [batch, vectors, emb] -> [batch, vectors * emb]
         if dense is None or not self.plain_widths:
             return vectors
         return torch.cat([vectors, dense[:, self.plain]], dim=1)
 
+    def slots_of(
+        self, name: str, ids: Int[Tensor, "batch slots"], values: Float[Tensor, "batch slots"]
+    ) -> tuple[Float[Tensor, "batch of_field emb"], Bool[Tensor, "batch of_field"]]:
+        """Return the vectors of one field's slots before they are pooled, and which of them hold something.
 
-def dense_columns(space: FeatureSpace) -> dict[str, range]:
-    """The columns of `dense` that each dense field owns.
+        A row of a bag is left-aligned, the oldest value first: of `n` values the newest stands in slot `n - 1`, and
+        zeros follow. (`present` may have gaps where a bag without an order was put together by hand.)
 
-    >>> from masknet.space import FieldSpace
-    >>> fields = (FieldSpace("a", kind="dense", slots=0, width=2), FieldSpace("b", kind="dense", slots=0, width=1))
-    >>> dense_columns(FeatureSpace(1, fields))
-    {'a': range(0, 2), 'b': range(2, 3)}
-    """
-    columns, start = {}, 0
-    for field in space.fields:
-        if field.kind == "dense":
-            columns[field.name] = range(start, start + field.width)
-            start += field.width
-    return columns
+        Raises:
+            ValueError: where the space has no such field of slots, or the rows are not of this space.
+        """
+        if name not in self._slots:
+            raise ValueError(unknown("field of slots", name, self._slots))
+        require_rows(ids, values, None, num_slots=self._num_slots, dense_width=0)
+        own = slice(self._slots[name].start, self._slots[name].stop)
+        return self._rows(ids[:, own], values[:, own]), ids[:, own] != 0
 
-
-def id_table(rows: Float[Tensor, "ids emb"]) -> nn.Embedding:
-    """Turn `rows`, one an id, into a trainable table (not a copy) in which row 0, padding, is zero and stays zero.
-
-    >>> id_table(torch.ones(3, 1)).weight.tolist()
-    [[0.0], [1.0], [1.0]]
-    """
-    rows[0] = 0
-    num_ids, width = rows.shape
-    return nn.Embedding(num_ids, width, padding_idx=0, _weight=rows)
+    def _rows(
+        self, ids: Int[Tensor, "batch slots"], values: Float[Tensor, "batch slots"]
+    ) -> Float[Tensor, "batch slots emb"]:
+        rows: Tensor = self.table(ids) * values.unsqueeze(2)
+        return rows
 
 
 def require_rows(ids: Tensor, values: Tensor, dense: Tensor | None, *, num_slots: int, dense_width: int) -> None:

@@ -28,7 +28,7 @@ class MeanProbability(nn.Module):
         """Keep the members as they are, not copies.
 
         Args:
-            members: networks over one space, at least one.
+            members: networks over one space, at least one, each of its tasks.
 
         Raises:
             ValueError: where there is none.
@@ -43,12 +43,13 @@ class MeanProbability(nn.Module):
         ids: Int[Tensor, "batch slots"],
         values: Float[Tensor, "batch slots"],
         dense: Float[Tensor, "batch dense"] | None = None,
-    ) -> Float[Tensor, " batch"]:
-        """Return one logit a row.
+    ) -> Float[Tensor, "batch *tasks"]:
+        """Return the logits: `[batch]` for one task, `[batch, tasks]` for several.
 
         Raises:
             ValueError: where the rows are not of the space.
         """
+        # [members, batch], or [members, batch, tasks]
         logits = torch.stack([member(ids, values, dense) for member in self.members])
         # log(sum p) - log(sum (1 - p)): the number of members cancels.
         return F.logsigmoid(logits).logsumexp(0) - F.logsigmoid(-logits).logsumexp(0)

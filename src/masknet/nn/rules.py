@@ -31,6 +31,16 @@ def require_positive(name: str, value: object) -> None:
     _require(_is_number(value) and value > 0, name, "a finite number above 0", value)
 
 
+def require_not_negative(name: str, value: object) -> None:
+    """Refuse anything but a finite number of at least 0.
+
+    >>> require_not_negative("std", -0.01)
+    Traceback (most recent call last):
+    ValueError: 'std' must be a finite number of at least 0; got -0.01
+    """
+    _require(_is_number(value) and value >= 0, name, "a finite number of at least 0", value)
+
+
 def require_share(name: str, value: object) -> None:
     """Refuse anything but a number from 0 to below 1.
 

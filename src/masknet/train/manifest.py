@@ -12,9 +12,9 @@ from torch import nn
 import masknet
 from masknet.encode import Prepared
 from masknet.manifest import Manifest, installed_versions
+from masknet.nn.id_table import id_tables
 from masknet.schema import UNKNOWN
 from masknet.train.members import Found, Job
-from masknet.train.optim import embedding_parameters
 from masknet.train.pretrained import Vectors
 
 __all__ = ["manifest_of"]
@@ -51,7 +51,7 @@ def manifest_of(
         seconds: of training.
     """
     machine = job.identity["machine"]
-    tables = embedding_parameters(network)
+    tables = id_tables(network)
     sizes = {name: p.numel() for name, p in network.named_parameters()}
     valid_rows = len(prepared.valid or ())
     return Manifest(

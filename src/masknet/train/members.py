@@ -114,7 +114,7 @@ class Job:
             network = self._initial_network(rows, number)
             if number == 0 and self.folder is not None:
                 self.folder.require_room(self._largest_checkpoint(network))
-            frozen = start_from(vectors, network, rows.encoder.space.num_ids)
+            frozen = start_from(vectors, network)
             if checkpoint is not None and number < len(fits):
                 network.load_state_dict(checkpoint.part(_prefix(number)))
                 members.append(network.eval())

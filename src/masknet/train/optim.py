@@ -9,18 +9,11 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Optimizer", "Plateau", "WeightAverage", "embedding_parameters"]
+from masknet.nn import id_tables
+
+__all__ = ["Optimizer", "Plateau", "WeightAverage"]
 
 PLATEAU_FACTOR = 0.1
-
-
-def embedding_parameters(network: nn.Module) -> set[str]:
-    """The names of the parameters that are rows of embedding tables; all others are the network's."""
-    return {
-        f"{path}.weight" if path else "weight"
-        for path, module in network.named_modules()
-        if isinstance(module, nn.Embedding)
-    }
 
 
 class Optimizer:
@@ -46,7 +39,7 @@ class Optimizer:
         clip: float | None,
         frozen: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
-        tables = embedding_parameters(network)
+        tables = id_tables(network)
         self._named = {name: p for name, p in network.named_parameters() if p.requires_grad}
         self._penalties = [
             (l2, [p for name, p in self._named.items() if (name in tables) == of_tables])

@@ -20,6 +20,7 @@ from masknet.encode import Encoder
 from masknet.encode.values import Place, categorical_text
 from masknet.encode.vocabulary import Vocabulary
 from masknet.errors import ConfigError, DataError, unknown
+from masknet.nn import id_tables
 from masknet.progress import Progress
 from masknet.schema import ValueType
 from masknet.table import open_table
@@ -121,11 +122,11 @@ def read_vectors(config: RunConfig, encoder: Encoder, progress: Progress) -> lis
     return found
 
 
-def start_from(vectors: Sequence[Vectors], network: nn.Module, num_ids: int) -> dict[str, Tensor]:
+def start_from(vectors: Sequence[Vectors], network: nn.Module) -> dict[str, Tensor]:
     """Write the vectors into every id table of their width.
 
     Returns:
-        For each parameter with frozen rows their ids.
+        For each parameter with frozen rows, by its name, their ids.
 
     Raises:
         ConfigError: no table is as wide.
@@ -133,21 +134,17 @@ def start_from(vectors: Sequence[Vectors], network: nn.Module, num_ids: int) -> 
     frozen: dict[str, list[Tensor]] = {}
     for given in vectors:
         width = given.rows.shape[1]
-        tables = [
-            (path, module)
-            for path, module in network.named_modules()
-            if isinstance(module, nn.Embedding) and (module.num_embeddings, module.embedding_dim) == (num_ids, width)
-        ]
+        tables = {name: table for name, table in id_tables(network).items() if table.embedding_dim == width}
         if not tables:
             raise ConfigError(
                 f"pretrained vectors are as wide as a table of the network; those of '{given.field}' have {width} "
                 f"numbers, and no table has: pass --set embedding_dim={width}, or vectors of another width"
             )
-        for path, table in tables:
+        for name, table in tables.items():
             with torch.no_grad():
                 table.weight[given.ids] = given.rows
             if given.frozen:
-                frozen.setdefault(f"{path}.weight" if path else "weight", []).append(given.ids)
+                frozen.setdefault(name, []).append(given.ids)
     return {name: torch.cat(ids) for name, ids in frozen.items()}
 
 

@@ -1,0 +1,34 @@
+"""How a network is trained where a run's settings leave it open: it lies beside the network, as `Class.recipe`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a run of one network; `masknet.train.defaults` adds those that the rows decide.
+
+    A class without one of its own is trained by `Recipe()`, with its constructor's defaults.
+
+    >>> Recipe(network={"embedding_dim": 16}, several_members=True).epochs
+    20
+
+    Args:
+        network: keywords of the constructor, where a run's differ from the defaults of the class.
+        several_members: whether the mean of several networks is better than one: while rows are few there are several.
+        learning_rate: the first one; None lets the split of the rows decide.
+        epochs, evaluations, patience, schedule, embedding_l2, average_weights: the run's settings of these names.
+    """
+
+    network: Mapping[str, Any] = field(default_factory=dict)
+    several_members: bool = False
+    learning_rate: float | None = None
+    epochs: int = 20
+    evaluations: int = 4
+    patience: int = 8
+    schedule: Literal["plateau", "constant"] = "constant"
+    embedding_l2: float = 0.03
+    average_weights: float = 0.999

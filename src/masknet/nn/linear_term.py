@@ -1,0 +1,57 @@
+"""The linear part of a model: one weight an id, one a dense column, and a bias."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from masknet.nn.embedding import require_rows
+from masknet.nn.id_table import IdTable
+from masknet.space import FeatureSpace
+
+
+class LinearTerm(nn.Module):
+    """Add up one weight an id: `w_0 + sum_i w_i x_i`, what stands in the sigmoid of eq. 17.
+
+    It reads slots, not fields, so a field's pooling does not concern it, nor whether a dense field is projected. A task
+    has one weight an id, padding included, one a dense column, and its bias.
+
+    >>> from masknet.space import FieldSpace
+    >>> fields = (FieldSpace("user"), FieldSpace("item"))
+    >>> ids, values = torch.tensor([[1, 5], [2, 6]]), torch.ones(2, 2)
+    >>> LinearTerm(FeatureSpace(9, fields))(ids, values).tolist()
+    [0.0, 0.0]
+    >>> LinearTerm(FeatureSpace(9, fields, num_tasks=2))(ids, values).tolist()
+    [[0.0, 0.0], [0.0, 0.0]]
+    """
+
+    def __init__(self, space: FeatureSpace) -> None:
+        """Start with all weights zero: alone it is a convex problem, so nothing needs breaking.
+
+        Args:
+            space: the ids, the slots of each field, the columns of each dense one, and the tasks.
+        """
+        super().__init__()
+        self._num_slots, self._dense_width = space.num_slots, space.dense_width
+        tasks = () if space.num_tasks == 1 else (space.num_tasks,)
+        self.table = IdTable(space.num_ids, space.num_tasks, std=0)
+        self.bias = nn.Parameter(torch.zeros(tasks))
+        if space.dense_width:
+            self.dense = nn.Parameter(torch.zeros(space.dense_width, *tasks))
+
+    def forward(
+        self,
+        ids: Int[Tensor, "batch slots"],
+        values: Float[Tensor, "batch slots"],
+        dense: Float[Tensor, "batch dense"] | None = None,
+    ) -> Float[Tensor, "batch *tasks"]:
+        """Return `[batch]` for one task, `[batch, tasks]` for several.
+
+        Raises:
+            ValueError: where the rows are not of the space.
+        """
+        require_rows(ids, values, dense, num_slots=self._num_slots, dense_width=self._dense_width)
+        weighted: Tensor = self.table(ids) * values.unsqueeze(2)  # [batch, slots, tasks]
+        logits = weighted.sum(1).squeeze(1) + self.bias  # [batch, tasks], or [batch] of one
+        return logits if dense is None else logits + dense @ self.dense
