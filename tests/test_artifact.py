@@ -14,7 +14,7 @@ from torch import nn
 import masknet.artifact
 from masknet import __version__
 from masknet.artifact import Artifact, CheckResult, check, check_free, load_artifact, probabilities, save_artifact
-from masknet.encode import Encoder, EncoderFit
+from masknet.encode import Encoder, EncoderLearner
 from masknet.errors import ArtifactError
 from masknet.manifest import FORMAT, Manifest, installed_versions, write_checksums
 from masknet.models import MODELS
@@ -48,7 +48,7 @@ FILES = {
 
 def fitted() -> Encoder:
     fields = (Categorical(name="user", values="integer"), Categorical(name="city"), Numeric(name="price"))
-    fit = EncoderFit(Schema(label="click", fields=fields))
+    fit = EncoderLearner(Schema(label="click", fields=fields))
     for chunk in open_table(ROWS).chunks():
         fit.add(chunk)
     return fit.finish()
