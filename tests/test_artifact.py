@@ -17,7 +17,7 @@ import masknet.artifact
 from masknet import __version__
 from masknet.artifact import Artifact, CheckResult, check, check_free, load_artifact, probabilities
 from masknet.config import RunConfig
-from masknet.encode import EncodedRows, Encoder, EncoderFit
+from masknet.encode import EncodedRows, Encoder, EncoderLearner
 from masknet.errors import ArtifactError
 from masknet.manifest import FORMAT, Manifest, installed_versions, write_checksums
 from masknet.models import MODELS
@@ -57,7 +57,7 @@ FILES = {
 
 def fitted() -> Encoder:
     fields = (Categorical(name="user", values="integer"), Categorical(name="city"), Numeric(name="price"))
-    fit = EncoderFit(Schema(label="click", fields=fields))
+    fit = EncoderLearner(Schema(label="click", fields=fields))
     for chunk in open_table(ROWS).chunks():
         fit.add(chunk)
     return fit.finish()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from masknet import batches
 from masknet.batches import Batch, EpochOrder, num_batches, ordered_batches, shuffled_batches
-from masknet.encode import EncodedSet
+from masknet.encode import Column, EncodedSet, Layout
 
 UNSEEN = 2
 
@@ -24,8 +24,7 @@ def encoded(rows: int, *, weights: bool = False) -> EncodedSet:
         labels=(n % 3 == 0).astype(np.uint8)[:, None],
         weights=n / 2 if weights else None,
         groups=None,
-        fixed_ids=np.array([-1, -1, 5], dtype=np.int32),
-        unit_values=np.array([True, True, False]),
+        layout=Layout((Column(), Column(), Column(fixed_id=5, scaled=True))),
         untrained_unseen_ids=np.array([UNSEEN, -1, -1], dtype=np.int32),
     )
 
@@ -156,8 +155,7 @@ def test_values_that_are_one_everywhere_need_no_memory() -> None:
         labels=rows.labels,
         weights=None,
         groups=None,
-        fixed_ids=np.array([-1, -1], dtype=np.int32),
-        unit_values=np.array([True, True]),
+        layout=Layout((Column(), Column())),
         untrained_unseen_ids=np.array([-1, -1], dtype=np.int32),
     )
     for stream in (shuffled_batches(texts, batch_size=4, seed=0, epoch=0), ordered_batches(texts, batch_size=4)):
@@ -224,8 +222,7 @@ def test_fields_are_hidden_independently() -> None:
         labels=np.zeros(20_000, dtype=np.uint8),
         weights=None,
         groups=None,
-        fixed_ids=np.array([-1, -1], dtype=np.int32),
-        unit_values=np.array([True, True]),
+        layout=Layout((Column(), Column())),
         untrained_unseen_ids=np.array([2, 4], dtype=np.int32),
     )
     ids = torch.cat([b.ids for b in shuffled_batches(rows, batch_size=5000, seed=0, epoch=0, unseen_rate=0.1)])

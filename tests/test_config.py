@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from masknet.config import RunConfig, parse_setting, read_run_file
+from masknet.encode import Declared, EncodingPlan
 from masknet.errors import ConfigError
 
 
@@ -236,3 +238,18 @@ def test_a_run_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
 def test_an_unknown_setting_in_a_file_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown option 'lable'; did you mean 'label'"):
         RunConfig(**run_file(tmp_path, "lable: click"))
+
+
+def test_what_is_said_of_columns_and_of_encoding_are_settings_of_a_run() -> None:
+    settings = {name: field.default for name, field in RunConfig.model_fields.items()}
+    declared = dict(vars(Declared()))
+    assert list(declared) == [name for name in settings if name in declared], "in the order of the flags, too"
+    assert declared == {name: settings[name] for name in declared}
+    plan = {part.name: part.default for part in fields(EncodingPlan)}
+    # Raw numbers are asked for by a kind of model, not by whoever runs it.
+    assert plan.keys() - settings.keys() == {"declared", "raw_numbers"}
+    # A plan by itself encodes as plainly as can be; the defaults of a run were measured to rank better.
+    assert {name for name in plan.keys() & settings.keys() if plan[name] != settings[name]} == {
+        "min_count",
+        "numeric_encoding",
+    }

@@ -20,7 +20,7 @@ import masknet.scoring
 import masknet.table
 from masknet import metrics
 from masknet.artifact import Artifact
-from masknet.encode import EncoderFit
+from masknet.encode import EncoderLearner
 from masknet.errors import ConfigError, DataError
 from masknet.manifest import Manifest
 from masknet.metrics import Estimate
@@ -61,7 +61,7 @@ def rows(n: int, *, seed: int = 0) -> pl.DataFrame:
 def trained(model: str = "lr", *, weight: str | None = None, group: str | None = None, seed: int = 0) -> Artifact:
     """A fitted encoder and a network of random weights: scoring does not care how good they are."""
     fields = (Categorical(name="user", values="integer"), Categorical(name="city"), Numeric(name="price"))
-    fit = EncoderFit(Schema(label="click", fields=fields, weight=weight, group=group))
+    fit = EncoderLearner(Schema(label="click", fields=fields, weight=weight, group=group))
     for chunk in open_table(rows(500)).chunks():
         fit.add(chunk)
     encoder = fit.finish()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from masknet.schema import Categorical, Numeric, Schema
+from masknet.schema import Categorical, Datetime, Numeric, Schema
 
 SCHEMA = Schema(
     label="click",
@@ -63,3 +63,12 @@ def test_what_is_no_schema_is_refused(wrong: dict[str, object]) -> None:
 def test_a_column_plays_one_part(parts: dict[str, object], name: str) -> None:
     with pytest.raises(ValidationError, match=f"a column plays one part; '{name}' plays two"):
         Schema.model_validate({"label": "y", **parts})
+
+
+def test_a_field_is_not_named_as_a_part_of_a_moment_is() -> None:
+    moment = Datetime(name="ts")
+    assert moment.parts == ("ts.hour", "ts.weekday", "ts.age")
+    for part in moment.parts:
+        with pytest.raises(ValidationError, match=f"'{part}' would be one of 'ts' and a field of its own"):
+            Schema(label=None, fields=(moment, Categorical(name=part)))
+    Schema(label=None, fields=(moment, Categorical(name="ts.minute"), Datetime(name="ts.hour")))

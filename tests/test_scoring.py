@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from masknet import scoring
-from masknet.encode import EncodedSet
+from masknet.encode import Column, EncodedSet, Layout
 from masknet.scoring import NetworkScorer, probabilities_of, score
 
 
@@ -34,8 +34,7 @@ def rows(count: int) -> EncodedSet:
         labels=np.zeros((count, 1), dtype=np.uint8),
         weights=None,
         groups=None,
-        fixed_ids=np.array([-1, 3], dtype=np.int32),
-        unit_values=np.array([True, False]),
+        layout=Layout((Column(), Column(fixed_id=3, scaled=True))),
         untrained_unseen_ids=np.array([-1, -1], dtype=np.int32),
     )
 

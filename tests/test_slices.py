@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from masknet.errors import DataError
-from masknet.schema import Categorical, FieldSchema, Numeric
+from masknet.schema import Bag, Categorical, Datetime, FieldSchema, Numeric
 from masknet.slices import Slice, SliceColumn
 from masknet.table import Source, open_table
 
@@ -147,3 +147,14 @@ def test_a_field_is_read_as_the_model_reads_it() -> None:
 def test_lists_make_no_slices() -> None:
     with pytest.raises(DataError, match="a slice is of plain values; column 'v' holds List"):
         cut(pl.DataFrame({"v": [[1], [2]]}))
+
+
+def test_a_bag_or_a_moment_that_the_model_reads_is_divided_by_its_cells() -> None:
+    assert named(["a|b", "a|b", "c"], field=Bag(name="v")) == {"a|b": 2, "c": 1}
+    assert named(["2026-01-31", "2026-01-31"], field=Datetime(name="v")) == {"2026-01-31": 2}
+
+
+def test_a_cell_that_the_model_could_not_read_is_named() -> None:
+    with pytest.raises(DataError, match="holds 'x' in row 2") as caught:
+        named(["1", "x"], field=Numeric(name="v"))
+    assert (caught.value.column, caught.value.row, caught.value.value) == ("v", 2, "x")

@@ -15,7 +15,7 @@ ValueType = Literal["integer", "boolean", "text"]
 NumericEncodingName = Literal["linear", "knots"]
 Label = str | tuple[str, ...] | None
 """The column to predict, or several; None where none is known."""
-TimeForm = Literal["iso", "yyyymmdd", "yymmddhh", "seconds", "milliseconds", "microseconds"]
+TimeForm = Literal["iso", "yyyymmdd", "yymmddhh", "seconds", "milliseconds", "microseconds", "nanoseconds"]
 
 
 UNKNOWN = 255
@@ -108,7 +108,8 @@ class Datetime(_Column):
 
     Args:
         form: how the moments are written: "iso" (dates and times, typed or as ISO texts), "yyyymmdd" (20141021),
-            "yymmddhh" (14102100), or seconds, milliseconds or microseconds since 1970.
+            "yymmddhh" (14102100), or seconds, milliseconds, microseconds or nanoseconds since 1970; all lie in the
+            years 1 to 9999.
         zoned: whether those of training name their zone, as all others then must or must not; None where it is not
             known.
         encoding: of the age, as in `Numeric`.
@@ -118,6 +119,11 @@ class Datetime(_Column):
     form: TimeForm = "iso"
     zoned: bool | None = None
     encoding: NumericEncodingName = "linear"
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """The names of the fields that it is read as."""
+        return f"{self.name}.hour", f"{self.name}.weekday", f"{self.name}.age"
 
 
 FieldSchema = Annotated[Categorical | Numeric | Bag | Dense | Datetime, Field(discriminator="kind")]
@@ -157,6 +163,18 @@ class Schema(BaseModel):
         twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
         if twice:
             raise ValueError(f"a column plays one part; '{twice[0]}' plays two: keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_differ(self) -> Schema:
+        plain = {field.name for field in self.fields if not isinstance(field, Datetime)}
+        for moment in (field for field in self.fields if isinstance(field, Datetime)):
+            taken = [part for part in moment.parts if part in plain]
+            if taken:
+                raise ValueError(
+                    f"a moment is read as three fields, named after it; '{taken[0]}' would be one of '{moment.name}' "
+                    f"and a field of its own: rename one of them, or leave one out"
+                )
         return self
 
     @model_validator(mode="after")

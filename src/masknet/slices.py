@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from masknet.encode import values
+from masknet.encode.cells import reader
 from masknet.errors import DataError
-from masknet.schema import Categorical, FieldSchema
+from masknet.schema import Categorical, FieldSchema, Numeric
 from masknet.table import Chunk
 
 __all__ = ["Slice", "SliceColumn"]
@@ -36,10 +39,10 @@ class Slice:
 class SliceColumn:
     """Reads a column chunk by chunk, then divides its rows; every row is in one slice.
 
-    A field of the model is read as the model reads it. Of another column all rows decide: it is one of quantities if
-    each value is a number, none of them is padded with zeros (`07`), and none is an integer from 2^53 on. Quantities
-    of more than 20 values are cut at their deciles, each slice named by its least and its greatest value. Of other
-    columns the 20 values of most rows are shown, the rest together. The slices are named alike for every reader.
+    A field of one value a row is read as the model reads it. Of another column all rows decide: it is one of
+    quantities if each value is a number, none of them is padded with zeros (`07`), and none is an integer from 2^53 on.
+    Quantities of more than 20 values are cut at their deciles, each slice named by its least and its greatest value. Of
+    other columns the 20 values of most rows are shown, the rest together. The slices are named alike for every reader.
 
     >>> column = SliceColumn("ad")
     >>> column.add(Chunk(pl.DataFrame({"ad": ["b", "a", "", "b"]}), "ads.csv", 1))
@@ -52,7 +55,10 @@ class SliceColumn:
     """
 
     def __init__(self, name: str, field: FieldSchema | None = None) -> None:
-        self._name, self._field = name, field
+        self._name = name
+        meant = field if isinstance(field, Categorical | Numeric) else None
+        self._meant = meant is not None
+        self._read: Callable[[pl.Series, values.Place], Any] = reader(meant or Categorical(name=name))
         self._parts: list[pl.Series] = []
 
     def add(self, chunk: Chunk) -> None:
@@ -65,22 +71,19 @@ class SliceColumn:
         if values.is_nested(column.dtype):
             raise DataError(
                 f"a slice is of plain values; column '{self._name}' holds {column.dtype}: name another column, or make "
-                f"one of plain values of it"
+                f"one of plain values of it",
+                column=self._name,
             )
-        if self._field is not None and self._field.kind == "numeric":
-            self._parts.append(pl.Series(values.numbers(column, chunk.place), nan_to_null=True))
-        else:
-            kind = self._field.values if isinstance(self._field, Categorical) else "text"
-            self._parts.append(values.categorical_text(column, kind, chunk.place))
+        self._parts.append(pl.Series(self._read(column, chunk.place), nan_to_null=True))
 
     def slices(self) -> list[Slice]:
         """The slices that have rows: by falling number of rows, or by rising value of a quantity; missing last."""
         if not self._parts:
             return []
         column = pl.concat([part.alias("v") for part in self._parts])
-        if isinstance(self._field, Categorical):
-            return _by_value(column)
-        numbers = column if column.dtype == pl.Float64 else _quantities(column)
+        if self._meant:
+            return _by_size(column) if column.dtype == pl.Float64 else _by_value(column)
+        numbers = _quantities(column)
         return _by_value(_alike(column)) if numbers is None else _by_size(numbers)
 
 

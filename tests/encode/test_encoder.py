@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from masknet.encode import Declared, Encoder, EncoderFit, inspect_table
+from masknet.encode import Declared, Encoder, EncoderLearner, inspect_table
 from masknet.encode.fields import CategoricalEncoding, NumericEncoding
 from masknet.errors import DataError
 from masknet.progress import LogProgress
@@ -30,13 +30,13 @@ def chunk_of(columns: Mapping[str, Any]) -> Chunk:
 
 
 def fit(schema: Schema, columns: Mapping[str, Any], **options: Any) -> Encoder:
-    learning = EncoderFit(schema, **options)
+    learning = EncoderLearner(schema, **options)
     learning.add(chunk_of(columns))
     return learning.finish()
 
 
 def ids_of(encoder: Encoder, columns: Mapping[str, Any]) -> list[Any]:
-    return encoder.encode(chunk_of(columns))[0].squeeze(1).tolist()
+    return encoder.encode(chunk_of(columns)).ids.squeeze(1).tolist()
 
 
 USER = Schema(label=None, fields=(Categorical(name="user"),))
@@ -88,7 +88,7 @@ ROWS: Columns = {
 def fit_on(source: Any) -> Encoder:
     table = open_table(source)
     schema = inspect_table(table, DECLARED, LogProgress()).schema
-    learning = EncoderFit(schema)
+    learning = EncoderLearner(schema)
     for chunk in table.chunks(schema.field_names):
         learning.add(chunk)
     return learning.finish()
@@ -215,7 +215,7 @@ def test_bags_vectors_and_moments_are_the_same_to_five_readers(columns: Columns)
         for name, source in sources.items():
             table = open_table(source)
             schema = inspect_table(table, declared, LogProgress(), numeric_encoding="knots").schema
-            learning = EncoderFit(schema)
+            learning = EncoderLearner(schema)
             for chunk in table.chunks(schema.field_names):
                 learning.add(chunk)
             encoder = learning.finish()
@@ -246,7 +246,8 @@ def test_reserved_rows_come_first_then_the_vocabularies_the_commonest_first() ->
     schema = Schema(label=None, fields=(Categorical(name="a"), Numeric(name="n"), Categorical(name="b")))
     columns = {"a": ["x", "y", "y", None], "n": [1.0, 2.0, None, 4.0], "b": ["q", "p", "p", "q"]}
     encoder = fit(schema, columns)
-    ids, values, _ = encoder.encode(chunk_of(columns))
+    found = encoder.encode(chunk_of(columns))
+    ids, values = found.ids, found.values
     assert ids.tolist() == [[8, 3, 10], [7, 3, 9], [7, 4, 9], [1, 3, 10]]
     assert encoder.space.num_ids == 11
     assert [(f.name, f.kind, f.slots) for f in encoder.space.fields] == [
@@ -291,28 +292,31 @@ def test_the_commonest_values_are_kept() -> None:
 
 def test_only_kept_rows_are_learned_from() -> None:
     schema = Schema(label=None, fields=(Categorical(name="user"), Numeric(name="price")))
-    learning = EncoderFit(schema)
+    learning = EncoderLearner(schema)
     rows = {"user": ["a", "b", None], "price": [1.0, 1000.0, None]}
     learning.add(chunk_of(rows), np.array([True, False, False]))
-    ids, values, _ = learning.finish().encode(chunk_of(rows))
+    found = learning.finish().encode(chunk_of(rows))
+    ids, values = found.ids, found.values
     assert ids.tolist() == [[5, 3], [2, 3], [2, 3]]
     assert values[:, 1].tolist() == [0, 0, 0]
 
 
 def test_a_missing_number_is_the_mean_where_none_was_missing_in_training() -> None:
     encoder = fit(PRICE, {"price": [1.0, 3.0]})
-    ids, values, _ = encoder.encode(chunk_of({"price": [3.0, None, float("nan")]}))
+    found = encoder.encode(chunk_of({"price": [3.0, None, float("nan")]}))
+    ids, values = found.ids, found.values
     assert ids.tolist() == [[1], [1], [1]]
     assert values.tolist() == [[1], [0], [0]]
-    assert encoder.fixed_ids.tolist() == [1]
-    assert encoder.unit_values.tolist() == [False]
-    assert fit(PRICE, {"price": [1.0, None]}).fixed_ids.tolist() == [-1]
+    assert encoder.layout.fixed_ids.tolist() == [1]
+    assert encoder.layout.unit_values.tolist() == [False]
+    assert fit(PRICE, {"price": [1.0, None]}).layout.fixed_ids.tolist() == [-1]
 
 
 def test_a_field_that_is_missing_everywhere_can_be_encoded() -> None:
     schema = Schema(label=None, fields=(Categorical(name="a"), Numeric(name="n")))
     encoder = fit(schema, {"a": [None, None], "n": [None, None]})
-    ids, values, _ = encoder.encode(chunk_of({"a": [None, "x"], "n": [None, 5.0]}))
+    found = encoder.encode(chunk_of({"a": [None, "x"], "n": [None, 5.0]}))
+    ids, values = found.ids, found.values
     assert ids.tolist() == [[1, 4], [2, 3]]
     assert values.tolist() == [[1, 1], [1, 0]]
     assert encoder.untrained_unseen_ids.tolist() == [2, -1]
@@ -330,7 +334,8 @@ def test_columns_are_found_by_name_and_others_are_not_read() -> None:
 def test_no_rows_are_encoded_as_none() -> None:
     schema = Schema(label=None, fields=(Categorical(name="a"), Numeric(name="n")))
     encoder = fit(schema, {"a": ["x"], "n": [1.0]})
-    ids, values, _ = encoder.encode(chunk_of({"a": [], "n": []}))
+    found = encoder.encode(chunk_of({"a": [], "n": []}))
+    ids, values = found.ids, found.values
     assert ids.shape == values.shape == (0, 2)
 
 
@@ -366,7 +371,7 @@ def test_an_encoder_survives_the_disk(tmp_path: Path) -> None:
     assert loaded.schema == schema
     assert loaded.space == encoder.space
     assert loaded.untrained_unseen_ids.tolist() == encoder.untrained_unseen_ids.tolist()
-    assert loaded.fixed_ids.tolist() == encoder.fixed_ids.tolist()
+    assert loaded.layout.fixed_ids.tolist() == encoder.layout.fixed_ids.tolist()
     for own, other in zip(encoder.encode(chunk_of(columns)), loaded.encode(chunk_of(columns)), strict=True):
         np.testing.assert_array_equal(own, other)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["encoding.json", "vocabulary.parquet"]
@@ -399,6 +404,6 @@ def test_ids_may_lie_anywhere(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "encoding.json").read_text(encoding="utf-8"))
     (tmp_path / "encoding.json").write_text(json.dumps(content | {"num_ids": 10}), encoding="utf-8")
     encoder = Encoder.load(tmp_path)
-    ids, _, _ = encoder.encode(chunk_of({"a": ["x", "y", "new", "p"], "b": ["p", "x", "new", "y"]}))
+    ids = encoder.encode(chunk_of({"a": ["x", "y", "new", "p"], "b": ["p", "x", "new", "y"]})).ids
     assert ids.tolist() == [[5, 7], [6, 9], [8, 4], [2, 4]]
     assert encoder.space.num_ids == 10

@@ -363,7 +363,7 @@ def test_labels_of_minus_one_and_zero_do_not_mix(tmp_path: Path) -> None:
     signed = frame.with_columns(click=pl.when(pl.col("x") == 1).then(-1).otherwise(1))
     inspection = inspect(signed, label="click")
     assert inspection.labels is not None
-    assert inspection.labels[:3].tolist() == [0, 1, 0]
+    assert inspection.labels[:3].tolist() == [[0], [1], [0]]
     mixed = pl.concat([signed, signed.head(1).with_columns(click=pl.lit(0, pl.Int32))])
     with pytest.raises(DataError, match=r"column 'click' holds both 0 and -1 \(seen by row 100001 of the frame\)"):
         inspect(mixed, label="click")
@@ -400,6 +400,7 @@ def test_the_form_of_moments_is_that_of_most_cells_that_are_there(written: str, 
         ([1_700_000_000, 1], "seconds"),
         ([1_700_000_000_000, 1], "milliseconds"),
         ([1_700_000_000_000_000, 1], "microseconds"),
+        ([1_700_000_000_000_000_000, 1], "nanoseconds"),
     ):
         cells = [*numbers, None, None, None, None]
         frame = frame_of(
@@ -443,3 +444,40 @@ def test_fields_that_share_a_vocabulary_are_texts_where_one_is() -> None:
     frame = frame_of(["07", "x"], "item").with_columns(seen=pl.Series([[1, 2], [3]]))
     fields = inspect(frame, share={"seen": "item"}).schema.fields
     assert [getattr(f, "values", None) for f in fields] == ["text", "text", "text"]
+
+
+@pytest.mark.parametrize("part", ["hour", "weekday", "age"])
+def test_a_column_named_as_a_part_of_a_moment_is_refused(part: str) -> None:
+    frame = pl.DataFrame({"ts": [dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 2)], f"ts.{part}": [0.5, 1.5]})
+    with pytest.raises(DataError, match=f"'ts.{part}' would be one of 'ts' and is a column of the frame too") as caught:
+        inspect(frame)
+    assert (caught.value.file, caught.value.column) == ("the frame", "ts")
+    assert "\n" not in str(caught.value)
+    for ways_out in ({"ignore": (f"ts.{part}",)}, {"ignore": ("ts",)}, {"categorical": ("ts",)}):
+        assert len(inspect(frame, **ways_out).schema.fields) == 2 - len(ways_out.get("ignore", ()))
+
+
+def test_a_time_is_of_one_kind_over_all_chunks_and_shards(tmp_path: Path) -> None:
+    days = [f"2026-01-{day:02}" for day in range(1, 29)]
+    frame = frame_of((days * 2500)[:70_000], name="at")
+    inspection = inspect(frame, time="at")
+    assert inspection.times is not None
+    late = pl.int_range(pl.len()) >= 65_536
+    mixed = frame.with_columns(pl.when(late).then(pl.lit("20260102")).otherwise("at").alias("at"))
+    with pytest.raises(DataError, match=r"'20260102' in row 65537 of the frame, and other rows dates") as caught:
+        inspect(mixed, time="at")
+    assert (caught.value.column, caught.value.row, caught.value.value) == ("at", 65_537, "20260102")
+    first, second = frame_of([dt.datetime(2026, 1, 1)] * 2, name="at"), frame_of([20260102] * 2, name="at")
+    first.write_parquet(tmp_path / "0.parquet")
+    second.write_parquet(tmp_path / "1.parquet")
+    for order, kind in (("01", "dates"), ("10", "numbers")):
+        shards = [tmp_path / f"{name}.parquet" for name in order]
+        with pytest.raises(DataError, match=f"and other rows {kind}: write them alike") as caught:
+            inspect(shards, time="at")
+        assert (caught.value.file, caught.value.row) == (f"{order[1]}.parquet", 1)
+
+
+def test_nanoseconds_are_moments_and_what_lies_far_outside_is_none() -> None:
+    assert isinstance(inspect(frame_of([dt.date(9999, 12, 31)] * 2)).schema.fields[1], Datetime)
+    far = frame_of([365 * 400_000, 0], dtype=pl.Int32).with_columns(pl.col("x").cast(pl.Date))
+    assert report_of(inspect(far)).distinct == 2, "though no calendar holds it"

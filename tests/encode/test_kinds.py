@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sklearn.utils import murmurhash3_32
 
 from masknet.batches import ordered_batches, shuffled_batches
-from masknet.encode import Declared, Encoder, EncoderFit, EncodingPlan, Prepared, inspect_table, prepare
+from masknet.encode import Declared, Encoder, EncoderLearner, EncodingPlan, Prepared, inspect_table, prepare
 from masknet.encode.murmur import murmur3
 from masknet.encode.numeric import Knots, KnotSample
 from masknet.errors import ConfigError
@@ -26,6 +26,7 @@ from masknet.schema import Bag, Categorical, Schema
 from masknet.table import Chunk, open_table
 
 ROWS = 400
+PICKED = np.array([5, 0, 17])
 LISTS = pl.List(pl.String)
 DECLARED = Declared(
     label="click",
@@ -66,7 +67,7 @@ def as_text(frame: pl.DataFrame) -> pl.DataFrame:
 def fitted(source: Any, declared: Declared, encoding: Any = "knots") -> Encoder:
     table = open_table(source)
     schema = inspect_table(table, declared, LogProgress(), numeric_encoding=encoding).schema
-    learning = EncoderFit(schema)
+    learning = EncoderLearner(schema)
     for chunk in table.chunks(schema.field_names):
         learning.add(chunk)
     return learning.finish()
@@ -74,7 +75,7 @@ def fitted(source: Any, declared: Declared, encoding: Any = "knots") -> Encoder:
 
 def encoded(encoder: Encoder, source: Any) -> list[np.ndarray]:
     parts = [encoder.encode(chunk) for chunk in open_table(source).chunks(encoder.schema.field_names)]
-    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+    return [np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "values", "dense")]
 
 
 @pytest.mark.parametrize("encoding", ["knots", "linear"])
@@ -123,15 +124,17 @@ def test_what_is_stored_is_what_the_encoder_gives(tmp_path: Path, encoding: str)
     rows = np.concatenate([np.asarray(part.labels) for part in (made.train, made.valid)])
     assert len(rows) == ROWS
     for part in (made.train, made.valid):
-        own_ids, own_values, own_dense = part.take(slice(None))
+        taken, some = part.take(slice(None)), part.take(PICKED)
+        assert taken.dense is not None
+        assert some.dense is not None
         # Each stored row is one of the table's, so all of it must be found there again.
         whole = {tuple(row) for row in np.hstack([ids, np.where(ids == 0, 0, values), dense]).tolist()}
-        own = np.hstack([own_ids, np.where(own_ids == 0, 0, own_values), own_dense])
+        own = np.hstack([taken.ids, np.where(taken.ids == 0, 0, taken.values), taken.dense])
         assert all(tuple(row) in whole for row in own.tolist())
-        picked = np.array([5, 0, 17])
-        for some, all_of_them in zip(part.take(picked), part.take(slice(None)), strict=True):
-            np.testing.assert_array_equal(some, all_of_them[picked])
-    bag = next(b for b in made.train.bags if b.slots == made.encoder.bags[0])
+        np.testing.assert_array_equal(some.ids, taken.ids[PICKED])
+        np.testing.assert_array_equal(some.values, taken.values[PICKED])
+        np.testing.assert_array_equal(some.dense, taken.dense[PICKED])
+    bag = made.train.bags[0]
     assert len(bag.ids) < len(made.train) * 3, "ragged: no padding is stored"
     batch = next(ordered_batches(made.train, batch_size=7))
     assert (batch.ids.shape[0], batch.dense.shape) == (7, (7, 3))  # type: ignore[union-attr]
@@ -147,10 +150,11 @@ def test_padding_is_never_shown_as_unseen(tmp_path: Path) -> None:
 def bag_of(cells: list[Any], **options: Any) -> tuple[Encoder, np.ndarray, np.ndarray]:
     schema = Schema(label=None, fields=(Bag(name="b", **options),))
     chunk = Chunk(pl.DataFrame({"b": cells}), "the frame", 1)
-    learning = EncoderFit(schema)
+    learning = EncoderLearner(schema)
     learning.add(chunk)
     encoder = learning.finish()
-    return encoder, *encoder.encode(chunk)[:2]
+    found = encoder.encode(chunk)
+    return encoder, found.ids, found.values
 
 
 def test_the_last_values_of_a_bag_are_kept_in_their_order() -> None:
@@ -170,7 +174,7 @@ def test_weights_of_a_bag_stay_with_their_values() -> None:
 def test_fields_that_share_a_vocabulary_count_together() -> None:
     schema = Schema(label=None, fields=(Categorical(name="item"), Bag(name="seen", shares="item")))
     chunk = Chunk(pl.DataFrame({"item": ["a", "b", "c"], "seen": [["b"], ["b", "d"], ["a"]]}), "the frame", 1)
-    learning = EncoderFit(schema, min_count=2)
+    learning = EncoderLearner(schema, min_count=2)
     learning.add(chunk)
     encoder = learning.finish()
     ids = encoder.encode(chunk).ids
@@ -208,7 +212,8 @@ def test_a_moment_is_hour_weekday_and_age() -> None:
     )
     assert [f.name for f in encoder.space.fields] == ["at.hour", "at.weekday", "at.age"]
     moment = encoder.encodings[0]
-    ids, values, _ = encoded(encoder, frame)
+    found = encoder.encode(next(open_table(frame).chunks()))
+    ids, values = found.ids, found.values
     known = [at for at in frame["at"] if at is not None]
     hours = dict(zip(moment.hour.vocabulary.id_array.tolist(), moment.hour.vocabulary.values, strict=True))  # type: ignore[union-attr]
     assert [int(hours[i]) for i, at in zip(ids[:, 0], frame["at"], strict=True) if at is not None] == [
@@ -220,7 +225,7 @@ def test_a_moment_is_hour_weekday_and_age() -> None:
     ]
     ages = np.array([(max(known) - at).total_seconds() / 86400 for at in known])
     knots = np.array(moment.age.knots.at)  # type: ignore[union-attr]
-    lower = ids[:, 2][frame["at"].is_not_null().to_numpy()] - moment.age.first_knot  # type: ignore[union-attr]
+    lower = ids[:, 2][frame["at"].is_not_null().to_numpy()] - moment.age.ids[0]  # type: ignore[union-attr]
     weight = values[:, 3][frame["at"].is_not_null().to_numpy()]
     upper = np.minimum(lower + 1, len(knots) - 1)
     np.testing.assert_allclose((1 - weight) * knots[lower] + weight * knots[upper], ages, atol=1e-4)
@@ -273,7 +278,7 @@ def test_a_share_of_the_negatives_is_weighted_back(tmp_path: Path) -> None:
     assert part.train.weights is not None
     assert part.valid.weights is None
     assert len(part.valid) == len(whole.valid or ())
-    labels, weights = np.asarray(part.train.labels), np.asarray(part.train.weights)
+    labels, weights = np.asarray(part.train.labels)[:, 0], np.asarray(part.train.weights)
     assert (labels == 1).sum() == (whole.train.labels == 1).sum(), "every positive stays"
     kept = (labels == 0).sum() / (whole.train.labels == 0).sum()
     assert 0.15 < kept < 0.35

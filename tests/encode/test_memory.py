@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from masknet.encode.inspection import _Distinct
+from masknet.encode.facts import _Distinct
 from masknet.encode.vocabulary import ValueCounter
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="anonymous memory is read from /proc")

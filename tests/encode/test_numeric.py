@@ -8,11 +8,11 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from masknet.encode import numeric
-from masknet.encode.numeric import MAX_KNOTS, Knots, KnotSample, MomentCounter, NumericScale
+from masknet.encode.numeric import MAX_KNOTS, Knots, KnotSample, NumberStatistics, NumericScale
 
 
 def fitted(*chunks: NDArray[np.float64] | list[float]) -> NumericScale:
-    counter = MomentCounter()
+    counter = NumberStatistics()
     for chunk in chunks:
         counter.add(np.array(chunk, dtype=np.float64))
     return counter.scale()
@@ -40,7 +40,7 @@ def test_streamed_moments_are_those_of_the_whole(offset: float) -> None:
 @pytest.mark.usefixtures("small_blocks")
 def test_streamed_skewness_is_that_of_the_whole() -> None:
     x = np.random.default_rng(1).exponential(size=500) - 3
-    counter = MomentCounter()
+    counter = NumberStatistics()
     for chunk in np.array_split(x, 13):
         counter.add(chunk)
     counter.scale()
@@ -131,7 +131,7 @@ def test_what_lies_outside_the_range_of_training_is_clipped_to_it() -> None:
 
 
 def test_missing_numbers_are_counted_and_left_out() -> None:
-    counter = MomentCounter()
+    counter = NumberStatistics()
     counter.add(np.array([np.nan, 1.0]))
     counter.add(np.array([3.0, np.nan]))
     assert counter.missing == 2
@@ -223,7 +223,7 @@ def test_what_is_not_finite_is_no_knot() -> None:
 
 
 def test_the_scale_of_an_age_is_mirrored() -> None:
-    counter = MomentCounter()
+    counter = NumberStatistics()
     counter.add(np.array([1.0, 2.0, 6.0]))
     scale = counter.scale(bent=False)
     x = np.array([1.0, 2.0, 6.0, 9.0, -4.0])

@@ -17,10 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from masknet.encode import BadRows, Declared, EncodingPlan, Prepared, prepare, values
+from masknet.encode.cells import reader
 from masknet.encode.sift import Check, Quarantine, declared_checks, schema_checks, sift
 from masknet.errors import DataError
 from masknet.progress import LogProgress
-from masknet.schema import Categorical, Numeric, Schema
+from masknet.schema import Bag, Categorical, Numeric, Schema
 from masknet.table import BadRow, Table, open_table
 from masknet.table import table as table_module
 from masknet.table import text as text_module
@@ -120,19 +121,23 @@ def test_a_whole_column_of_another_type_is_no_bad_row() -> None:
         sifted(pl.DataFrame({"click": [[0], [1]]}), LABEL)
 
 
-def test_cells_of_several_values_tell_their_row() -> None:
-    """As for a bag: the check looks at the values of all rows at once, and asks for the place of a row."""
-
-    def check(column: pl.Series, place: values.Place) -> None:
-        row = np.repeat(np.arange(len(column)), column.list.len().to_numpy())
-        values.numbers(column.explode(), lambda i: place(int(row[i])))
-
-    frame = pl.DataFrame({"bag": [["1"], ["2", "x", "y"], ["3"], ["z"]]})
+def test_a_row_whose_bag_holds_several_wrong_values_is_told_of_by_the_first() -> None:
+    frame = pl.DataFrame({"bag": ["a:1", "b:2|c|d:x", "e:3", "f"]})
+    check = reader(Bag(name="bag", separator="|", weighted=True))
     _, found, _ = sifted(frame, {"bag": check})
-    assert [(row.row, "'x'" in row.reason, "'z'" in row.reason) for row in found] == [
+    assert [(row.row, "'c'" in row.reason, "'f'" in row.reason) for row in found] == [
         (2, True, False),
         (4, False, True),
     ]
+
+
+def test_times_of_another_kind_are_set_aside_though_they_fill_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_module, "ROWS", 4)
+    times = ["2026-01-01", "2026-01-02", "3", "2026-01-04", *["20260105"] * 4, "2026-01-06"]
+    kept, found, _ = sifted(pl.DataFrame({"at": times}), declared_checks(Declared(time="at")))
+    assert [row.row for row in found] == [3, 5, 6, 7, 8]
+    assert all("other rows dates" in row.reason for row in found)
+    assert [row[0] for row in rows_of(kept)] == ["2026-01-01", "2026-01-02", "2026-01-04", "2026-01-06"]
 
 
 @pytest.mark.parametrize(
@@ -398,8 +403,8 @@ def test_bad_weights_vectors_and_moments_are_set_aside(typed: bool, part: str, t
     for own, other in ((found.train, alone.train), (found.valid, alone.valid)):
         assert own is not None
         assert other is not None
-        for a, b in zip(own.take(slice(None)), other.take(slice(None)), strict=True):
-            np.testing.assert_array_equal(a, b)  # type: ignore[arg-type]
+        for part in ("ids", "values", "dense"):
+            np.testing.assert_array_equal(*(getattr(rows.take(slice(None)), part) for rows in (own, other)))
 
 
 def test_frames_and_parquet_have_bad_rows_too(tmp_path: Path) -> None:

@@ -18,20 +18,20 @@ def test_a_random_part_is_stratified_exactly(clicks: int, others: int, fraction:
     labels = np.array([1] * clicks + [0] * others, dtype=np.uint8)
     wanted = (round(fraction * clicks), round(fraction * others))
     if sum(wanted) == 0:
-        assert random_rows(labels, fraction).sum() == 1
+        assert random_rows(labels[:, None], fraction).sum() == 1
         return
     if sum(wanted) == len(labels):
         with pytest.raises(DataError):
-            random_rows(labels, fraction)
+            random_rows(labels[:, None], fraction)
         return
-    chosen = random_rows(labels, fraction)
+    chosen = random_rows(labels[:, None], fraction)
     assert (int(chosen[labels == 1].sum()), int(chosen[labels == 0].sum())) == wanted
 
 
 def test_a_random_part_is_the_same_every_time_and_scattered() -> None:
     labels = (np.arange(10_000) % 5 == 0).astype(np.uint8)
-    chosen = random_rows(labels, 0.1)
-    np.testing.assert_array_equal(chosen, random_rows(labels, 0.1))
+    chosen = random_rows(labels[:, None], 0.1)
+    np.testing.assert_array_equal(chosen, random_rows(labels[:, None], 0.1))
     assert chosen.sum() == 1000
     tenths = chosen.reshape(10, -1).sum(axis=1)
     assert tenths.min() > 60, "rows from everywhere, not a stretch of the table"
@@ -50,13 +50,13 @@ def test_a_random_part_is_that_of_one_sort_however_it_is_cut_in_blocks(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(split, "_BLOCK", block)
         if whole.any() and not whole.all():
-            np.testing.assert_array_equal(random_rows(y, fraction), whole)
+            np.testing.assert_array_equal(random_rows(y[:, None], fraction), whole)
 
 
 def test_rows_of_equal_keys_go_by_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(split, "keyed_uniform", lambda key, rows: np.zeros(len(rows)))
     monkeypatch.setattr(split, "_BLOCK", 3)
-    chosen = random_rows(np.array([0, 1] * 10, dtype=np.uint8), 0.2)
+    chosen = random_rows(np.array([[0], [1]] * 10, dtype=np.uint8), 0.2)
     assert np.flatnonzero(chosen).tolist() == [0, 1, 2, 3]
 
 
@@ -65,7 +65,7 @@ def test_choosing_a_random_part_takes_memory_for_a_block_and_not_for_all_keys() 
     labels = (np.arange(rows) % 4 == 0).astype(np.uint8)
     tracemalloc.start()
     try:
-        random_rows(labels, 0.01)
+        random_rows(labels[:, None], 0.01)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -75,7 +75,7 @@ def test_choosing_a_random_part_takes_memory_for_a_block_and_not_for_all_keys() 
 @pytest.mark.parametrize(("rows", "fraction", "held"), [(2, 0.1, "no row of 2"), (4, 0.99, "all rows of 4")])
 def test_a_part_without_rows_is_refused(rows: int, fraction: float, held: str) -> None:
     with pytest.raises(DataError, match=f"a random part holds {held}: pass --valid FILE"):
-        random_rows(np.arange(rows, dtype=np.uint8) % 2, fraction)
+        random_rows(np.arange(rows, dtype=np.uint8)[:, None] % 2, fraction)
 
 
 def test_the_last_tenth_by_time() -> None:

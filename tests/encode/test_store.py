@@ -1,11 +1,8 @@
+"""The arrays of encoded rows: what is stored, and that rows are taken as the encoder gives them."""
+
 from __future__ import annotations
 
-import os
-import shutil
-import time
-from collections import namedtuple
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +10,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from masknet.encode import Declared, EncodedSet, EncoderFit, EncodingPlan, Prepared, prepare, store
-from masknet.errors import DataError
+from masknet.encode import Declared, EncodedRows, EncodedSet, Encoder, EncodingPlan, Prepared, prepare
+from masknet.encode.fields import KnotEncoding
+from masknet.encode.numeric import Knots
+from masknet.encode.split import random_rows
+from masknet.encode.store import SetWriter
 from masknet.progress import LogProgress
-from masknet.table import Table, open_table
-
-PLAN = EncodingPlan(Declared(label="click"))
-
-
-class Notes(LogProgress):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-        self.phases: dict[str, tuple[int, int | None]] = {}
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def track(self, phase: str, done: int, total: int | None, detail: str = "") -> None:
-        self.phases[phase] = (done, total)
-
-    @property
-    def reused(self) -> bool:
-        return any("cache" in note and "taken" in note for note in self.notes)
+from masknet.schema import Numeric, Schema
+from masknet.table import Chunk, open_table
 
 
 def log_of(rows: int = 40) -> pl.DataFrame:
@@ -60,52 +37,15 @@ def log_of(rows: int = 40) -> pl.DataFrame:
     )
 
 
-def run(cache: Path, source: Any, plan: EncodingPlan = PLAN, **options: Any) -> tuple[Prepared, bool]:
-    """What `prepare` gives, and whether it was taken from the cache."""
-    notes = Notes()
-    valid = options.pop("valid", None)
+def run(cache: Path, source: Any, plan: EncodingPlan | None = None, valid: Any = None) -> Prepared:
+    plan = EncodingPlan(Declared(label="click")) if plan is None else plan
     tables = open_table(source), None if valid is None else open_table(valid)
-    return prepare(*tables, plan, notes, cache=cache, **options), notes.reused
+    return prepare(*tables, plan, LogProgress(), cache=cache)
 
 
-def arrays_of(rows: EncodedSet) -> tuple[np.ndarray, np.ndarray]:
-    ids, values, _ = rows.take(slice(None))
-    return ids, np.broadcast_to(values, ids.shape)
-
-
-def full_plan(**changes: Any) -> EncodingPlan:
-    return EncodingPlan(
-        **{"declared": Declared(label="click", weight="w", group="session", ignore=("at",)), "min_count": 2} | changes
-    )
-
-
-# What is stored
-
-
-@pytest.mark.parametrize("as_file", [None, "x.parquet", "x.csv"])
-def test_the_set_holds_what_the_encoder_gives(as_file: str | None, tmp_path: Path) -> None:
-    frame = log_of()
-    source: Any = frame
-    if as_file is not None:
-        source = tmp_path / as_file
-        frame.write_csv(source) if as_file.endswith("csv") else frame.write_parquet(source)
-    prepared, _ = run(tmp_path / "cache", source, full_plan(valid_fraction=0.25))
-    assert prepared.valid is not None
-    assert len(prepared.train) == 30
-    assert len(prepared.valid) == 10
-    chosen = store.random_rows(frame["click"].to_numpy(), 0.25)
-    chunk = next(open_table(source).chunks())
-    ids, values, _ = prepared.encoder.encode(chunk)
-    roles = store.read_roles(chunk, prepared.encoder.schema)
-    for rows, mask in ((prepared.train, ~chosen), (prepared.valid, chosen)):
-        own_ids, own_values = arrays_of(rows)
-        np.testing.assert_array_equal(own_ids, ids[mask])
-        np.testing.assert_array_equal(own_values, values[mask])
-        np.testing.assert_array_equal(rows.labels, frame["click"].to_numpy()[mask])
-        assert rows.weights is not None
-        np.testing.assert_array_equal(rows.weights, frame["w"].to_numpy()[mask])
-        assert rows.groups is not None
-        np.testing.assert_array_equal(rows.groups, roles["groups"][mask])
+def arrays_of(rows: EncodedRows) -> list[np.ndarray]:
+    found = [rows.ids, rows.values, rows.dense, rows.numbers]
+    return [array for array in found if array is not None]
 
 
 def kinds_of(rows: int = 60) -> pl.DataFrame:
@@ -140,28 +80,31 @@ KINDS = Declared(
 def test_rows_of_every_kind_are_taken_as_the_encoder_gives_them(encoding: Any, tmp_path: Path) -> None:
     frame = kinds_of()
     plan = EncodingPlan(KINDS, valid_fraction=0.3, numeric_encoding=encoding, min_count=2)
-    for prepared in (run(tmp_path, frame, plan)[0], run(tmp_path, frame, plan)[0]):
-        ids, values, dense = prepared.encoder.encode(next(open_table(frame).chunks()))
+    for prepared in (run(tmp_path, frame, plan), run(tmp_path, frame, plan)):
+        encoded = prepared.encoder.encode(next(open_table(frame).chunks()))
+        assert encoded.dense is not None
         assert len({f.kind for f in prepared.encoder.space.fields}) == 4
-        chosen = store.random_rows(frame["click"].to_numpy(), 0.3)
+        chosen = random_rows(frame.select(pl.col("click").cast(pl.UInt8)).to_numpy(), 0.3)
         for rows, mask in ((prepared.train, ~chosen), (prepared.valid, chosen)):
             assert rows is not None
             all_of_them = np.arange(len(rows))
             for index in (slice(None), slice(3, 7), slice(0, 0), all_of_them[::-1], np.array([5, 5, 0]), np.array([2])):
-                own_ids, own_values, own_dense = rows.take(index)
-                assert own_dense is not None
-                np.testing.assert_array_equal(own_ids, ids[mask][index])
+                own = rows.take(index)
+                assert own.dense is not None
+                np.testing.assert_array_equal(own.ids, encoded.ids[mask][index])
                 # What padding weighs is nobody's business: its embedding is zero.
-                shown = np.where(own_ids == 0, 0, own_values)
-                np.testing.assert_array_equal(shown, np.where(ids == 0, 0, values)[mask][index])
-                np.testing.assert_array_equal(own_dense, dense[mask][index])
-                assert (own_ids.dtype, own_values.dtype, own_dense.dtype) == (np.int32, np.float32, np.float32)
+                shown = np.where(own.ids == 0, 0, own.values)
+                expected = np.where(encoded.ids == 0, 0, encoded.values)
+                np.testing.assert_array_equal(shown, expected[mask][index])
+                np.testing.assert_array_equal(own.dense, encoded.dense[mask][index])
+                assert (own.ids.dtype, own.values.dtype, own.dense.dtype) == (np.int32, np.float32, np.float32)
+                assert own.numbers is None
 
 
 def test_bags_are_stored_ragged_and_mapped(tmp_path: Path) -> None:
     frame = kinds_of(2000)
-    train = run(tmp_path, frame, EncodingPlan(KINDS, valid_fraction=0.5, numeric_encoding="knots"))[0].train
-    half = frame.filter(pl.Series(~store.random_rows(frame["click"].to_numpy(), 0.5)))
+    train = run(tmp_path, frame, EncodingPlan(KINDS, valid_fraction=0.5, numeric_encoding="knots")).train
+    half = frame.filter(pl.Series(~random_rows(frame.select(pl.col("click").cast(pl.UInt8)).to_numpy(), 0.5)))
     lengths = {
         "tags": half["tags"].str.split("|").list.len().clip(1),
         "seen": half["seen"].list.len().clip(1, 2),
@@ -179,436 +122,148 @@ def test_bags_are_stored_ragged_and_mapped(tmp_path: Path) -> None:
 
 
 def test_what_is_taken_is_a_copy(tmp_path: Path) -> None:
-    train = run(tmp_path, kinds_of(), EncodingPlan(KINDS, numeric_encoding="knots"))[0].train
-    before = train.take(slice(None))
-    for array in train.take(slice(None)):
-        assert array is not None
+    train = run(tmp_path, kinds_of(), EncodingPlan(KINDS, numeric_encoding="knots", raw_numbers=True)).train
+    before, spoilt = arrays_of(train.take(slice(None))), arrays_of(train.take(slice(None)))
+    for array in spoilt:
         array[...] = 7
-    for own, other in zip(train.take(slice(None)), before, strict=True):
+    for own, other in zip(arrays_of(train.take(slice(None))), before, strict=True):
         np.testing.assert_array_equal(own, other)
 
 
 def test_bags_that_are_empty_in_a_chunk_or_everywhere_are_stored(tmp_path: Path) -> None:
     frame = pl.DataFrame({"click": [0, 1] * 70_000, "b": [[]] * 100_000 + [["x", "y"]] * 39_999 + [[]]})
-    prepared, _ = run(tmp_path, frame, valid=frame.head(5))
-    ids, _, _ = prepared.train.take(np.array([0, 99_999, 100_000, 139_998, 139_999]))
+    prepared = run(tmp_path, frame, valid=frame.head(5))
+    ids = prepared.train.take(np.array([0, 99_999, 100_000, 139_998, 139_999])).ids
     assert ids.tolist() == [[1, 0], [1, 0], [3, 4], [3, 4], [1, 0]]
     assert prepared.valid is not None
-    assert prepared.valid.take(slice(None))[0].tolist() == [[1, 0]] * 5
+    assert prepared.valid.take(slice(None)).ids.tolist() == [[1, 0]] * 5
 
 
 def test_constant_ids_and_values_are_not_stored(tmp_path: Path) -> None:
-    prepared, _ = run(tmp_path, log_of().drop("w", "session", "at"))
+    prepared = run(tmp_path, log_of().drop("w", "session", "at"))
     # Four fields: two categorical, `price` with a missing id, `age` with one id in every row.
     assert prepared.train.ids.shape == (36, 3)
     assert prepared.train.values.shape == (36, 2)
-    assert prepared.train.fixed_ids.tolist() == [-1, -1, -1, 7]
-    assert prepared.train.unit_values.tolist() == [True, True, False, False]
+    assert prepared.train.layout.fixed_ids.tolist() == [-1, -1, -1, 7]
+    assert prepared.train.layout.unit_values.tolist() == [True, True, False, False]
 
 
 def test_fields_of_one_kind_alone_can_be_stored(tmp_path: Path) -> None:
-    texts, _ = run(tmp_path, log_of().select("click", "user"))
+    texts = run(tmp_path, log_of().select("click", "user"))
     assert texts.train.values.shape == (36, 0)
-    ids, values, _ = texts.train.take(slice(None))
-    assert (ids.shape, values.tolist()) == ((36, 1), [[1.0]])
-    numbers, _ = run(tmp_path, log_of().select("click", "age"))
+    taken = texts.train.take(slice(None))
+    assert (taken.ids.shape, taken.values.tolist()) == ((36, 1), [[1.0]])
+    numbers = run(tmp_path, log_of().select("click", "age"))
     assert numbers.train.ids.shape == (36, 0)
-    ids, values = arrays_of(numbers.train)
-    assert set(ids.ravel().tolist()) == {1}
-    assert len(np.unique(values)) == 36
+    taken = numbers.train.take(slice(None))
+    assert set(taken.ids.ravel().tolist()) == {1}
+    assert len(np.unique(taken.values)) == 36
 
 
 def test_arrays_are_mapped_and_cannot_be_written(tmp_path: Path) -> None:
-    train = run(tmp_path, log_of(), full_plan())[0].train
+    train = run(
+        tmp_path, log_of(), EncodingPlan(Declared(label="click", weight="w", group="session", ignore=("at",)))
+    ).train
     for array in (train.ids, train.values, train.labels, train.weights, train.groups):
         assert isinstance(array, np.memmap)
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
 
 
-def test_rows_in_many_chunks_keep_their_order(tmp_path: Path) -> None:
-    frame = pl.DataFrame({"click": [0, 1] * 70_000, "n": np.arange(140_000) * 0.5})
-    prepared, _ = run(tmp_path, frame, valid=frame.tail(70_001))
-    assert prepared.valid is not None
-    values = arrays_of(prepared.train)[1][:, 0]
-    assert (np.diff(values) > 0).all()
-    np.testing.assert_array_equal(arrays_of(prepared.valid)[1][:, 0], values[-70_001:])
+# Knots whose ids lie anywhere
 
 
-def test_the_time_and_space_it_takes_are_said_before(tmp_path: Path) -> None:
-    notes = Notes()
-    prepare(open_table(log_of()), None, PLAN, notes, cache=tmp_path)
-    assert notes.notes[0].startswith("reading the frame: about 40 rows, 0.0 MB")
-    assert notes.notes[1].startswith("encoding 40 rows: 0.0 MB in the cache, about 1 s")
-    assert notes.phases == {"inspect": (40, 40), "learn the vocabulary": (40, 40), "encode": (40, 40)}
+def scattered() -> Encoder:
+    """Two numbers by knots, whose ids are neither neighbours nor rising, nor apart from those of the other."""
+    knots = Knots(at=(0.0, 10.0, 20.0, 30.0))
+    schema = Schema(label="click", fields=(Numeric(name="a", encoding="knots"), Numeric(name="b", encoding="knots")))
+    numbers = [
+        KnotEncoding(field, missing, ids, knots)  # type: ignore[arg-type]
+        for field, missing, ids in zip(schema.fields, (2, None), ((90, 7, 41, 8), (9, 40, 6, 91)), strict=True)
+    ]
+    return Encoder(schema, numbers, num_ids=92)
 
 
-# The key
+NUMBERS: dict[str, list[Any]] = {
+    "a": [0.0, 2.5, 10.0, 14.0, 29.0, 30.0, 99.0, -5.0, None],
+    "b": [30.0, 29.0, 15.0, 10.0, 5.0, 0.0, None, 20.0, 1.0],
+}
 
 
-def test_the_same_table_and_plan_are_encoded_once(tmp_path: Path) -> None:
-    log_of().write_parquet(tmp_path / "x.parquet")
-    first, reused = run(tmp_path, tmp_path / "x.parquet", full_plan())
-    assert not reused
-    second, reused = run(tmp_path, tmp_path / "x.parquet", full_plan())
-    assert reused
-    assert second.fingerprint == first.fingerprint
-    assert second.inspection == first.inspection
-    for own, other in zip(arrays_of(first.train), arrays_of(second.train), strict=True):
-        np.testing.assert_array_equal(own, other)
-    shutil.copy2(tmp_path / "x.parquet", tmp_path / "y.parquet")
-    assert run(tmp_path, tmp_path / "y.parquet", full_plan())[1], "the name of a file does not count"
+def written(encoder: Encoder, rows: EncodedRows, folder: Path) -> EncodedSet:
+    labels = np.zeros((len(rows), 1), dtype=np.uint8)
+    with SetWriter(folder, encoder, weighted=False, grouped=False) as writer:
+        writer.add(rows, {"labels": labels}, np.ones(len(rows), dtype=np.bool_))
+    return EncodedSet.open(folder, encoder)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"declared": Declared(label="click", weight="w", group="session")},
-        {"declared": Declared(label="click", weight="w", group="session", ignore=("at", "age"))},
-        {"declared": Declared(label="click", weight="w", group="session", ignore=("at",), categorical=("age",))},
-        {"declared": Declared(label="click", weight="w", group="session", ignore=("at",), numeric=("item_id",))},
-        {"declared": Declared(label="click", weight="w", time="at", group="session")},
-        {"declared": Declared(label="click", group="session", ignore=("at",))},
-        {"min_count": 3},
-        {"max_vocabulary": 2},
-        {"valid_fraction": 0.2},
-        {"limit_rows": 39},
-    ],
-    ids=str,
-)
-def test_another_plan_is_another_set(change: dict[str, Any], tmp_path: Path) -> None:
-    first, _ = run(tmp_path, log_of(), full_plan())
-    second, reused = run(tmp_path, log_of(), full_plan(**change))
-    assert not reused
-    assert second.fingerprint != first.fingerprint
-    assert run(tmp_path, log_of(), full_plan())[0].train.labels.tolist() == first.train.labels.tolist()
+def test_the_upper_knot_is_looked_up_by_the_id_of_the_lower(tmp_path: Path) -> None:
+    encoder = scattered()
+    rows = encoder.encode(Chunk(pl.DataFrame(NUMBERS), "the frame", 1))
+    assert rows.ids[:, :2].tolist() == [
+        [90, 0], [90, 7], [7, 0], [7, 41], [41, 8], [41, 8], [41, 8], [90, 0], [2, 0],
+    ]  # fmt: skip
+    assert rows.ids[:, 2:].tolist() == [
+        [6, 91], [6, 91], [40, 6], [40, 0], [9, 40], [9, 0], [40, 0], [6, 0], [9, 40],
+    ]  # fmt: skip
+    stored = written(encoder, rows, tmp_path / "set")
+    assert stored.ids.shape == stored.values.shape == (9, 2)
+    for index in (slice(None), np.array([8, 3, 3, 0])):
+        np.testing.assert_array_equal(stored.take(index).ids, rows.ids[index])
+        np.testing.assert_array_equal(stored.take(index).values, rows.values[index])
 
 
-def test_another_label_is_another_set(tmp_path: Path) -> None:
-    frame = log_of().with_columns(other=1 - pl.col("click"))
-    first, _ = run(tmp_path, frame)
-    second, reused = run(tmp_path, frame, EncodingPlan(Declared(label="other")))
-    assert not reused
-    assert second.train.labels.sum() != first.train.labels.sum()
+def test_knots_are_kept_by_their_first_id_or_where_they_lie_apart_by_all(tmp_path: Path) -> None:
+    encoder = scattered()
+    assert encoder.encodings[0].to_json()["knot_ids"] == [90, 7, 41, 8]
+    encoder.save(tmp_path)
+    assert Encoder.load(tmp_path).encodings == encoder.encodings
+    beside = KnotEncoding(Numeric(name="a", encoding="knots"), None, (5, 6, 7), Knots(at=(0.0, 1.0, 2.0)))
+    assert set(beside.to_json()) == {"missing", "first_knot", "knots"}
 
 
-@pytest.mark.parametrize("verify", [False, True])
-def test_a_changed_data_file_is_another_set(verify: bool, tmp_path: Path) -> None:
-    path = tmp_path / "x.csv"
-    log_of().write_csv(path)
-    run(tmp_path, path, verify=verify)
-    changed = path.read_text(encoding="utf-8").replace("u1", "u9")
-    path.write_text(changed, encoding="utf-8")
-    os.utime(path, ns=(1, 1))
-    prepared, reused = run(tmp_path, path, verify=verify)
-    assert not reused
-    encoding = prepared.encoder.encodings[0]
-    assert "u9" in encoding.vocabulary.values.to_list()  # type: ignore[union-attr]
+# Numbers as they were read
 
 
-def test_frames_are_told_apart_by_their_cells(tmp_path: Path) -> None:
+def numbered(rows: int = 60) -> pl.DataFrame:
+    start = dt.datetime(2026, 1, 1)
+    return kinds_of(rows).with_columns(  # moments, typed
+        at=pl.Series([None if i % 8 == 5 else start + dt.timedelta(hours=7 * i) for i in range(rows)])
+    )
+
+
+@pytest.mark.parametrize("encoding", ["linear", "knots"])
+def test_numbers_are_kept_as_they_were_read_where_that_is_asked_for(encoding: Any, tmp_path: Path) -> None:
+    frame = numbered()
+    plan = EncodingPlan(KINDS, valid_fraction=0.3, numeric_encoding=encoding, raw_numbers=True)
+    chosen = random_rows(frame.select(pl.col("click").cast(pl.UInt8)).to_numpy(), 0.3)
+    latest = frame.filter(~pl.Series(chosen))["at"].max()
+    ages = [None if at is None else (latest - at).total_seconds() / 86_400 for at in frame["at"]]
+    expected = np.array(list(zip(frame["price"], ages, strict=True)), dtype=np.float64)
+    for prepared in (run(tmp_path, frame, plan), run(tmp_path, frame, plan)):  # made, and from the cache
+        assert prepared.encoder.raw_numbers
+        assert [f.name for f in prepared.encoder.space.fields if f.kind == "numeric"] == ["price", "at.age"]
+        encoded = prepared.encoder.encode(next(open_table(frame).chunks()))
+        assert encoded.numbers is not None
+        assert encoded.numbers.dtype == np.float64
+        np.testing.assert_allclose(encoded.numbers, expected, atol=1e-9)
+        np.testing.assert_array_equal(encoded.numbers[:, 0], expected[:, 0])
+        for rows, mask in ((prepared.train, ~chosen), (prepared.valid, chosen)):
+            assert rows is not None
+            for index in (slice(None), np.array([5, 0, 5])):
+                np.testing.assert_array_equal(rows.take(index).numbers, encoded.numbers[mask][index])
+        assert prepared.encoder.extended("item", ["new"]).raw_numbers
+
+
+def test_a_table_without_numbers_has_none_to_keep(tmp_path: Path) -> None:
+    plan = EncodingPlan(Declared(label="click"), raw_numbers=True)
+    numbers = run(tmp_path, log_of().select("click", "user"), plan).train.take(slice(0, 4)).numbers
+    assert numbers is not None
+    assert numbers.shape == (4, 0)
+
+
+def test_nothing_is_kept_of_numbers_unless_it_is_asked_for(tmp_path: Path) -> None:
     run(tmp_path, log_of())
-    assert run(tmp_path, log_of())[1]
-    assert not run(tmp_path, log_of().with_columns(pl.col("age") + 1))[1]
-    assert not run(tmp_path, log_of().rename({"age": "years"}))[1]
-
-
-def test_another_validation_table_or_version_is_another_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(tmp_path, log_of(), valid=log_of(10))
-    assert run(tmp_path, log_of(), valid=log_of(10))[1]
-    assert not run(tmp_path, log_of(), valid=log_of(11))[1]
-    assert not run(tmp_path, log_of())[1]
-    monkeypatch.setattr(store, "__version__", "0.0.0")
-    assert not run(tmp_path, log_of())[1]
-    monkeypatch.setattr(store, "FORMAT", store.FORMAT + 1)
-    assert not run(tmp_path, log_of())[1]
-
-
-# Crashes and neighbours
-
-
-def test_a_crash_leaves_nothing_under_the_final_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def crash(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(store._Writer, "add", crash)
-        with pytest.raises(OSError, match="No space left"):
-            run(tmp_path, log_of())
-    assert list((tmp_path / "encoded").iterdir()) == []
-    assert len(run(tmp_path, log_of())[0].train) == 36
-
-
-def test_of_several_at_once_one_encodes_and_the_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode, calls = store._encode, []
-
-    def encode_slowly(*args: Any) -> None:
-        calls.append(args)
-        time.sleep(0.3)
-        encode(*args)
-
-    monkeypatch.setattr(store, "_encode", encode_slowly)
-    notes = [Notes(), Notes(), Notes()]
-    tables = [open_table(log_of()) for _ in notes]
-    with ThreadPoolExecutor(len(notes)) as pool:
-        made = list(pool.map(lambda t, n: prepare(t, None, PLAN, n, cache=tmp_path), tables, notes))
-    assert len(calls) == 1
-    assert sorted(n.reused for n in notes) == [False, True, True]
-    assert sum(any("another process is encoding" in note for note in n.notes) for n in notes) == 2
-    for prepared in made:
-        np.testing.assert_array_equal(arrays_of(prepared.train)[0], arrays_of(made[0].train)[0])
-
-
-def test_what_a_killed_process_left_is_dropped_after_a_day(tmp_path: Path) -> None:
-    old, young = tmp_path / "encoded" / ".writing-old", tmp_path / "encoded" / ".writing-young"
-    for folder in (old, young):
-        (folder / "set").mkdir(parents=True)
-    os.utime(old, (time.time() - 2 * 86400,) * 2)
-    run(tmp_path, log_of())
-    assert not old.exists()
-    assert young.exists()
-
-
-def test_rows_that_vanish_while_they_are_read_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "x.csv"
-    log_of().write_csv(path)
-    finish = EncoderFit.finish
-
-    def shrink(self: EncoderFit) -> Any:
-        log_of(30).write_csv(path)
-        return finish(self)
-
-    monkeypatch.setattr(EncoderFit, "finish", shrink)
-    with pytest.raises(DataError, match="10 of its 40 rows are gone"):
-        run(tmp_path, path)
-    assert list((tmp_path / "encoded").iterdir()) == []
-
-
-def test_a_disk_that_is_too_small_is_found_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    disk = namedtuple("disk", "total used free")
-    # 40 rows of five fields: 3 ids of integers and texts, 2 of numbers with a value each, label, weight and group.
-    need = 40 * (3 * 4 + 2 * 8 + 1 + 8 + 8)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk(0, 0, need - 1))
-    plan = full_plan(declared=Declared(label="click", weight="w", group="session"))
-    with pytest.raises(DataError, match="MB free: make room, or name another folder with --cache-dir"):
-        run(tmp_path, log_of(), plan)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk(0, 0, need))
-    prepared, _ = run(tmp_path, log_of(), plan)
-    stored = sum(f.stat().st_size - 128 for f in (tmp_path / "encoded").rglob("*.npy"))
-    assert 0 < stored <= need
-    assert len(prepared.train) == 36
-
-
-# The split
-
-
-def test_the_split_is_the_same_whatever_the_plan_beside_it(tmp_path: Path) -> None:
-    first, _ = run(tmp_path, log_of().drop("age"))
-    second, _ = run(tmp_path, log_of(), replace(PLAN, min_count=4))
-    for part in ("train", "valid"):
-        assert getattr(first, part).labels.tolist() == getattr(second, part).labels.tolist()
-    chosen = store.random_rows(log_of()["click"].to_numpy(), 0.1)
-    assert first.valid is not None
-    assert len(first.valid) == chosen.sum() == 4
-    assert first.valid.labels.sum() == 1
-
-
-def test_values_seen_only_in_validation_are_unseen(tmp_path: Path) -> None:
-    frame = log_of()
-    chosen = store.random_rows(frame["click"].to_numpy(), 0.1)
-    leaky = frame.with_columns(
-        user=pl.Series(np.where(chosen, "later", frame["user"].fill_null("u0").to_numpy())),
-        age=pl.Series(np.where(chosen, 1e9, frame["age"].to_numpy())),
-    )
-    prepared, _ = run(tmp_path, leaky)
-    assert prepared.valid is not None
-    assert prepared.encoder.schema.field_names[:3] == ("user", "item_id", "price")
-    assert set(arrays_of(prepared.valid)[0][:, 0].tolist()) == {2}
-    assert 2 not in arrays_of(prepared.train)[0][:, 0]
-    age = prepared.encoder.encodings[3]
-    assert age.scale.high < 100  # type: ignore[union-attr]
-
-
-def test_the_last_tenth_by_time_validates(tmp_path: Path) -> None:
-    shuffled = log_of().sample(fraction=1.0, shuffle=True, seed=3)
-    prepared, _ = run(tmp_path, shuffled, EncodingPlan(Declared(label="click", time="at", group="at")))
-    assert prepared.valid is not None
-    late = shuffled["at"] >= 18
-    assert len(prepared.valid) == late.sum() == 4
-    assert prepared.valid.labels.tolist() == shuffled.filter(late)["click"].to_list()
-    assert prepared.encoder.schema.time == "at"
-    assert "at" not in prepared.encoder.schema.field_names
-
-
-@pytest.mark.parametrize(("form", "after"), [("numbers", "14.5"), ("dates", "2026-01-15"), ("texts", "2026-01-15")])
-def test_rows_after_a_moment_validate(form: str, after: str, tmp_path: Path) -> None:
-    day = (pl.date(2026, 1, 1) + pl.duration(days=pl.col("at"))).alias("at")
-    at = {"numbers": pl.col("at"), "dates": day, "texts": day.cast(pl.String)}[form]
-    plan = EncodingPlan(Declared(label="click", time="at"), valid_after=after)
-    prepared, _ = run(tmp_path, log_of().with_columns(at), plan)
-    assert prepared.valid is not None
-    assert (len(prepared.train), len(prepared.valid)) == (30, 10)
-
-
-def test_a_fraction_is_random_though_a_time_is_named(tmp_path: Path) -> None:
-    plan = EncodingPlan(Declared(label="click", time="at"), valid_fraction=0.5)
-    prepared, _ = run(tmp_path, log_of(), plan)
-    assert prepared.valid is not None
-    assert prepared.valid.labels.sum() == 5
-
-
-def test_a_limit_is_for_both_tables(tmp_path: Path) -> None:
-    log_of().write_csv(tmp_path / "valid.csv")
-    prepared, _ = run(tmp_path, log_of(), replace(PLAN, limit_rows=12), valid=tmp_path / "valid.csv")
-    assert prepared.valid is not None
-    assert (len(prepared.train), len(prepared.valid), prepared.inspection.rows) == (12, 12, 12)
-
-
-def test_a_refit_learns_from_both_parts(tmp_path: Path) -> None:
-    later = log_of(8).with_columns(user=pl.lit("later"))
-    split, _ = run(tmp_path, log_of(), valid=later)
-    joined, _ = run(tmp_path, log_of(), valid=later, join=True)
-    assert joined.valid is None
-    assert len(joined.train) == 48
-    assert joined.fingerprint != split.fingerprint
-    assert 2 not in arrays_of(joined.train)[0][:, 0]
-    assert split.valid is not None
-    assert set(arrays_of(split.valid)[0][:, 0].tolist()) == {2}
-    whole, _ = run(tmp_path, log_of(), join=True)
-    assert len(whole.train) == 40
-
-
-def test_a_validation_table_of_another_type_is_read_alike(tmp_path: Path) -> None:
-    frame = log_of()
-    frame.write_csv(tmp_path / "valid.csv")
-    columns = frame.columns[::-1]
-    typed, _ = run(tmp_path, frame, valid=frame.select(columns))
-    texts, _ = run(tmp_path, frame, valid=tmp_path / "valid.csv")
-    assert typed.valid is not None
-    assert texts.valid is not None
-    for own, other in zip(arrays_of(typed.valid), arrays_of(texts.valid), strict=True):
-        np.testing.assert_array_equal(own, other)
-
-
-# A share of the negatives
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("how", ["split", "file", "join"])
-def test_negatives_that_stay_stand_for_those_left_out(weighted: bool, how: str, tmp_path: Path) -> None:
-    frame = log_of(4000).with_columns(age=pl.int_range(pl.len()) + 0.5)
-    declared = Declared(
-        label="click", weight="w" if weighted else None, ignore=("user",) if weighted else ("user", "w")
-    )
-    plan = EncodingPlan(declared, negative_rate=0.1)
-    options: dict[str, Any] = {"valid": log_of(100)} if how == "file" else {"join": how == "join"}
-    whole, _ = run(tmp_path, frame, replace(plan, negative_rate=1.0), **options)
-    thin, _ = run(tmp_path, frame, plan, **options)
-    assert whole.train.weights is None or weighted
-    assert thin.train.weights is not None
-    own = np.ones(len(whole.train)) if whole.train.weights is None else whole.train.weights
-    # Which rows stayed is told by their ages, which the scale of the other rows only stretches.
-    (age,) = [i for i, f in enumerate(whole.encoder.space.fields) if f.name == "age"]
-    row = whole.encoder.encodings[age].scale, thin.encoder.encodings[age].scale  # type: ignore[union-attr]
-    stayed = arrays_of(thin.train)[1][:, age].astype(float) * row[1].std + row[1].mean
-    kept = np.isin(
-        np.round(arrays_of(whole.train)[1][:, age].astype(float) * row[0].std + row[0].mean - 0.5),
-        np.round(stayed - 0.5),
-    )
-    assert kept.sum() == len(thin.train)
-    labels = np.asarray(whole.train.labels)
-    assert kept[labels == 1].all(), "every positive stays"
-    assert 0.07 < kept[labels == 0].mean() < 0.13
-    np.testing.assert_array_equal(thin.train.labels, labels[kept])
-    np.testing.assert_allclose(thin.train.weights, np.where(labels == 0, own / 0.1, own)[kept])
-    assert thin.train.weights.sum() == pytest.approx(own.sum(), rel=0.1)
-    if how == "join":
-        assert thin.valid is None
-    else:
-        assert thin.valid is not None
-        assert whole.valid is not None
-        np.testing.assert_array_equal(thin.valid.labels, whole.valid.labels)
-        for name in ("weights", "groups"):
-            np.testing.assert_array_equal(getattr(thin.valid, name), getattr(whole.valid, name))
-
-
-def test_a_vocabulary_is_learned_from_the_negatives_that_stay(tmp_path: Path) -> None:
-    frame = pl.DataFrame({"click": [1] * 50 + [0] * 2000, "id": [f"u{i}" for i in range(2050)]})
-    thin, _ = run(tmp_path, frame, EncodingPlan(Declared(label="click"), negative_rate=0.1), join=True)
-    assert thin.encoder.space.num_ids == 3 + len(thin.train)
-    assert 2 not in arrays_of(thin.train)[0], "no value of training is unseen"
-
-
-# Refusals
-
-
-def write(folder: Path, text: str) -> Table:
-    (folder / "ads.csv").write_text(text, encoding="utf-8")
-    return open_table(folder / "ads.csv")
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("click,x\n", "a table needs rows; ads.csv has a header and none"),
-        (
-            "click,x\n1,a\n1,b\n",
-            "training needs both classes; all 2 rows of ads.csv have the label 1 in column 'click'",
-        ),
-        ("click,x\n0,\n1,\n", "a model needs at least one field; ads.csv has none"),
-        ("click,x\n0,a\n,b\n", "column 'click' is missing in row 2 of ads.csv"),
-        ("click,x\n0,a\n2,b\n", "column 'click' holds '2' in row 2 of ads.csv"),
-        ("lick,x\n0,a\n1,b\n", "--label names a column of ads.csv: unknown column 'click'; did you mean 'lick'?"),
-        ("click,x\n0,a\n1,b\n", "a random part holds no row of 2"),
-    ],
-)
-def test_a_table_that_cannot_train_is_refused(text: str, sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError) as caught:
-        prepare(write(tmp_path, text), None, PLAN, LogProgress(), cache=tmp_path / "cache")
-    assert sentence in str(caught.value)
-    assert list((tmp_path / "cache" / "encoded").iterdir()) == []
-
-
-def test_training_rows_of_one_class_are_refused(tmp_path: Path) -> None:
-    table = write(tmp_path, "click,x,at\n" + "0,a,1\n" * 9 + "1,b,2\n")
-    plan = EncodingPlan(Declared(label="click", time="at"))
-    with pytest.raises(DataError, match=r"all 9 training rows split off ads\.csv have the label 0 in column 'click'"):
-        prepare(table, None, plan, LogProgress(), cache=tmp_path / "cache")
-
-
-@pytest.mark.parametrize(
-    ("valid", "sentence"),
-    [
-        ("click,x\n", "validation needs rows; ads.csv has a header and none"),
-        ("click,y\n1,a\n", "column 'x' is missing from ads.csv; the training table the frame has it"),
-        ("x\na\n", "column 'click' is missing from ads.csv"),
-        ("click,x,w\n1,a,1\n5,a,1\n", "column 'click' holds '5' in row 2 of ads.csv"),
-        ("click,x,n\n1,a,ten\n", "column 'n' holds 'ten' in row 1 of ads.csv"),
-    ],
-)
-def test_a_validation_table_that_does_not_fit_is_refused(valid: str, sentence: str, tmp_path: Path) -> None:
-    frame = pl.DataFrame({"click": [0, 1, 0], "x": ["a", "b", "c"]})
-    if ",n\n" in valid:
-        frame = frame.with_columns(n=pl.Series([0.5, 1.5, 2.5]))
-    with pytest.raises(DataError) as caught:
-        prepare(open_table(frame), write(tmp_path, valid), PLAN, LogProgress(), cache=tmp_path / "cache")
-    assert sentence in str(caught.value)
-    assert list((tmp_path / "cache" / "encoded").iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "content"), [("encoding.json", b""), ("train/ids.npy", None), ("inspection.json", b"{")]
-)
-def test_a_damaged_set_is_made_again_and_it_says_so(tmp_path: Path, name: str, content: bytes | None) -> None:
-    log = log_of(4000)
-    first, _ = run(tmp_path, log)
-    before = arrays_of(first.train)
-    (file,) = (tmp_path / "encoded").glob(f"*/{name}")
-    file.write_bytes(file.read_bytes()[:500] if content is None else content)
-    notes = Notes()
-    again = prepare(open_table(log), None, PLAN, notes, cache=tmp_path)
-    assert not notes.reused
-    assert len([text for text in notes.warnings if "damaged" in text and "made again" in text]) == 1
-    for old, new in zip(before, arrays_of(again.train), strict=True):
-        np.testing.assert_array_equal(old, new)
-    assert run(tmp_path, log)[1]
+    (encoding,) = tmp_path.rglob("encoding.json")
+    assert "raw_numbers" not in encoding.read_text(encoding="utf-8")
+    assert not list(tmp_path.rglob("numbers.npy"))

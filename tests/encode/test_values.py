@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from masknet.encode import values
-from masknet.errors import DataError
-from masknet.schema import ValueType
+from masknet.encode.cells import reader
+from masknet.encode.moments import Times
+from masknet.errors import DataError, Where
+from masknet.schema import Bag, Categorical, Datetime, Dense, Numeric, ValueType
 
 
 def place(row: int) -> str:
@@ -205,41 +207,6 @@ def test_weights_are_finite_and_not_negative() -> None:
             values.weights(pl.Series("w", [1.0, wrong]), place)
 
 
-def test_times_in_every_form_are_one_order() -> None:
-    moments = [dt.datetime(2026, 1, 31), dt.datetime(2026, 1, 31, 12), dt.datetime(2026, 1, 31, 12, 0, 0, 500000)]
-    texts = [
-        ["2026-01-31", "2026-01-31 12:00", "2026-01-31 12:00:00.5"],
-        ["2026-01-31T00:00:00", "2026-01-31T12:00:00Z", "2026-01-31 12:00:00.500000+00:00"],
-    ]
-    expected = values.times(pl.Series(moments), place).tolist()
-    assert expected == [1769817600e6, 1769860800e6, 1769860800.5e6]
-    for form in texts:
-        assert values.times(pl.Series(form), place).tolist() == expected
-    assert values.times(pl.Series(moments).cast(pl.Datetime("ns", "UTC")), place).tolist() == expected
-    assert values.times(pl.Series(moments).cast(pl.Date), place).tolist() == [expected[0]] * 3
-    assert values.times(pl.Series([3, 1]), place).tolist() == values.times(pl.Series(["3", " 1"]), place).tolist()
-
-
-@pytest.mark.parametrize(
-    ("cells", "row", "shown"),
-    [
-        (["2026-01-01", "yesterday"], 2, "yesterday"),
-        (["5", "6", ""], 3, ""),  # the row that is wrong, not the first that is a number
-        (["5", "2026-01-01"], 2, "2026-01-01"),
-        (["2026-02-30"], 1, "2026-02-30"),
-        ([1.0, None], 2, "None"),
-    ],
-)
-def test_a_wrong_time_is_named_with_its_row(cells: list[Any], row: int, shown: str) -> None:
-    with pytest.raises(DataError, match=rf"column 'at' holds '{shown}' in row {row} of ads\.csv"):
-        values.times(pl.Series("at", cells), place)
-
-
-def test_a_boolean_is_no_time() -> None:
-    with pytest.raises(DataError, match="column 'at' holds Boolean"):
-        values.times(pl.Series("at", [True]), place)
-
-
 def test_groups_are_equal_where_the_cells_are() -> None:
     groups = values.groups(pl.Series(["a", None, "b", "a", ""]))
     assert groups.dtype == np.uint64
@@ -263,7 +230,7 @@ def test_groups_are_equal_where_the_cells_are() -> None:
         (values.numbers, pl.Series("c", ["1", "x", "", "y"]), [1, 3]),
         (values.labels, pl.Series("c", [0.0, None, 1.0, 0.5]), [1, 3]),
         (values.weights, pl.Series("c", [-1.0, 0.0, float("inf"), None]), [0, 2, 3]),
-        (values.times, pl.Series("c", ["2026-01-31", "x", "2026-13-01"]), [1, 2]),
+        (Times(), pl.Series("c", ["2026-01-31", "x", "2026-13-01"]), [1, 2]),
         (lambda c, p: values.categorical_text(c, "integer", p), pl.Series("c", [2.0**54, 1.5, None, 2.0**60]), [0, 3]),
     ],
 )
@@ -278,11 +245,48 @@ def test_all_wrong_cells_are_known_and_the_message_is_of_the_first(
         assert place(i) in caught.value.sentence(i)
 
 
-def test_times_are_of_the_kind_that_they_are_said_to_be() -> None:
-    cells = pl.Series("at", ["2026-01-31", "7"])
+@pytest.mark.parametrize(
+    ("read", "cells", "row"),
+    [
+        (values.labels, ["0", "7"], 2),
+        (values.labels, [0, None], 2),
+        (values.numbers, ["1", "dear", "x"], 2),
+        (values.weights, [1.0, -1.0], 2),
+        (lambda c, p: values.categorical_text(c, "integer", p), [2.0**60], 1),
+        (reader(Bag(name="c", separator="|", weighted=True)), ["a:1", "", "a:1|b|c"], 3),
+        (reader(Bag(name="c", values="integer")), [[1.0], [0.5, 2.0**60]], 2),
+        (reader(Dense(name="c", width=2)), [[1.0, 2.0], [1.0]], 2),
+        (reader(Dense(name="c", width=2)), ["1 2", "1 nan"], 2),
+        (reader(Datetime(name="c")), ["2026-01-31", "soon"], 2),
+        (reader(Datetime(name="c", form="seconds")), [0, 10**15], 2),
+        (reader(Datetime(name="c", zoned=True)), ["2026-01-31T12:00"], 1),
+    ],
+)
+def test_an_error_knows_file_column_row_and_the_cell_as_it_was_read(read: Any, cells: list[Any], row: int) -> None:
     with pytest.raises(values.BadCellsError) as caught:
-        values.times(cells, place, dates=True)
-    assert caught.value.wrong.tolist() == [False, True]
+        read(pl.Series("c", cells), lambda i: Where("row", i + 1, "ads.csv"))
+    error = caught.value
+    assert (error.file, error.column, error.row, error.value) == ("ads.csv", "c", row, cells[row - 1])
+    assert "column 'c'" in str(error)
+    assert f"row {row} of ads.csv" in str(error)
+
+
+def test_a_bag_is_wrong_once_whatever_is_wrong_in_it() -> None:
+    cells = pl.Series("c", ["a|b", "a:1", "x|y:2|z"])
     with pytest.raises(values.BadCellsError) as caught:
-        values.times(cells, place, dates=False)
-    assert caught.value.wrong.tolist() == [True, False]
+        reader(Bag(name="c", separator="|", weighted=True))(cells, place)
+    assert caught.value.wrong.tolist() == [True, False, True]
+    assert "gives 'a' none in row 1" in caught.value.sentence(0)
+    assert "gives 'x' none in row 3" in caught.value.sentence(2)
+
+
+def test_an_error_of_a_whole_column_names_it() -> None:
+    for field in (
+        Categorical(name="c"),
+        Numeric(name="c"),
+        Dense(name="c", width=1),
+        Datetime(name="c", form="seconds"),
+    ):
+        with pytest.raises(DataError) as caught:
+            reader(field)(pl.Series("c", [{"a": 1}]), place)
+        assert (caught.value.column, caught.value.row) == ("c", None)

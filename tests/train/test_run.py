@@ -512,7 +512,7 @@ def test_the_label_under_another_name_is_told(run: Run, home: Path, tmp_path: Pa
 def test_a_leak_is_told_however_the_rows_are_ordered(
     run: Run, home: Path, tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("masknet.train.run._LEAK_ROWS", 200)  # of 600
+    monkeypatch.setattr("masknet.train.leaks._ROWS", 200)  # of 600
     log = pl.read_parquet(home / "log.parquet").drop("click").with_row_index("n")
     click = pl.col("n") >= 400 if order == "sorted by label" else pl.col("n") % 2 == 1
     log = log.with_columns(click=click.cast(pl.Int8), sold=click.cast(pl.String)).drop("n")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from masknet.batches import EpochOrder
 from masknet.config import RunConfig
-from masknet.encode import EncodedSet
+from masknet.encode import Column, EncodedSet, Layout
 from masknet.errors import ConfigError, DataError
 from masknet.models import ParallelMaskNet
 from masknet.progress import LogProgress
@@ -56,8 +56,7 @@ def encoded(ids: NDArray[np.int32], labels: NDArray[np.uint8], weights: Weights 
         labels=labels.reshape(len(ids), 1),
         weights=weights,
         groups=None,
-        fixed_ids=np.array([-1, -1], dtype=np.int32),
-        unit_values=np.array([True, True]),
+        layout=Layout((Column(), Column())),
         untrained_unseen_ids=np.array([-1, -1], dtype=np.int32),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import fields
 from typing import Annotated, Any
 
 import typer
@@ -10,21 +11,15 @@ import typer
 from masknet.cli.console import ConsoleProgress, print_inspection, print_json, screen, states_errors
 from masknet.cli.settings import given, takes
 from masknet.config import RunConfig
+from masknet.encode import Declared, inspect_table
+from masknet.table import open_table
 
-# fmt: off
-_DECLARED = (
-    "label", "weight", "group", "time", "categorical", "numeric", "bag", "dense", "datetime", "ignore", "separator",
-    "weighted", "ordered", "max_length", "pooling", "share", "hash", "project",
-)
-# fmt: on
+_DECLARED = [field.name for field in fields(Declared)]
 
 
 @states_errors
 def command(data: str, **flags: Any) -> None:
     """Show what each column of a table is taken for, and why."""
-    from masknet.encode import Declared, inspect_table
-    from masknet.table import open_table
-
     run = RunConfig(**given(flags))
     table = open_table(data, columns=run.columns)
     with ConsoleProgress() as progress:

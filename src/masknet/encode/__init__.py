@@ -1,22 +1,27 @@
 """Raw values to ids, once: what a cell means, what each column is, and the encoded rows on disk."""
 
-from masknet.encode.encoder import Encoder, EncoderFit
-from masknet.encode.fields import EncodedRows, NumericEncoding
-from masknet.encode.inspection import ColumnReport, Declared, Inspection, inspect_table
+from masknet.encode.declared import Declared
+from masknet.encode.encoder import Encoder, EncoderLearner
+from masknet.encode.fields import EncodedRows
+from masknet.encode.inspection import ColumnReport, Inspection, inspect_table
+from masknet.encode.prepare import EncodingPlan, Prepared, default_cache, prepare
 from masknet.encode.sift import BadRows
-from masknet.encode.store import EncodedSet, EncodingPlan, Prepared, default_cache, prepare, read_roles
+from masknet.encode.storage import Column, Layout
+from masknet.encode.store import EncodedSet
+from masknet.encode.values import read_roles
 
 __all__ = [
     "BadRows",
+    "Column",
     "ColumnReport",
     "Declared",
     "EncodedRows",
     "EncodedSet",
     "Encoder",
-    "EncoderFit",
+    "EncoderLearner",
     "EncodingPlan",
     "Inspection",
-    "NumericEncoding",
+    "Layout",
     "Prepared",
     "default_cache",
     "inspect_table",

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from masknet.encode.cells import Cells, reader
 from masknet.encode.fields import (
     BagEncoding,
     CategoricalEncoding,
     EncodedRows,
     Encoding,
-    KnotEncoding,
     Lookup,
     Reserve,
-    fit_of,
+    learner_of,
     restore,
     vocabularies_of,
 )
+from masknet.encode.storage import Layout
 from masknet.encode.values import canonical
 from masknet.encode.vocabulary import Buckets, Vocabulary
 from masknet.errors import ConfigError, unknown
@@ -34,84 +35,78 @@ from masknet.schema import Bag, Categorical, Schema
 from masknet.space import FeatureSpace
 from masknet.table import Chunk
 
-__all__ = ["EncodedRows", "Encoder", "EncoderFit"]
+__all__ = ["EncodedRows", "Encoder", "EncoderLearner"]
 
 ENCODING_FILE, VOCABULARY_FILE = "encoding.json", "vocabulary.parquet"
 
 
 class Encoder:
-    """A fitted encoding: what scoring needs to read raw rows.
+    """A learned encoding: what scoring needs to read raw rows.
 
     Args:
         schema: what the columns mean.
         encodings: one a field, in the schema's order.
         num_ids: of the id space that the encodings share, padding included.
+        raw_numbers: whether to give the numbers as they were read too, for models that want no knots.
     """
 
-    def __init__(self, schema: Schema, encodings: Sequence[Encoding], num_ids: int) -> None:
+    def __init__(
+        self, schema: Schema, encodings: Sequence[Encoding], num_ids: int, *, raw_numbers: bool = False
+    ) -> None:
         self.schema = schema
         self.encodings = tuple(encodings)
+        self.raw_numbers = raw_numbers
         self.space = FeatureSpace(
             num_ids=num_ids,
             fields=tuple(s for e in self.encodings for s in e.spaces),
             num_tasks=max(1, len(schema.labels)),
         )
-
-    @property
-    def fixed_ids(self) -> NDArray[np.int32]:
-        """For each slot its id where that is the same in every row, else -1."""
-        return np.array([i for e in self.encodings for i in e.fixed_ids], dtype=np.int32)
-
-    @property
-    def unit_values(self) -> NDArray[np.bool_]:
-        """For each slot whether its value is 1 in every row."""
-        return np.array([unit for e in self.encodings for unit in e.unit_values], dtype=np.bool_)
+        self.layout = Layout(tuple(storage for e in self.encodings for storage in e.storages))
+        self._readers = [reader(field) for field in schema.fields]
 
     @property
     def untrained_unseen_ids(self) -> NDArray[np.int32]:
         """For each slot its unseen id where no training row was rare, so that training must show it some, else -1."""
         return np.array([i for e in self.encodings for i in e.unseen_ids], dtype=np.int32)
 
-    @property
-    def bags(self) -> tuple[slice, ...]:
-        """The slots of each field that is a bag."""
-        ends = np.cumsum([len(e.fixed_ids) for e in self.encodings]).tolist()
-        return tuple(
-            slice(end - e.slots, end) for e, end in zip(self.encodings, ends, strict=True) if isinstance(e, BagEncoding)
-        )
-
-    @property
-    def knots(self) -> tuple[int, ...]:
-        """The lower slot of each numeric field that enters by knots."""
-        found, slot = [], 0
-        for encoding in self.encodings:
-            slot += len(encoding.fixed_ids)
-            if isinstance(getattr(encoding, "age", encoding), KnotEncoding):  # the age is a moment's last part
-                found.append(slot - 2)
-        return tuple(found)
-
     def encode(self, chunk: Chunk) -> EncodedRows:
-        """Ids, values and dense columns of a chunk that has the schema's fields.
+        """The rows of a chunk that has the schema's fields, as a model reads them.
 
         Raises:
             DataError: a cell cannot be what its column means.
         """
-        rows = len(chunk.frame)
+        return self.encode_cells(self.read(chunk), len(chunk.frame))
+
+    def read(self, chunk: Chunk) -> Iterator[Cells]:
+        """The cells of each field, one after the other: the first half of `encode`, by what the schema says alone.
+
+        Raises:
+            DataError: a cell cannot be what its column means.
+        """
+        fields = zip(self.schema.field_names, self._readers, strict=True)
+        return (read(chunk.frame[name], chunk.place) for name, read in fields)
+
+    def encode_cells(self, cells: Iterable[Cells], rows: int) -> EncodedRows:
+        """What a model reads of the cells of each field: the second half of `encode`, from what was learned."""
         ids = np.empty((rows, self.space.num_slots), dtype=np.int32)
-        slot_values = np.ones((rows, self.space.num_slots), dtype=np.float32)
+        values = np.ones((rows, self.space.num_slots), dtype=np.float32)
         dense = np.empty((rows, self.space.dense_width), dtype=np.float32) if self.space.dense_width else None
+        numbers: list[NDArray[np.float64]] = []
         slot = column = 0
-        for encoding in self.encodings:
-            own_ids, own_values, own_dense = encoding.encode(chunk)
+        for encoding, own in zip(self.encodings, cells, strict=True):
+            own_ids, own_values, own_dense = encoding.encode(own)
             width = own_ids.shape[1]
             ids[:, slot : slot + width] = own_ids
             if own_values is not None:
-                slot_values[:, slot : slot + width] = own_values
+                values[:, slot : slot + width] = own_values
             slot += width
             if own_dense is not None and dense is not None:
                 dense[:, column : column + own_dense.shape[1]] = own_dense
                 column += own_dense.shape[1]
-        return EncodedRows(ids, slot_values, dense)
+            if self.raw_numbers:
+                numbers += encoding.numbers(own)
+        raw = np.stack(numbers, axis=1) if numbers else np.empty((rows, 0))
+        return EncodedRows(ids, values, dense, raw if self.raw_numbers else None)
 
     def extended(self, field: str, values: Sequence[str] | pl.Series) -> Encoder:
         """An encoder that also knows `values` of a field: their ids come behind all others, and no row of ids moves.
@@ -138,13 +133,14 @@ class Encoder:
             else e
             for e in self.encodings
         ]
-        return Encoder(self.schema, encodings, self.space.num_ids + len(fresh))
+        return Encoder(self.schema, encodings, self.space.num_ids + len(fresh), raw_numbers=self.raw_numbers)
 
     def save(self, folder: Path) -> None:
         """Write `encoding.json` (schema, reserved ids, scales) and `vocabulary.parquet` (field, value, id)."""
         content = {
             "schema": self.schema.model_dump(mode="json"),
             "num_ids": self.space.num_ids,
+            **({"raw_numbers": True} if self.raw_numbers else {}),
             "fields": {
                 field.name: encoding.to_json()
                 for field, encoding in zip(self.schema.fields, self.encodings, strict=True)
@@ -175,32 +171,55 @@ class Encoder:
             for name, part in pl.read_parquet(folder / VOCABULARY_FILE).group_by("field", maintain_order=True)
         }
         encodings = [restore(field, content["fields"][field.name], vocabularies) for field in schema.fields]
-        return cls(schema, encodings, content["num_ids"])
+        return cls(schema, encodings, content["num_ids"], raw_numbers=content.get("raw_numbers", False))
 
 
-class EncoderFit:
+class EncoderLearner:
     """Learns an encoding from chunks of training rows.
 
     Args:
         schema: what the columns mean.
         min_count: values seen in fewer rows than this share the unseen row; fields that share values count together.
         max_vocabulary: keep at most so many values of a field, the commonest; None for all.
+        raw_numbers: whether the encoder is to give the numbers as they were read too.
     """
 
-    def __init__(self, schema: Schema, *, min_count: int = 1, max_vocabulary: int | None = None) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        min_count: int = 1,
+        max_vocabulary: int | None = None,
+        raw_numbers: bool = False,
+    ) -> None:
         self._schema = schema
         self._min_count = min_count
         self._max_vocabulary = max_vocabulary
-        self._fits = {field.name: fit_of(field) for field in schema.fields}
+        self._raw_numbers = raw_numbers
+        self._readers = {field.name: reader(field) for field in schema.fields}
+        self._learners = {field.name: learner_of(field) for field in schema.fields}
+
+    def row_bytes(self, lengths: Mapping[str, float]) -> float:
+        """What a row of the fields will take on the disk, at the most.
+
+        Args:
+            lengths: the mean number of values a row, by the name of the field.
+        """
+        total = 0.0
+        for name, learner in self._learners.items():
+            for storage in learner.expected:
+                raw = 8 * (self._raw_numbers and storage.scaled)
+                total += storage.row_bytes(lengths.get(name, 1.0)) + raw
+        return total
 
     def add(self, chunk: Chunk, keep: NDArray[np.bool_] | None = None) -> None:
         """Learn from the rows of a chunk, or from those that `keep` marks."""
-        for fit in self._fits.values():
-            fit.add(chunk, keep)
+        for name, learner in self._learners.items():
+            learner.add(self._readers[name](chunk.frame[name], chunk.place), keep)
 
     def finish(self) -> Encoder:
         """The encoding of all rows that were added."""
-        reserve = Reserve(sum(fit.reserved for fit in self._fits.values()))
+        reserve = Reserve(sum(learner.reserved for learner in self._learners.values()))
         lookups: dict[str, Lookup] = {}
 
         def lookup(owner: str) -> Lookup:
@@ -211,21 +230,20 @@ class EncoderFit:
         encodings: list[Encoding] = []
         for field in self._schema.fields:
             owner = getattr(field, "shares", None) or field.name
-            encodings.append(self._fits[field.name].finish(reserve, lambda owner=owner: lookup(owner)))  # type: ignore[misc]
-        return Encoder(self._schema, encodings, reserve.num_ids)
+            encodings.append(self._learners[field.name].finish(reserve, lambda owner=owner: lookup(owner)))  # type: ignore[misc]
+        return Encoder(self._schema, encodings, reserve.num_ids, raw_numbers=self._raw_numbers)
 
     def _lookup(self, owner: str, reserve: Reserve) -> Lookup:
         field = next(f for f in self._schema.fields if f.name == owner)
         buckets = getattr(field, "buckets", None)
         if buckets is not None:
-            return Buckets(buckets, first_id=reserve.ids(buckets))
+            return Buckets(buckets, first_id=reserve.ids(buckets).start)
         sharing = [f.name for f in self._schema.fields if owner in (f.name, getattr(f, "shares", None))]
-        counts = self._fits[owner].counts()
+        counts = self._learners[owner].counts()
         assert counts is not None  # a field that reads a vocabulary counts
         if len(sharing) > 1:
-            parts = [part for part in (self._fits[name].counts() for name in sharing) if part is not None]
+            parts = [part for part in (self._learners[name].counts() for name in sharing) if part is not None]
             counts = pl.concat(parts).group_by("value").agg(pl.col("count").sum())
             counts = counts.sort(["count", "value"], descending=[True, False])
         kept = counts.filter(pl.col("count") >= self._min_count).head(self._max_vocabulary or len(counts))["value"]
-        first = reserve.ids(len(kept))
-        return Vocabulary(kept, np.arange(first, first + len(kept), dtype=np.int32))
+        return Vocabulary(kept, np.array(reserve.ids(len(kept)), dtype=np.int32))

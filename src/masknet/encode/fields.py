@@ -1,7 +1,7 @@
 """How each kind of field becomes ids, values and dense columns: what it learns from training rows, and what it keeps.
 
-A fit sees the training rows chunk by chunk; once all vocabularies are known, `finish` takes the field's reserved ids
-and makes the encoding, which is all that scoring needs.
+A learner sees the cells of the training rows chunk by chunk; once all vocabularies are known, `finish` takes the
+field's reserved ids and makes the encoding, which is all that scoring needs. Cells are read by `cells.reader`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from masknet.encode import values
-from masknet.encode.cells import bag_cells, moments, vectors
-from masknet.encode.numeric import Knots, KnotSample, MomentCounter, NumericScale
+from masknet.encode.bags import BagCells
+from masknet.encode.moments import Moments
+from masknet.encode.numeric import Knots, KnotSample, NumberStatistics, NumericScale
+from masknet.encode.storage import Column, Knotted, Ragged, Storage, Vector
 from masknet.encode.vocabulary import Buckets, ValueCounter, Vocabulary
 from masknet.schema import Bag, Categorical, Datetime, Dense, FieldSchema, Numeric
 from masknet.space import FieldSpace
-from masknet.table import Chunk
 
 __all__ = [
     "BagEncoding",
@@ -30,16 +30,21 @@ __all__ = [
     "DenseEncoding",
     "EncodedRows",
     "Encoding",
+    "FieldLearner",
     "KnotEncoding",
     "Lookup",
     "NumericEncoding",
-    "fit_of",
+    "learner_of",
     "restore",
+    "vocabularies_of",
 ]
 
 Lookup: TypeAlias = Vocabulary | Buckets
 Ids: TypeAlias = NDArray[np.int32]
 Values: TypeAlias = NDArray[np.float32]
+Numbers: TypeAlias = NDArray[np.float64]
+Encoded: TypeAlias = tuple[Ids, Values | None, Values | None]
+"""Ids and values `[rows, slots]` (None: all 1) and dense columns `[rows, width]` (None: the field has none)."""
 
 
 @dataclass(frozen=True)
@@ -74,34 +79,33 @@ class EncodedRows:
 
 
 class Encoding(Protocol):
-    """One field of the schema, fitted."""
+    """One field of the schema, once it is learned."""
+
+    @property
+    def field(self) -> FieldSchema:
+        """What the field means, and so how its cells are read."""
 
     @property
     def spaces(self) -> tuple[FieldSpace, ...]:
         """The fields that a model sees, one or several."""
 
     @property
-    def fixed_ids(self) -> tuple[int, ...]:
-        """For each slot its id where that is the same in every row, else -1."""
-
-    @property
-    def unit_values(self) -> tuple[bool, ...]:
-        """For each slot whether its value is 1 in every row that it is not padding in."""
+    def storages(self) -> tuple[Storage, ...]:
+        """How each of these is kept."""
 
     @property
     def unseen_ids(self) -> tuple[int, ...]:
-        """For each slot its unseen id where no training row was rare, so that training must show it some, else -1."""
+        """For each slot its unseen id where training must show it some, since no row of its own trains it; else -1."""
 
     @property
     def known(self) -> str:
         """What it knows of the field, in words."""
 
-    def encode(self, chunk: Chunk) -> tuple[Ids, Values | None, Values | None]:
-        """Ids and values `[rows, slots]` (None: all 1) and dense columns `[rows, width]` (None: the field has none).
+    def encode(self, cells: Any) -> Encoded:
+        """What a network reads of the cells, as `cells.reader` gives them."""
 
-        Raises:
-            DataError: a cell cannot be what its column means.
-        """
+    def numbers(self, cells: Any) -> tuple[Numbers, ...]:
+        """The numbers in the cells, NaN where missing, for each numeric field that a model sees."""
 
     def to_json(self) -> dict[str, Any]:
         """All but the vocabulary."""
@@ -121,8 +125,7 @@ class CategoricalEncoding:
     unseen_rows: int
     vocabulary: Lookup
 
-    fixed_ids: ClassVar = (-1,)
-    unit_values: ClassVar = (True,)
+    storages: ClassVar = (Column(),)
 
     @property
     def spaces(self) -> tuple[FieldSpace, ...]:
@@ -130,19 +133,17 @@ class CategoricalEncoding:
 
     @property
     def unseen_ids(self) -> tuple[int, ...]:
-        return (-1 if self.unseen_rows else self.unseen,)
+        return (_to_show(self),)
 
     @property
     def known(self) -> str:
         return _known_values(self.vocabulary)
 
-    def ids_of(self, text: pl.Series) -> Ids:
-        """The ids of canonical texts."""
-        return self.vocabulary.ids(text, missing=self.missing, unseen=self.unseen)
+    def encode(self, cells: pl.Series) -> Encoded:
+        return self.vocabulary.ids(cells, missing=self.missing, unseen=self.unseen)[:, None], None, None
 
-    def encode(self, chunk: Chunk) -> tuple[Ids, None, None]:
-        text = values.categorical_text(chunk.frame[self.field.name], self.field.values, chunk.place)
-        return self.ids_of(text)[:, None], None, None
+    def numbers(self, cells: pl.Series) -> tuple[()]:
+        return ()
 
     def to_json(self) -> dict[str, Any]:
         return _reserved(self)
@@ -165,43 +166,49 @@ class BagEncoding:
         return (FieldSpace(field.name, "bag", self.slots, field.pooling, field.ordered),)
 
     @property
-    def fixed_ids(self) -> tuple[int, ...]:
-        return (-1,) * self.slots
-
-    @property
-    def unit_values(self) -> tuple[bool, ...]:
-        return (not self.field.weighted,) * self.slots
+    def storages(self) -> tuple[Storage, ...]:
+        return (Ragged(self.slots, self.field.weighted),)
 
     @property
     def unseen_ids(self) -> tuple[int, ...]:
-        return (-1 if self.unseen_rows else self.unseen,) * self.slots
+        return (_to_show(self),) * self.slots
 
     @property
     def known(self) -> str:
         return f"{_known_values(self.vocabulary)}, at most {self.slots} a row"
 
-    def encode(self, chunk: Chunk) -> tuple[Ids, Values | None, None]:
-        rows = len(chunk.frame)
-        cells = bag_cells(chunk.frame[self.field.name], self.field, chunk.place)
+    def encode(self, cells: BagCells) -> Encoded:
         found = self.vocabulary.ids(cells.text, missing=self.missing, unseen=self.unseen)
-        lengths = np.bincount(cells.row, minlength=rows)
+        lengths = cells.lengths
         # The place of each value in its bag, counted so that the last `slots` values have places from 0 on.
         place = np.arange(len(found)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         place -= np.repeat(np.maximum(lengths - self.slots, 0), lengths)
         kept = place >= 0
         at = cells.row[kept], place[kept]
-        ids = np.zeros((rows, self.slots), dtype=np.int32)
+        ids = np.zeros((cells.rows, self.slots), dtype=np.int32)
         ids[at] = found[kept]
         ids[lengths == 0, 0] = self.missing
         if not self.field.weighted:
             return ids, None, None
-        weights = np.zeros((rows, self.slots), dtype=np.float32)
+        weights = np.zeros((cells.rows, self.slots), dtype=np.float32)
         weights[at] = 1.0 if cells.weights is None else cells.weights[kept]
         weights[lengths == 0, 0] = 1.0
         return ids, weights, None
 
+    def numbers(self, cells: BagCells) -> tuple[()]:
+        return ()
+
     def to_json(self) -> dict[str, Any]:
         return _reserved(self) | {"slots": self.slots}
+
+
+def _to_show(encoding: CategoricalEncoding | BagEncoding) -> int:
+    """The unseen id where it is read at all, and no training row was rare; else -1.
+
+    No value is unseen to a hashed field: its unseen id is read only for a missing one that training never had.
+    """
+    read = encoding.vocabulary.has_unseen or encoding.missing == encoding.unseen
+    return encoding.unseen if read and not encoding.unseen_rows else -1
 
 
 def _known_values(vocabulary: Lookup) -> str:
@@ -225,37 +232,35 @@ class NumericEncoding:
     `missing` is None where no training row was missing: the field then reads a missing number as its mean.
     """
 
-    name: str
+    field: Numeric
     value: int
     missing: int | None
     scale: NumericScale
 
-    unit_values: ClassVar = (False,)
     unseen_ids: ClassVar = (-1,)
 
     @property
     def spaces(self) -> tuple[FieldSpace, ...]:
-        return (FieldSpace(self.name, "numeric"),)
+        return (FieldSpace(self.field.name, "numeric"),)
 
     @property
-    def fixed_ids(self) -> tuple[int, ...]:
-        return (self.value if self.missing is None else -1,)
+    def storages(self) -> tuple[Storage, ...]:
+        return (Column(fixed_id=self.value if self.missing is None else None, scaled=True),)
 
     @property
     def known(self) -> str:
         return f"{self.scale.low:.6g} to {self.scale.high:.6g}"
 
-    def of_numbers(self, numbers: NDArray[np.float64]) -> tuple[Ids, Values]:
-        """Ids and values of numbers, NaN where missing."""
-        scaled = self.scale.apply(numbers)
-        ids = np.full(len(numbers), self.value, dtype=np.int32)
+    def encode(self, cells: Numbers) -> Encoded:
+        scaled = self.scale.apply(cells)
+        ids = np.full(len(cells), self.value, dtype=np.int32)
         if self.missing is not None:
-            absent = np.isnan(numbers)
+            absent = np.isnan(cells)
             ids[absent], scaled[absent] = self.missing, 1.0
-        return ids[:, None], scaled[:, None]
+        return ids[:, None], scaled[:, None], None
 
-    def encode(self, chunk: Chunk) -> tuple[Ids, Values, None]:
-        return *self.of_numbers(values.numbers(chunk.frame[self.name], chunk.place)), None
+    def numbers(self, cells: Numbers) -> tuple[Numbers]:
+        return (cells,)
 
     def to_json(self) -> dict[str, Any]:
         return {"value": self.value, "missing": self.missing, "scale": self.scale.model_dump()}
@@ -266,41 +271,45 @@ class KnotEncoding:
     """One numeric field, by knots: `(lower knot, 1 - w), (upper knot, w)`, or `(missing, 1), padding`.
 
     `missing` is None where no training row was missing: the field then reads a missing number as its median.
+    `ids` are those of the knots, one each; they need not be neighbours.
     """
 
-    name: str
+    field: Numeric
     missing: int | None
-    first_knot: int
+    ids: tuple[int, ...]
     knots: Knots
 
-    fixed_ids: ClassVar = (-1, -1)
-    unit_values: ClassVar = (False, False)
     unseen_ids: ClassVar = (-1, -1)
 
     @property
     def spaces(self) -> tuple[FieldSpace, ...]:
-        return (FieldSpace(self.name, "numeric", slots=2),)
+        return (FieldSpace(self.field.name, "numeric", slots=2),)
+
+    @property
+    def storages(self) -> tuple[Storage, ...]:
+        return (Knotted(self.ids),)
 
     @property
     def known(self) -> str:
         return f"{self.knots.at[0]:.6g} to {self.knots.at[-1]:.6g}, {len(self.knots)} knots"
 
-    def of_numbers(self, numbers: NDArray[np.float64]) -> tuple[Ids, Values]:
-        """Ids and values of numbers, NaN where missing."""
-        index, weight = self.knots.apply(numbers)
-        lower = self.first_knot + index.astype(np.int32)
-        ids = np.stack([lower, np.where(weight > 0, lower + 1, 0)], axis=1)
+    def encode(self, cells: Numbers) -> Encoded:
+        index, weight = self.knots.apply(cells)
+        own = np.array((*self.ids, 0), dtype=np.int32)  # above the last knot, whose upper weighs 0, is padding
+        ids = np.stack([own[index], np.where(weight > 0, own[index + 1], 0)], axis=1)
         weights = np.stack([1 - weight, weight], axis=1)
         if self.missing is not None:
-            absent = np.isnan(numbers)
+            absent = np.isnan(cells)
             ids[absent], weights[absent] = (self.missing, 0), (1.0, 0.0)
-        return ids.astype(np.int32), weights
+        return ids, weights, None
 
-    def encode(self, chunk: Chunk) -> tuple[Ids, Values, None]:
-        return *self.of_numbers(values.numbers(chunk.frame[self.name], chunk.place)), None
+    def numbers(self, cells: Numbers) -> tuple[Numbers]:
+        return (cells,)
 
     def to_json(self) -> dict[str, Any]:
-        return {"missing": self.missing, "first_knot": self.first_knot, "knots": self.knots.model_dump()}
+        neighbours = self.ids == tuple(range(self.ids[0], self.ids[0] + len(self.ids)))
+        ids = {"first_knot": self.ids[0]} if neighbours else {"knot_ids": list(self.ids)}
+        return {"missing": self.missing, **ids, "knots": self.knots.model_dump()}
 
 
 @dataclass(frozen=True)
@@ -309,8 +318,6 @@ class DenseEncoding:
 
     field: Dense
 
-    fixed_ids: ClassVar = ()
-    unit_values: ClassVar = ()
     unseen_ids: ClassVar = ()
 
     @property
@@ -319,12 +326,18 @@ class DenseEncoding:
         return (FieldSpace(field.name, "dense", slots=0, width=field.width, projected=field.projected),)
 
     @property
+    def storages(self) -> tuple[Storage, ...]:
+        return (Vector(self.field.width),)
+
+    @property
     def known(self) -> str:
         return f"{self.field.width} numbers"
 
-    def encode(self, chunk: Chunk) -> tuple[Ids, None, Values]:
-        found = vectors(chunk.frame[self.field.name], self.field.width, chunk.place)
-        return np.empty((len(found), 0), dtype=np.int32), None, found
+    def encode(self, cells: Values) -> Encoded:
+        return np.empty((len(cells), 0), dtype=np.int32), None, cells
+
+    def numbers(self, cells: Values) -> tuple[()]:
+        return ()
 
     def to_json(self) -> dict[str, Any]:
         return {}
@@ -340,35 +353,34 @@ class DatetimeEncoding:
     weekday: CategoricalEncoding
     age: NumericEncoding | KnotEncoding
 
-    def _parts(self) -> tuple[CategoricalEncoding, CategoricalEncoding, NumericEncoding | KnotEncoding]:
+    @property
+    def _parts(self) -> tuple[Encoding, Encoding, Encoding]:
         return self.hour, self.weekday, self.age
 
     @property
     def spaces(self) -> tuple[FieldSpace, ...]:
-        return tuple(space for part in self._parts() for space in part.spaces)
+        return tuple(space for part in self._parts for space in part.spaces)
 
     @property
-    def fixed_ids(self) -> tuple[int, ...]:
-        return tuple(i for part in self._parts() for i in part.fixed_ids)
-
-    @property
-    def unit_values(self) -> tuple[bool, ...]:
-        return tuple(unit for part in self._parts() for unit in part.unit_values)
+    def storages(self) -> tuple[Storage, ...]:
+        return tuple(storage for part in self._parts for storage in part.storages)
 
     @property
     def unseen_ids(self) -> tuple[int, ...]:
-        return tuple(i for part in self._parts() for i in part.unseen_ids)
+        return tuple(i for part in self._parts for i in part.unseen_ids)
 
     @property
     def known(self) -> str:
         return f"until {date(1970, 1, 1) + timedelta(days=int(self.latest // 1))}"
 
-    def encode(self, chunk: Chunk) -> tuple[Ids, Values, None]:
-        found = moments(chunk.frame[self.field.name], self.field.form, chunk.place, zoned=self.field.zoned)
-        hour, weekday = _hour_and_weekday(found.wall)
-        ids, scaled = self.age.of_numbers(self.latest - found.days)
-        both = np.stack([self.hour.ids_of(hour), self.weekday.ids_of(weekday)], axis=1)
-        return np.hstack([both, ids]), np.hstack([np.ones_like(both, dtype=np.float32), scaled]), None
+    def encode(self, cells: Moments) -> Encoded:
+        parts = (*_hour_and_weekday(cells.wall), self.latest - cells.days)
+        encoded = [encoding.encode(part) for encoding, part in zip(self._parts, parts, strict=True)]
+        weights = [np.ones(ids.shape, dtype=np.float32) if own is None else own for ids, own, _ in encoded]
+        return np.hstack([ids for ids, _, _ in encoded]), np.hstack(weights), None
+
+    def numbers(self, cells: Moments) -> tuple[Numbers]:
+        return (self.latest - cells.days,)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -397,10 +409,10 @@ class Reserve:
         self._reserved += 2
         return self._reserved - 2, self._reserved - 1
 
-    def ids(self, count: int) -> int:
-        """The first of `count` neighbouring ids."""
+    def ids(self, count: int) -> range:
+        """The next `count` ids."""
         self._next += count
-        return self._next - count
+        return range(self._next - count, self._next)
 
     @property
     def num_ids(self) -> int:
@@ -408,14 +420,19 @@ class Reserve:
         return self._next
 
 
-class Fit(Protocol):
-    """Learns one field of the schema."""
+class FieldLearner(Protocol):
+    """Learns the encoding of one field of the schema."""
 
-    reserved: int
-    """How many reserved ids the field has."""
+    @property
+    def reserved(self) -> int:
+        """How many reserved ids the field has."""
 
-    def add(self, chunk: Chunk, keep: NDArray[np.bool_] | None) -> None:
-        """Learn from the rows of a chunk, or from those that `keep` marks."""
+    @property
+    def expected(self) -> tuple[Storage, ...]:
+        """How it will be kept at the most, as far as that is known before anything is learned."""
+
+    def add(self, cells: Any, keep: NDArray[np.bool_] | None) -> None:
+        """Learn from the cells of a chunk, or from those of the rows that `keep` marks."""
 
     def counts(self) -> pl.DataFrame | None:
         """How often each value occurred, where the field reads a vocabulary."""
@@ -424,64 +441,82 @@ class Fit(Protocol):
         """The encoding; `lookup` gives the field's vocabulary."""
 
 
-class _ValueFit:
-    """A categorical field, or a bag."""
-
-    reserved = 2
+class _Occurrences:
+    """What a field of values learns: how often each occurs, and whether some are missing."""
 
     def __init__(self, field: Categorical | Bag) -> None:
-        self.field = field
+        self._counter = None if field.buckets is not None else ValueCounter()
         self._missing = 0
-        self._longest = 1
-        self._counter = ValueCounter()
 
-    def add(self, chunk: Chunk, keep: NDArray[np.bool_] | None) -> None:
-        column = chunk.frame[self.field.name]
-        if isinstance(self.field, Categorical):
-            text = values.categorical_text(column, self.field.values, chunk.place)
-            text = text if keep is None else text.filter(pl.Series(keep))
-            self._missing += text.null_count()
-        else:
-            cells = bag_cells(column, self.field, chunk.place)
-            lengths = np.bincount(cells.row, minlength=len(column))
-            text = cells.text if keep is None else cells.text.filter(pl.Series(keep[cells.row]))
-            lengths = lengths if keep is None else lengths[keep]
-            self._missing += int((lengths == 0).sum())
-            self._longest = max(self._longest, int(lengths.max(initial=0)))
-        if self.field.buckets is None:
+    def add(self, text: pl.Series, missing: int) -> None:
+        self._missing += missing
+        if self._counter is not None:
             self._counter.add(text)
 
     def counts(self) -> pl.DataFrame | None:
-        return self._counter.counts() if self.field.buckets is None else None
+        return None if self._counter is None else self._counter.counts()
 
-    def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> CategoricalEncoding | BagEncoding:
+    def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> tuple[int, int, int, Lookup]:
+        """The missing id, the unseen id, the rows that were rare, and the vocabulary."""
         missing, unseen = reserve.pair()
-        missing = missing if self._missing else unseen
         vocabulary = lookup()
         rare = 0
-        if isinstance(vocabulary, Vocabulary):
+        if self._counter is not None and isinstance(vocabulary, Vocabulary):
             own = self._counter.counts()
             rare = int(own.join(vocabulary.values.to_frame("value"), on="value", how="anti")["count"].sum())
-        if isinstance(self.field, Categorical):
-            return CategoricalEncoding(self.field, missing, unseen, rare, vocabulary)
-        slots = min(self._longest, self.field.max_length)
-        return BagEncoding(self.field, missing, unseen, rare, vocabulary, slots)
+        return missing if self._missing else unseen, unseen, rare, vocabulary
 
 
-class _NumberFit:
+class _CategoricalLearner:
+    reserved = 2
+    expected = CategoricalEncoding.storages
+
+    def __init__(self, field: Categorical) -> None:
+        self._field = field
+        self._found = _Occurrences(field)
+        self.counts = self._found.counts
+
+    def add(self, cells: pl.Series, keep: NDArray[np.bool_] | None) -> None:
+        text = cells if keep is None else cells.filter(pl.Series(keep))
+        self._found.add(text, text.null_count())
+
+    def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> CategoricalEncoding:
+        return CategoricalEncoding(self._field, *self._found.finish(reserve, lookup))
+
+
+class _BagLearner:
     reserved = 2
 
-    def __init__(self, field: Numeric | Datetime) -> None:
+    def __init__(self, field: Bag) -> None:
         self._field = field
-        self._moments = MomentCounter()
+        self._found = _Occurrences(field)
+        self._longest = 1
+        self.counts = self._found.counts
+        self.expected = (Ragged(field.max_length, field.weighted),)
+
+    def add(self, cells: BagCells, keep: NDArray[np.bool_] | None) -> None:
+        text = cells.text if keep is None else cells.text.filter(pl.Series(keep[cells.row]))
+        lengths = cells.lengths if keep is None else cells.lengths[keep]
+        self._found.add(text, int((lengths == 0).sum()))
+        self._longest = max(self._longest, int(lengths.max(initial=0)))
+
+    def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> BagEncoding:
+        slots = min(self._longest, self._field.max_length)
+        return BagEncoding(self._field, *self._found.finish(reserve, lookup), slots)
+
+
+class _NumberLearner:
+    reserved = 2
+    expected = (Column(scaled=True),)  # knots take as much: an id and a value
+
+    def __init__(self, field: Numeric) -> None:
+        self._field = field
+        self._statistics = NumberStatistics()
         self._sample = KnotSample()
 
-    def add(self, chunk: Chunk, keep: NDArray[np.bool_] | None) -> None:
-        numbers = values.numbers(chunk.frame[self._field.name], chunk.place)
-        self.add_numbers(numbers if keep is None else numbers[keep])
-
-    def add_numbers(self, numbers: NDArray[np.float64]) -> None:
-        self._moments.add(numbers)
+    def add(self, cells: Numbers, keep: NDArray[np.bool_] | None) -> None:
+        numbers = cells if keep is None else cells[keep]
+        self._statistics.add(numbers)
         if self._field.encoding == "knots":
             self._sample.add(numbers)
 
@@ -489,123 +524,145 @@ class _NumberFit:
         return None
 
     @property
-    def range(self) -> tuple[float, float]:
-        return self._moments.range
+    def highest(self) -> float:
+        """The greatest finite number; 0 where there is none."""
+        return self._statistics.range[1]
 
     def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> NumericEncoding | KnotEncoding:
-        return self.encoding(self._field.name, reserve)
+        return self.encoding(reserve)
 
-    def encoding(self, name: str, reserve: Reserve, *, before: float | None = None) -> NumericEncoding | KnotEncoding:
+    def encoding(self, reserve: Reserve, *, before: float | None = None) -> NumericEncoding | KnotEncoding:
         """The encoding of the numbers, or of how far they lie before a number."""
         first, second = reserve.pair()
-        missing = second if self._moments.missing else None
+        missing = second if self._statistics.missing else None
         if self._field.encoding == "knots":
-            knots = self._sample.knots(*self._moments.range)
+            knots = self._sample.knots(*self._statistics.range)
             if before is not None:
                 knots = Knots(at=tuple(before - at for at in reversed(knots.at)))
-            return KnotEncoding(name, missing, reserve.ids(len(knots)), knots)
-        if before is None:
-            return NumericEncoding(name, first, missing, self._moments.scale())
-        return NumericEncoding(name, first, missing, self._moments.scale(bent=False).mirrored(before))
+            return KnotEncoding(self._field, missing, tuple(reserve.ids(len(knots))), knots)
+        scale = self._statistics.scale() if before is None else self._statistics.scale(bent=False).mirrored(before)
+        return NumericEncoding(self._field, first, missing, scale)
 
 
-class _DenseFit:
+class _DenseLearner:
     reserved = 0
 
     def __init__(self, field: Dense) -> None:
-        self._field = field
+        self._encoding = DenseEncoding(field)
+        self.expected = self._encoding.storages
 
-    def add(self, chunk: Chunk, keep: NDArray[np.bool_] | None) -> None:
+    def add(self, cells: Values, keep: NDArray[np.bool_] | None) -> None:
         pass
 
     def counts(self) -> None:
         return None
 
     def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> DenseEncoding:
-        return DenseEncoding(self._field)
+        return self._encoding
 
 
-class _DatetimeFit:
+class _DatetimeLearner:
     reserved = 6
 
     def __init__(self, field: Datetime) -> None:
         self._field = field
         self._missing = False
         self._hours, self._weekdays = ValueCounter(), ValueCounter()
-        self._age = _NumberFit(field)
+        hour, weekday, age = _parts_of(field)
+        self._parts = hour, weekday
+        self._days = _NumberLearner(age)
+        self.expected = (Column(), Column(), *self._days.expected)
 
-    def add(self, chunk: Chunk, keep: NDArray[np.bool_] | None) -> None:
-        found = moments(chunk.frame[self._field.name], self._field.form, chunk.place, zoned=self._field.zoned)
-        wall, days = (
-            (found.wall, found.days) if keep is None else (found.wall.filter(pl.Series(keep)), found.days[keep])
-        )
+    def add(self, cells: Moments, keep: NDArray[np.bool_] | None) -> None:
+        wall = cells.wall if keep is None else cells.wall.filter(pl.Series(keep))
         hour, weekday = _hour_and_weekday(wall)
         self._hours.add(hour)
         self._weekdays.add(weekday)
         self._missing |= wall.null_count() > 0
-        self._age.add_numbers(days)
+        self._days.add(cells.days, keep)
 
     def counts(self) -> None:
         return None
 
     def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> DatetimeEncoding:
         hour, weekday = (
-            self._part(name, counter, reserve) for name, counter in (("hour", self._hours), ("weekday", self._weekdays))
+            self._part(field, counter, reserve)
+            for field, counter in zip(self._parts, (self._hours, self._weekdays), strict=True)
         )
-        latest = self._age.range[1]
-        age = self._age.encoding(f"{self._field.name}.age", reserve, before=latest)
-        return DatetimeEncoding(self._field, latest, hour, weekday, age)
+        latest = self._days.highest
+        return DatetimeEncoding(self._field, latest, hour, weekday, self._days.encoding(reserve, before=latest))
 
-    def _part(self, name: str, counter: ValueCounter, reserve: Reserve) -> CategoricalEncoding:
+    def _part(self, field: Categorical, counter: ValueCounter, reserve: Reserve) -> CategoricalEncoding:
         missing, unseen = reserve.pair()
         known = counter.counts()["value"]
-        ids = np.arange(len(known), dtype=np.int32) + np.int32(reserve.ids(len(known)))
-        field = Categorical(name=f"{self._field.name}.{name}", values="integer")
+        ids = np.array(reserve.ids(len(known)), dtype=np.int32)
         return CategoricalEncoding(field, missing if self._missing else unseen, unseen, 0, Vocabulary(known, ids))
 
 
-def fit_of(field: FieldSchema) -> Fit:
+def _parts_of(field: Datetime) -> tuple[Categorical, Categorical, Numeric]:
+    """The three fields that a moment is read as."""
+    hour, weekday, age = field.parts
+    return (
+        Categorical(name=hour, values="integer"),
+        Categorical(name=weekday, values="integer"),
+        Numeric(name=age, encoding=field.encoding),
+    )
+
+
+def learner_of(field: FieldSchema) -> FieldLearner:
     """What learns a field of this kind."""
-    if isinstance(field, Categorical | Bag):
-        return _ValueFit(field)
+    if isinstance(field, Categorical):
+        return _CategoricalLearner(field)
+    if isinstance(field, Bag):
+        return _BagLearner(field)
     if isinstance(field, Numeric):
-        return _NumberFit(field)
-    return _DenseFit(field) if isinstance(field, Dense) else _DatetimeFit(field)
+        return _NumberLearner(field)
+    return _DenseLearner(field) if isinstance(field, Dense) else _DatetimeLearner(field)
 
 
 def restore(field: FieldSchema, saved: Mapping[str, Any], vocabularies: Mapping[str, Vocabulary]) -> Encoding:
     """The inverse of `to_json`: the encoding of a field, with the vocabularies by name."""
-    if isinstance(field, Categorical | Bag):
-        return _restore_values(field, saved, vocabularies)
+    if isinstance(field, Categorical):
+        return _restore_categorical(field, saved, vocabularies)
+    if isinstance(field, Bag):
+        return BagEncoding(field, *_restore_values(field, saved, vocabularies), saved["slots"])
     if isinstance(field, Dense):
         return DenseEncoding(field)
     if isinstance(field, Numeric):
-        return _restore_number(field.name, saved)
-    parts = [
-        _restore_values(Categorical(name=f"{field.name}.{name}", values="integer"), saved[name], vocabularies)
-        for name in ("hour", "weekday")
-    ]
-    age = _restore_number(f"{field.name}.age", saved["age"])
-    return DatetimeEncoding(field, saved["latest"], parts[0], parts[1], age)  # type: ignore[arg-type]
+        return _restore_number(field, saved)
+    hour, weekday, age = _parts_of(field)
+    return DatetimeEncoding(
+        field,
+        saved["latest"],
+        _restore_categorical(hour, saved["hour"], vocabularies),
+        _restore_categorical(weekday, saved["weekday"], vocabularies),
+        _restore_number(age, saved["age"]),
+    )
+
+
+def _restore_categorical(
+    field: Categorical, saved: Mapping[str, Any], vocabularies: Mapping[str, Vocabulary]
+) -> CategoricalEncoding:
+    return CategoricalEncoding(field, *_restore_values(field, saved, vocabularies))
 
 
 def _restore_values(
     field: Categorical | Bag, saved: Mapping[str, Any], vocabularies: Mapping[str, Vocabulary]
-) -> CategoricalEncoding | BagEncoding:
+) -> tuple[int, int, int, Lookup]:
     nothing = Vocabulary(pl.Series([], dtype=pl.String), np.empty(0, dtype=np.int32))
     lookup: Lookup = vocabularies.get(field.shares or field.name, nothing)
     if "first_bucket" in saved:
         lookup = Buckets(saved["vocabulary"], first_id=saved["first_bucket"])
-    reserved = (saved["missing"], saved["unseen"], saved["unseen_rows"], lookup)
-    if isinstance(field, Categorical):
-        return CategoricalEncoding(field, *reserved)
-    return BagEncoding(field, *reserved, saved["slots"])
+    return saved["missing"], saved["unseen"], saved["unseen_rows"], lookup
 
 
-def _restore_number(name: str, saved: Mapping[str, Any]) -> NumericEncoding | KnotEncoding:
-    if "knots" in saved:
-        return KnotEncoding(name, saved["missing"], saved["first_knot"], Knots.model_validate(saved["knots"]))
-    return NumericEncoding(name, saved["value"], saved["missing"], NumericScale.model_validate(saved["scale"]))
+def _restore_number(field: Numeric, saved: Mapping[str, Any]) -> NumericEncoding | KnotEncoding:
+    if "knots" not in saved:
+        return NumericEncoding(field, saved["value"], saved["missing"], NumericScale.model_validate(saved["scale"]))
+    knots = Knots.model_validate(saved["knots"])
+    first = saved.get("first_knot")
+    ids = saved["knot_ids"] if first is None else range(first, first + len(knots))
+    return KnotEncoding(field, saved["missing"], tuple(ids), knots)
 
 
 def vocabularies_of(encoding: Encoding) -> Iterator[tuple[str, Vocabulary]]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from masknet.draws import keyed_uniform
 
-__all__ = ["KnotSample", "Knots", "MomentCounter", "NumericScale"]
+__all__ = ["KnotSample", "Knots", "NumberStatistics", "NumericScale"]
 
 _SKEWED = 1.0
 _BLOCK = 65_536
@@ -123,21 +123,21 @@ class KnotSample:
         return Knots(at=tuple(np.unique(distinct).tolist()))
 
 
-class MomentCounter:
-    """Range and moments of a stream of numbers, plain and bent, merged block by block (Chan et al., 1979).
+class NumberStatistics:
+    """Range, mean, deviation and skewness of a stream of numbers, plain and bent, block by block (Chan et al., 1979).
 
-    The blocks are our own: the moments are the same bits however a reader cut the stream.
+    The blocks are our own: the results are the same bits however a reader cut the stream.
     """
 
     def __init__(self) -> None:
         self.missing = 0
         self._low, self._high = math.inf, -math.inf
-        self._plain, self._log = _Moments(), _Moments()
+        self._plain, self._log = _PowerSums(), _PowerSums()
         self._pending: list[NDArray[np.float64]] = []
         self._num_pending = 0
 
     def add(self, numbers: NDArray[np.float64]) -> None:
-        """Add a chunk; NaN counts as missing, infinities are left out of the moments."""
+        """Add a chunk; NaN counts as missing, infinities are left out."""
         self.missing += int(np.isnan(numbers).sum())
         self._pending.append(numbers[np.isfinite(numbers)])
         self._num_pending += len(self._pending[-1])
@@ -181,8 +181,11 @@ def _bend(numbers: NDArray[np.float64], bend: str) -> NDArray[np.float64]:
     return numbers
 
 
-class _Moments:
-    """Of numbers so large that a square or a cube overflows, the skewness is infinite: the bent ones serve instead."""
+class _PowerSums:
+    """Mean, deviation and skewness of the numbers so far, from the sums of their second and third powers.
+
+    Where a square or a cube overflows, the skewness is infinite, and the bent numbers serve instead.
+    """
 
     def __init__(self) -> None:
         self.count = 0

@@ -15,12 +15,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from masknet.encode import values
-from masknet.encode.cells import BagCells, Moments, bag_cells, moments, vector_parts, vectors
-from masknet.encode.inspection import SEPARATORS, Declared, Epoch, likely_separator
+from masknet.encode.bags import SEPARATORS, BagCells, bag_cells, likely_separator
+from masknet.encode.cells import reader
+from masknet.encode.declared import Declared
+from masknet.encode.moments import Epoch, Moments, Times, moments
 from masknet.encode.values import BadCellsError, Place
+from masknet.encode.vectors import vector_parts, vectors
 from masknet.errors import DataError
 from masknet.progress import Progress
-from masknet.schema import Bag, Datetime, Dense, FieldSchema, Numeric, Schema, TimeForm
+from masknet.schema import Bag, Schema, TimeForm
 from masknet.table import BadRow, Chunk, Kept, Table, without_rows
 
 __all__ = ["BAD_ROWS_FILE", "BadRows", "Check", "Quarantine", "declared_checks", "schema_checks", "sift"]
@@ -41,7 +44,7 @@ def declared_checks(declared: Declared) -> dict[str, Check]:
     if declared.weight is not None:
         checks[declared.weight] = values.weights
     if declared.time is not None:
-        checks[declared.time] = _Times()
+        checks[declared.time] = Times()
     checks |= dict.fromkeys(declared.numeric, values.numbers)
     checks |= {name: _Vectors() for name in declared.dense} | {name: _Moments() for name in declared.datetime}
     return checks | {name: _WeightedBags(name, declared.separator.get(name)) for name in declared.weighted}
@@ -53,35 +56,11 @@ def schema_checks(schema: Schema) -> dict[str, Check]:
     checks |= _label_checks(schema.labels)
     if schema.weight is not None:
         checks[schema.weight] = values.weights
-    return checks | {field.name: check for field in schema.fields if (check := _field_check(field)) is not None}
+    return checks | {field.name: reader(field) for field in schema.fields}
 
 
 def _label_checks(names: Sequence[str]) -> dict[str, Check]:
     return dict.fromkeys(names, partial(values.labels, may_lack=len(names) > 1))
-
-
-def _field_check(field: FieldSchema) -> Check | None:
-    if isinstance(field, Numeric):
-        return values.numbers
-    if isinstance(field, Bag):
-        return lambda cells, place: bag_cells(cells, field, place)
-    if isinstance(field, Dense):
-        return lambda cells, place: vectors(cells, field.width, place)
-    if isinstance(field, Datetime):
-        return lambda cells, place: moments(cells, field.form, place, zoned=field.zoned)
-    return _digits if field.values == "integer" else None
-
-
-class _Times:
-    """Texts are numbers or dates, as most are in the first chunk: there one wrong cell must not condemn the others."""
-
-    def __init__(self) -> None:
-        self._dates: bool | None = None
-
-    def __call__(self, column: pl.Series, place: Place) -> NDArray[np.float64]:
-        if self._dates is None and column.dtype == pl.String and len(column):
-            self._dates = 2 * column.str.strip_chars().cast(pl.Float64, strict=False).count() < len(column)
-        return values.times(column, place, dates=self._dates)
 
 
 class _Vectors:
@@ -125,11 +104,6 @@ class _WeightedBags:
             found = {s: int(column.str.contains(s, literal=True).sum() or 0) for s in SEPARATORS}
             self._separator = likely_separator(found)
         return bag_cells(column, Bag(name=self._name, separator=self._separator, weighted=True), place)
-
-
-def _digits(column: pl.Series, place: Place) -> None:
-    if column.dtype.is_float():  # no other type has lost any
-        values.categorical_text(column, "integer", place)
 
 
 def sift(
@@ -197,37 +171,24 @@ def sift(
     return without_rows(table, kept)
 
 
-class _Rows:
-    """Says where the rows of a chunk stand, and which of them it was asked for last.
-
-    So whoever lists a row's cells before it checks them tells us the row all the same.
-    """
-
-    def __init__(self, chunk: Chunk, rows: NDArray[np.int64]) -> None:
-        self.asked = -1
-        self._chunk, self._rows = chunk, rows
-
-    def __call__(self, i: int) -> str:
-        self.asked = int(self._rows[i])
-        return self._chunk.place(self.asked)
-
-
 def _failed(chunk: Chunk, checks: Mapping[str, Check]) -> dict[int, tuple[str, str]]:
     """The rows of a chunk that fail a check, with the column and the sentence."""
     found: dict[int, tuple[str, str]] = {}
     rows = np.arange(len(chunk.frame))
+
+    def place(i: int) -> str:
+        return chunk.place(int(rows[i]))
+
     for column, check in checks.items():
         while len(rows):  # a check stops at its first rule that is broken: the rows that keep it go on
-            place = _Rows(chunk, rows)
             cells = chunk.frame[column]
             try:
                 check(cells[rows] if found else cells, place)
                 break
             except BadCellsError as bad:
-                for i in np.flatnonzero(bad.wrong):
-                    sentence = bad.sentence(int(i))
-                    found.setdefault(place.asked, (column, sentence))
-                rows = np.setdiff1d(rows, list(found), assume_unique=True)
+                failed = np.flatnonzero(bad.wrong)
+                found |= {int(rows[i]): (column, bad.sentence(int(i))) for i in failed}
+                rows = np.delete(rows, failed)
     return found
 
 
@@ -341,7 +302,8 @@ def _refuse_most(count: _Count, first: Mapping[str, str]) -> None:
         worst = max(count.bad, key=lambda column: count.bad[column])
         raise DataError(
             f"bad rows are set aside where they are few; more than half of the first {count.rows:,} rows of "
-            f"{count.name} are bad ({count.whys}), such as this one: {first[worst]}"
+            f"{count.name} are bad ({count.whys}), such as this one: {first[worst]}",
+            column=worst or None,
         )
 
 

@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from masknet.draws import keyed_uniform
-from masknet.encode.values import times as read_times
+from masknet.encode.moments import Times
 from masknet.errors import DataError
 
 __all__ = ["latest_rows", "random_rows"]
@@ -26,11 +26,11 @@ def random_rows(labels: NDArray[np.uint8], fraction: float) -> NDArray[np.bool_]
     """
     classes = _classes(labels)
     chosen = np.zeros(len(labels), dtype=np.bool_)
-    sizes = np.bincount(classes)
-    for one in np.flatnonzero(sizes):
-        chosen[_lowest_keys(classes, int(one), fraction)] = True
-    if not chosen.any():  # so few rows; the commonest class gives one of them, if it keeps another
-        commonest = np.flatnonzero(classes == sizes.argmax())
+    sizes = {int(one): np.count_nonzero(classes == one) for one in np.unique(classes)}
+    for one in sizes:
+        chosen[_lowest_keys(classes, one, fraction)] = True
+    if not chosen.any() and sizes:  # so few rows; the commonest class gives one of them, if it keeps another
+        commonest = np.flatnonzero(classes == max(sizes, key=lambda one: sizes[one]))
         chosen[commonest[: len(commonest) > 1]] = True
     return _both_parts(chosen, "a random part")
 
@@ -65,7 +65,7 @@ def latest_rows(times: NDArray[np.float64], *, after: str | None = None, share: 
         DataError: `after` is no time, or one of the two parts is empty.
     """
     if after is not None:
-        bound = float(read_times(pl.Series("valid_after", [after]), lambda _: "the settings")[0])
+        bound = float(Times()(pl.Series("valid_after", [after]), lambda _: "the settings")[0])
         return _both_parts(times > bound, f"the part after {after}")
     cut = np.sort(times)[min(int((1 - share) * len(times)), len(times) - 1)]
     return _both_parts(times >= cut if cut > times.min() else times > cut, "the last tenth by time")

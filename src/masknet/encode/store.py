@@ -1,53 +1,23 @@
-"""The encoded set: flat arrays on disk, memory-mapped, written once and keyed by a fingerprint of all that made it.
+"""The encoded set: flat arrays on disk, memory-mapped.
 
-Ids and values that are the same in every row are not stored.
+Ids and values that are the same in every row are not stored, nor is the padding of bags: `storage.py` says what is.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import platformdirs
-import polars as pl
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from masknet import __version__
-from masknet.draws import keyed_uniform
-from masknet.encode import values
-from masknet.encode.encoder import EncodedRows, Encoder, EncoderFit
-from masknet.encode.inspection import Declared, Inspection, inspect_table
-from masknet.encode.sift import BadRows, Quarantine, declared_checks, schema_checks
-from masknet.encode.split import latest_rows, random_rows
-from masknet.errors import DataError
-from masknet.progress import Progress
-from masknet.schema import UNKNOWN, Bag, Dense, NumericEncodingName, Schema
-from masknet.table import Chunk, Table
+from masknet.encode.encoder import EncodedRows, Encoder
+from masknet.encode.storage import Layout
 
-__all__ = ["EncodedSet", "EncodingPlan", "Prepared", "default_cache", "prepare"]
-
-FORMAT = 2
-"""Raised whenever the same table and settings would encode differently."""
-
-_STALE_SECONDS = 24 * 3600
-_NEGATIVES_KEY = 20210217  # fixed, as the split is: runs of several seeds are compared on the same rows
-
-
-def default_cache() -> Path:
-    """Where encoded sets lie unless told otherwise."""
-    return platformdirs.user_cache_path("masknet")
+__all__ = ["EncodedSet", "SetWriter", "StoredBag"]
 
 
 @dataclass(frozen=True)
@@ -86,18 +56,16 @@ class EncodedSet:
     """Encoded rows, memory-mapped: nothing is read before it is asked for; `take` gives rows as a network reads them.
 
     Args:
-        ids: `[rows, stored id slots]`; the other slots have one id in every row, `fixed_ids`, or belong to a bag.
-        values: `[rows, stored value slots]`; the other slots have the value 1, `unit_values`, or belong to a bag.
+        ids: `[rows, id columns of the layout]`.
+        values: `[rows, value columns of the layout]`.
         labels: `[rows, tasks]`: 0, 1, or `UNKNOWN` where there are several tasks.
         weights: sample weights, or None.
         groups: a number a group, or None.
-        fixed_ids: for each slot its one id, or -1.
-        unit_values: for each slot whether its value is always 1.
+        layout: which slots these columns, and the bags, belong to; it tells the rest of each row.
         untrained_unseen_ids: for each slot the unseen id that training rows never have, or -1.
-        knots: the lower slots of the numeric fields that enter by knots: of a pair of slots, the id of the lower and
-            the value of the upper are stored, and tell the others.
-        bags: the slots that are stored ragged.
+        bags: the slots that are stored ragged, in the order of the layout.
         dense: `[rows, dense columns]`, or None where there are none.
+        numbers: `[rows, numeric fields of the space]`, NaN where missing, or None where they were not asked for.
     """
 
     ids: NDArray[np.int32]
@@ -105,12 +73,11 @@ class EncodedSet:
     labels: NDArray[np.uint8]
     weights: NDArray[np.float64] | None
     groups: NDArray[np.uint64] | None
-    fixed_ids: NDArray[np.int32]
-    unit_values: NDArray[np.bool_]
+    layout: Layout
     untrained_unseen_ids: NDArray[np.int32]
-    knots: tuple[int, ...] = ()
     bags: tuple[StoredBag, ...] = ()
     dense: NDArray[np.float32] | None = None
+    numbers: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         """Rows."""
@@ -118,27 +85,29 @@ class EncodedSet:
 
     def take(self, index: NDArray[np.int64] | slice) -> EncodedRows:
         """Some rows, as copies; the values are `[1, slots]` where all are 1."""
-        rows = len(self.labels[index])
-        varying, scaled = _stored(self.fixed_ids, self.unit_values, self.knots, [bag.slots for bag in self.bags])
-        if varying.all():
+        rows, layout = len(self.labels[index]), self.layout
+        if layout.id_columns.all():
             ids = np.array(self.ids[index])
         else:
-            ids = np.repeat(self.fixed_ids[None, :], rows, axis=0)
-            ids[:, varying] = self.ids[index]
-        slot_values = np.ones((1 if self.unit_values.all() else rows, len(self.unit_values)), dtype=np.float32)
-        if scaled.any():
-            slot_values[:, scaled] = self.values[index]
-        for lower in self.knots:
-            weight = slot_values[:, lower + 1]
-            slot_values[:, lower] = 1 - weight
-            ids[:, lower + 1] = np.where(weight > 0, ids[:, lower] + 1, 0)
+            ids = np.repeat(layout.fixed_ids[None, :], rows, axis=0)
+            ids[:, layout.id_columns] = self.ids[index]
+        slot_values = np.ones((1 if layout.unit_values.all() else rows, ids.shape[1]), dtype=np.float32)
+        if layout.value_columns.any():
+            slot_values[:, layout.value_columns] = self.values[index]
+        for knotted, slots in layout.knotted:
+            knotted.complete(ids[:, slots], slot_values[:, slots])
         for bag in self.bags:
             bag.fill(index, ids, slot_values)
-        return EncodedRows(ids, slot_values, None if self.dense is None else np.array(self.dense[index]))
+        return EncodedRows(
+            ids=ids,
+            values=slot_values,
+            dense=None if self.dense is None else np.array(self.dense[index]),
+            numbers=None if self.numbers is None else np.array(self.numbers[index]),
+        )
 
     @classmethod
     def open(cls, folder: Path, encoder: Encoder) -> EncodedSet:
-        """Map the arrays that a `_Writer` left in `folder`."""
+        """Map the arrays that a `SetWriter` left in `folder`."""
 
         def array(name: str) -> Any:
             file = folder / f"{name}.npy"
@@ -147,33 +116,21 @@ class EncodedSet:
             # An array without rows or columns cannot be mapped.
             return np.load(file, mmap_mode="r" if file.stat().st_size > 128 else None, allow_pickle=False)
 
-        arrays = {name: array(name) for name in ("ids", "values", "labels", "weights", "groups", "dense")}
-        lost = [name for name in ("ids", "values", "labels") if arrays[name] is None]
+        names = ("ids", "values", "labels", "weights", "groups", "dense", "numbers")
+        arrays = {name: array(name) for name in names}
+        needed = ("ids", "values", "labels", *(("numbers",) if encoder.raw_numbers else ()))
+        lost = [name for name in needed if arrays[name] is None]
         if lost:
             raise FileNotFoundError(f"no {lost[0]}.npy in {folder}")
         return cls(
             **arrays,
-            fixed_ids=encoder.fixed_ids,
-            unit_values=encoder.unit_values,
+            layout=encoder.layout,
             untrained_unseen_ids=encoder.untrained_unseen_ids,
-            knots=encoder.knots,
             bags=tuple(
                 StoredBag(slots, *(array(f"bag{i}.{part}") for part in ("ends", "ids", "values")))
-                for i, slots in enumerate(encoder.bags)
+                for i, (_, slots) in enumerate(encoder.layout.bags)
             ),
         )
-
-
-def _stored(
-    fixed_ids: NDArray[np.int32], unit_values: NDArray[np.bool_], knots: Sequence[int], bags: Sequence[slice]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The slots whose ids, and those whose values, are stored as columns."""
-    ids, slot_values = fixed_ids < 0, ~unit_values
-    for lower in knots:
-        ids[lower + 1] = slot_values[lower] = False
-    for slots in bags:
-        ids[slots] = slot_values[slots] = False
-    return ids, slot_values
 
 
 class _ArrayFile:
@@ -204,37 +161,43 @@ class _ArrayFile:
             self._file.close()
 
 
-class _Writer:
-    """Appends encoded rows to the arrays of one set."""
+class SetWriter:
+    """Appends encoded rows to the arrays of one set.
+
+    Args:
+        folder: to be made.
+        encoder: whose rows they are.
+        weighted, grouped: whether they come with weights, and with groups.
+    """
 
     def __init__(self, folder: Path, encoder: Encoder, *, weighted: bool, grouped: bool) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
-        self._bags = encoder.bags
-        self._unit = encoder.unit_values
-        self._varying, self._scaled = _stored(encoder.fixed_ids, encoder.unit_values, encoder.knots, self._bags)
+        self._layout = encoder.layout
         self._files: dict[str, _ArrayFile] = {}
-        self._open("ids", "<i4", int(self._varying.sum()))
-        self._open("values", "<f4", int(self._scaled.sum()))
+        self._open("ids", "<i4", int(self._layout.id_columns.sum()))
+        self._open("values", "<f4", int(self._layout.value_columns.sum()))
         self._open("labels", "|u1", encoder.space.num_tasks)
         if weighted:
             self._open("weights", "<f8")
         if grouped:
             self._open("groups", "<u8")
-        if encoder.space.dense_width:
-            self._open("dense", "<f4", encoder.space.dense_width)
-        self._ends = [0] * len(self._bags)
-        for i, slots in enumerate(self._bags):
+        if self._layout.dense_width:
+            self._open("dense", "<f4", self._layout.dense_width)
+        if encoder.raw_numbers:
+            self._open("numbers", "<f8", sum(field.kind == "numeric" for field in encoder.space.fields))
+        self._ends = [0] * len(self._layout.bags)
+        for i, (bag, _) in enumerate(self._layout.bags):
             self._open(f"bag{i}.ends", "<i8")
             self._files[f"bag{i}.ends"].add(np.zeros(1, dtype=np.int64))
             self._open(f"bag{i}.ids", "<i4")
-            if not self._unit[slots.start]:
+            if bag.weighted:
                 self._open(f"bag{i}.values", "<f4")
 
     def _open(self, name: str, descr: str, *width: int) -> None:
         self._files[name] = _ArrayFile(self._folder / f"{name}.npy", descr, width)
 
-    def __enter__(self) -> _Writer:
+    def __enter__(self) -> SetWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -245,10 +208,12 @@ class _Writer:
     def add(self, rows: EncodedRows, roles: dict[str, NDArray[Any]], keep: NDArray[np.bool_]) -> None:
         """Append the rows that `keep` marks."""
         ids, slot_values = rows.ids[keep], rows.values[keep]
-        arrays = {"ids": ids[:, self._varying], "values": slot_values[:, self._scaled]}
+        arrays: dict[str, NDArray[Any]] = {"ids": ids[:, self._layout.id_columns]}
+        arrays["values"] = slot_values[:, self._layout.value_columns]
         arrays |= {} if rows.dense is None else {"dense": rows.dense[keep]}
+        arrays |= {} if rows.numbers is None else {"numbers": rows.numbers[keep]}
         arrays |= {name: array[keep] for name, array in roles.items()}
-        for i, slots in enumerate(self._bags):
+        for i, (_, slots) in enumerate(self._layout.bags):
             present = ids[:, slots] != 0
             ends = self._ends[i] + np.cumsum(present.sum(axis=1))
             arrays |= {f"bag{i}.ends": ends, f"bag{i}.ids": ids[:, slots][present]}
@@ -256,335 +221,3 @@ class _Writer:
             self._ends[i] = int(ends[-1]) if len(ends) else self._ends[i]
         for name, file in self._files.items():
             file.add(arrays[name])
-
-
-@dataclass(frozen=True)
-class EncodingPlan:
-    """All that decides how a table is encoded and split, beside the table itself."""
-
-    declared: Declared
-    valid_fraction: float | None = None
-    valid_after: str | None = None
-    min_count: int = 1
-    max_vocabulary: int | None = None
-    numeric_encoding: NumericEncodingName = "linear"
-    negative_rate: float = 1.0
-    limit_rows: int | None = None
-    bad_rows: Literal["refuse", "quarantine"] = "refuse"
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Encoded training and validation rows; `valid` is None where both were joined for a refit."""
-
-    encoder: Encoder
-    inspection: Inspection
-    train: EncodedSet
-    valid: EncodedSet | None
-    fingerprint: str
-    bad_rows: BadRows | None = None
-
-
-@dataclass(frozen=True)
-class _Source:
-    table: Table
-    to_valid: NDArray[np.bool_]
-
-    def chunks(self, columns: Sequence[str]) -> Iterator[tuple[Chunk, NDArray[np.bool_]]]:
-        start = 0
-        for chunk in self.table.chunks(columns, limit=len(self.to_valid)):
-            end = start + len(chunk.frame)
-            yield chunk, self.to_valid[start:end]
-            start = end
-
-
-def prepare(
-    table: Table,
-    valid: Table | None,
-    plan: EncodingPlan,
-    progress: Progress,
-    *,
-    cache: Path | None = None,
-    verify: bool = False,
-    join: bool = False,
-) -> Prepared:
-    """Inspect, split and encode, or open what an earlier call with the same table and plan left in the cache.
-
-    Args:
-        table: the training table.
-        valid: the validation table, or None to split one off as the plan says.
-        plan: how to encode and split.
-        cache: the folder of encoded sets.
-        verify: read data files whole to see whether they changed.
-        join: encode all rows of both tables as training rows, for a refit.
-
-    Raises:
-        DataError: the tables, their columns or values are not what the plan asks for, or the disk is too small.
-    """
-    cache = (default_cache() if cache is None else cache) / "encoded"
-    tables = [table.fingerprint(verify=verify), valid and valid.fingerprint(verify=verify)]
-    parts = [tables, asdict(plan), join, FORMAT, __version__]
-    fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    folder = cache / fingerprint[:40]
-    _make_room(cache)
-    with _locked(cache / f".{folder.name}.lock", table.name, progress):
-        return _made(folder, fingerprint, table, valid, plan, progress, join=join)
-
-
-@contextmanager
-def _locked(path: Path, name: str, progress: Progress) -> Iterator[None]:
-    """Let one process at a time make a set; the others wait, and then find it made."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        progress.note(f"another process is encoding {name}: waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        # Who waits has the file open already. Who comes later makes another: at worst a set is made twice.
-        with suppress(OSError):
-            path.unlink()
-        lock.release()
-
-
-def _made(
-    folder: Path,
-    fingerprint: str,
-    table: Table,
-    valid: Table | None,
-    plan: EncodingPlan,
-    progress: Progress,
-    *,
-    join: bool,
-) -> Prepared:
-    if folder.is_dir():
-        try:
-            prepared = _open(folder, fingerprint, join)
-        except (OSError, ValueError, LookupError, pl.exceptions.PolarsError) as error:
-            progress.warn(f"the encoded rows in '{folder}' are damaged ({type(error).__name__}): they are made again")
-            shutil.rmtree(folder)
-        else:
-            progress.note(f"the encoded rows of {table.name} are taken from the cache")
-            return prepared
-    # Under the final name only once it is whole: a crash never leaves half a set.
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as temporary:
-        made = Path(temporary) / "set"
-        _write(made, table, valid, plan, progress, join)
-        try:
-            os.replace(made, folder)
-        except OSError:
-            if not folder.is_dir():  # else another process made the same set
-                raise
-    return _open(folder, fingerprint, join)
-
-
-def _open(folder: Path, fingerprint: str, join: bool) -> Prepared:
-    encoder = Encoder.load(folder)
-    return Prepared(
-        encoder=encoder,
-        inspection=Inspection.from_json(json.loads((folder / "inspection.json").read_text(encoding="utf-8"))),
-        train=EncodedSet.open(folder / "train", encoder),
-        valid=None if join else EncodedSet.open(folder / "valid", encoder),
-        fingerprint=fingerprint,
-        bad_rows=BadRows.open(folder),
-    )
-
-
-def _make_room(cache: Path) -> None:
-    """Create the cache, and drop what a killed process left half-written long ago."""
-    cache.mkdir(parents=True, exist_ok=True)
-    for left in cache.glob(".writing-*"):
-        if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, progress: Progress, join: bool) -> None:
-    started = time.perf_counter()
-    progress.note(f"reading {table.name}: about {table.estimated_rows():,} rows, {table.num_bytes / 1e6:,.1f} MB")
-    cache = folder.parent.parent
-    least = table.estimated_rows() if plan.limit_rows is None else min(table.estimated_rows(), plan.limit_rows)
-    _require_room(4 * least * max(1, len(table.columns) - len(plan.declared.ignore) - 1), cache)
-    quarantine = None
-    if plan.bad_rows == "quarantine":
-        plan.declared.check(table)
-        quarantine = Quarantine(folder, progress)
-        table = quarantine.sift("train", table, declared_checks(plan.declared), limit=plan.limit_rows)
-    inspection = inspect_table(
-        table, plan.declared, progress, limit=plan.limit_rows, numeric_encoding=plan.numeric_encoding
-    )
-    if quarantine is not None and valid is not None:
-        _check_columns(table, valid, inspection.schema)
-        valid = quarantine.sift("valid", valid, schema_checks(inspection.schema), limit=plan.limit_rows)
-    assert inspection.labels is not None
-    _check_classes(inspection.labels, f"rows of {table.name}", plan)
-    sources = _sources(table, valid, plan, inspection, join)
-    _check_classes(inspection.labels[~sources[0].to_valid], f"training rows split off {table.name}", plan)
-    schema = inspection.schema
-    rows = sum(len(source.to_valid) for source in sources)
-    num_bytes = round(rows * _row_bytes(inspection))
-    _require_room(num_bytes, cache)
-    seconds = 3 * (time.perf_counter() - started) * rows / inspection.rows
-    progress.note(f"encoding {rows:,} rows: {num_bytes / 1e6:,.1f} MB in the cache, about {max(1, round(seconds))} s")
-    folder.mkdir(parents=True, exist_ok=True)
-    encoder = _fit(sources, schema, plan, rows, progress)
-    encoder.save(folder)
-    (folder / "inspection.json").write_text(json.dumps(inspection.to_json()), encoding="utf-8")
-    _encode(folder, sources, encoder, plan, rows, progress)
-
-
-def _row_bytes(inspection: Inspection) -> float:
-    """What a row takes on the disk."""
-    schema = inspection.schema
-    total = 1.0 + 8 * ((schema.weight is not None) + (schema.group is not None))
-    for field in schema.fields:
-        if isinstance(field, Bag):
-            total += 8 + (8 if field.weighted else 4) * max(1.0, inspection.lengths.get(field.name, 1.0))
-        elif isinstance(field, Dense):
-            total += 4 * field.width
-        else:
-            total += {"categorical": 4, "numeric": 8, "datetime": 16}[field.kind]
-    return total
-
-
-def _require_room(num_bytes: int, cache: Path) -> None:
-    free = shutil.disk_usage(cache).free
-    if num_bytes > free:
-        raise DataError(
-            f"the encoded rows need {num_bytes / 1e6:,.1f} MB; the disk of {cache} has {free / 1e6:,.1f} MB free: "
-            f"make room, or name another folder with --cache-dir"
-        )
-
-
-def _check_classes(labels: NDArray[np.uint8], rows: str, plan: EncodingPlan) -> None:
-    for name, of_task in zip(plan.declared.labels, labels.T, strict=True):
-        found = [label for label in (0, 1) if (of_task == label).any()]
-        if len(found) < 2:
-            all_rows = f"all {np.count_nonzero(of_task != UNKNOWN):,} {rows}"
-            have = f"have the label {found[0]}" if found else "have no label"
-            known = " whose label is known" if found and (of_task == UNKNOWN).any() else ""
-            raise DataError(
-                f"training needs both classes; {all_rows}{known} {have} in column '{name}': name another label, add "
-                f"rows of the other class, or split otherwise",
-                column=name,
-            )
-
-
-def _sources(
-    table: Table, valid: Table | None, plan: EncodingPlan, inspection: Inspection, join: bool
-) -> list[_Source]:
-    if valid is not None:
-        _check_columns(table, valid, inspection.schema)
-        rows = valid.num_rows
-        if rows is None:
-            rows = sum(len(chunk.frame) for chunk in valid.chunks(inspection.schema.role_names))
-        if rows == 0:
-            raise DataError(f"validation needs rows; {valid.name} has a header and none")
-        rows = rows if plan.limit_rows is None else min(rows, plan.limit_rows)
-        return [
-            _Source(table, np.zeros(inspection.rows, dtype=np.bool_)),
-            _Source(valid, np.full(rows, not join, dtype=np.bool_)),
-        ]
-    if join:
-        return [_Source(table, np.zeros(inspection.rows, dtype=np.bool_))]
-    if inspection.times is not None and plan.valid_fraction is None:
-        return [_Source(table, latest_rows(inspection.times, after=plan.valid_after))]
-    assert inspection.labels is not None
-    return [_Source(table, random_rows(inspection.labels, plan.valid_fraction or 0.1))]
-
-
-def _check_columns(table: Table, valid: Table, schema: Schema) -> None:
-    needed = (*schema.field_names, *schema.role_names)
-    missing = valid.lacks(needed)
-    if missing:
-        raise DataError(
-            f"column '{missing[0]}' is missing from {valid.name}; the training table {table.name} has it, and "
-            f"validation reads {len(needed)} columns",
-            file=valid.name,
-            column=missing[0],
-        )
-
-
-def _fit(sources: Sequence[_Source], schema: Schema, plan: EncodingPlan, rows: int, progress: Progress) -> Encoder:
-    fit = EncoderFit(schema, min_count=plan.min_count, max_vocabulary=plan.max_vocabulary)
-    columns = (*schema.field_names, *(schema.labels if plan.negative_rate < 1 else ()))
-    done = 0
-    for source in sources:
-        if source.to_valid.all():
-            done += len(source.to_valid)
-            continue
-        for chunk, to_valid in source.chunks(columns):
-            kept = ~to_valid
-            if plan.negative_rate < 1:
-                labels = values.all_labels(chunk.frame, schema.labels, chunk.place)
-                kept &= _drawn(labels, plan.negative_rate, done)
-            fit.add(chunk, None if kept.all() else kept)
-            done += len(to_valid)
-            progress.track("learn the vocabulary", done, rows)
-    return fit.finish()
-
-
-def _drawn(labels: NDArray[np.uint8], negative_rate: float, first_row: int) -> NDArray[np.bool_]:
-    """Mark the rows with a positive label, and a share of the others: the same in every run over the same tables."""
-    rows = np.arange(first_row, first_row + len(labels))
-    marked: NDArray[np.bool_] = _positive(labels) | (keyed_uniform(_NEGATIVES_KEY, rows) < negative_rate)
-    return marked
-
-
-def _positive(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The rows of which some label is known to be 1."""
-    found: NDArray[np.bool_] = (labels == 1).any(axis=1)
-    return found
-
-
-def _encode(
-    folder: Path, sources: Sequence[_Source], encoder: Encoder, plan: EncodingPlan, rows: int, progress: Progress
-) -> None:
-    schema = encoder.schema
-    columns = list(dict.fromkeys((*schema.field_names, *schema.role_names)))
-    weighted, grouped = schema.weight is not None, schema.group is not None
-    rate = plan.negative_rate
-    done = left_out = 0
-    with (
-        _Writer(folder / "train", encoder, weighted=weighted or rate < 1, grouped=grouped) as train,
-        _Writer(folder / "valid", encoder, weighted=weighted, grouped=grouped) as valid,
-    ):
-        for source in sources:
-            for chunk, to_valid in source.chunks(columns):
-                encoded, roles = encoder.encode(chunk), read_roles(chunk, schema)
-                valid.add(encoded, roles, to_valid)
-                to_train = ~to_valid
-                if rate < 1:
-                    labels = roles["labels"]
-                    drawn = _drawn(labels, rate, done)
-                    left_out += int((to_train & ~drawn).sum())
-                    to_train &= drawn
-                    # Each that stays stands for 1 / rate of them, so that the probabilities stay calibrated.
-                    own = roles.get("weights", np.ones(len(labels)))
-                    roles["weights"] = np.where(_positive(labels), own, own / rate)
-                train.add(encoded, roles, to_train)
-                done += len(to_valid)
-                progress.track("encode", done, rows)
-    if done != rows:
-        raise DataError(
-            f"a table stays as it is while it is read; {rows - done:,} of its {rows:,} rows are gone: try again"
-        )
-    if left_out:
-        progress.note(f"{left_out:,} negatives are left out of training; each that stays weighs {1 / rate:g}")
-
-
-def read_roles(chunk: Chunk, schema: Schema) -> dict[str, NDArray[Any]]:
-    """The `labels` `[rows, tasks]`, and the `weights` and `groups` where the schema names them, of a chunk.
-
-    Raises:
-        DataError: a label is missing or not binary, or a weight is missing or negative.
-    """
-    roles: dict[str, NDArray[Any]] = {}
-    if schema.labels:
-        roles["labels"] = values.all_labels(chunk.frame, schema.labels, chunk.place)
-    if schema.weight is not None:
-        roles["weights"] = values.weights(chunk.frame[schema.weight], chunk.place)
-    if schema.group is not None:
-        roles["groups"] = values.groups(chunk.frame[schema.group])
-    return roles

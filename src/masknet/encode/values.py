@@ -7,13 +7,15 @@ Null, NaN and the empty text are one thing: missing. A categorical value is text
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from masknet.errors import DataError
-from masknet.schema import UNKNOWN, ValueType
+from masknet.errors import DataError, Where
+from masknet.schema import UNKNOWN, Schema, ValueType
+from masknet.table import Chunk
 
 Place = Callable[[int], str]
 """Says where row `i` of a chunk stands: "row 17 of ads.csv"."""
@@ -26,28 +28,59 @@ MISSING_NUMBERS = ("nan", "none")
 
 
 class BadCellsError(DataError):
-    """Cells that break a rule; the message is the sentence of the first.
+    """Cells of a column that break a rule; the message, the place and the value are those of the first.
 
     Args:
-        wrong: marks them among the cells that were looked at.
-        sentence: what to say of cell `i`; it asks for that cell's place.
+        wrong: marks them among the cells of `column`.
+        column: the cells that were looked at.
+        place: where cell `i` stands.
+        sentence: what to say of cell `i`, which stands at that place.
     """
 
-    def __init__(self, wrong: NDArray[np.bool_], sentence: Callable[[int], str]) -> None:
+    def __init__(
+        self, wrong: NDArray[np.bool_], column: pl.Series, place: Place, sentence: Callable[[int, str], str]
+    ) -> None:
         self.wrong = wrong
-        self.sentence = sentence
-        super().__init__(sentence(int(wrong.argmax())))
+        self._place, self._sentence = place, sentence
+        first = int(wrong.argmax())
+        at, cell = place(first), column[first]
+        super().__init__(
+            sentence(first, at),
+            file=at.file if isinstance(at, Where) else None,
+            column=column.name,
+            row=at.row if isinstance(at, Where) else None,
+            value=cell.to_list() if isinstance(cell, pl.Series) else cell,
+        )
+
+    def sentence(self, i: int) -> str:
+        """What to say of cell `i`."""
+        return self._sentence(i, self._place(i))
+
+    def of_whole(self, column: pl.Series, cells: NDArray[np.integer], place: Place) -> BadCellsError:
+        """The same error of cells that hold several values each, the wrong ones among them.
+
+        Args:
+            column: the whole cells.
+            cells: for each value the cell of `column` that it is from.
+            place: where those cells stand.
+        """
+        found, first = np.unique(cells[self.wrong], return_index=True)
+        blamed = dict(zip(found.tolist(), np.flatnonzero(self.wrong)[first].tolist(), strict=True))
+        wrong = np.zeros(len(column), dtype=np.bool_)
+        wrong[found] = True
+        return BadCellsError(wrong, column, place, lambda i, at: self.sentence(blamed[i]))
 
 
-def refuse(wrong: NDArray[np.bool_], place: Place, sentence: Callable[[int, str], str]) -> None:
+def refuse(wrong: NDArray[np.bool_], column: pl.Series, place: Place, sentence: Callable[[int, str], str]) -> None:
     """Raise where a cell is wrong.
 
-    >>> refuse(np.array([False, True]), "row {}".format, lambda i, at: f"7 is wrong in {at}")
+    >>> refuse(np.array([False, True]), pl.Series([5, 7]), "row {}".format, lambda i, at: f"7 is wrong in {at}")
     Traceback (most recent call last):
     masknet.encode.values.BadCellsError: 7 is wrong in row 1
 
     Args:
         wrong: marks the cells that break a rule.
+        column: the cells as they were read.
         place: where cell `i` stands.
         sentence: what to say of cell `i`, which stands at that place.
 
@@ -55,7 +88,7 @@ def refuse(wrong: NDArray[np.bool_], place: Place, sentence: Callable[[int, str]
         BadCellsError: some cells are wrong.
     """
     if wrong.any():
-        raise BadCellsError(wrong, lambda i: sentence(i, place(i)))
+        raise BadCellsError(wrong, column, place, sentence)
 
 
 def is_nested(dtype: pl.DataType) -> bool:
@@ -89,7 +122,8 @@ def categorical_text(column: pl.Series, values: ValueType, place: Place) -> pl.S
     if is_nested(dtype):
         raise DataError(
             f"a categorical column holds plain values; column '{column.name}' holds {dtype}: "
-            f"{'name it in --bag, or ' if isinstance(dtype, pl.List | pl.Array) else ''}leave it out with --ignore"
+            f"{'name it in --bag, or ' if isinstance(dtype, pl.List | pl.Array) else ''}leave it out with --ignore",
+            column=column.name,
         )
     if dtype == pl.String:
         return canonical(column, values)
@@ -111,6 +145,7 @@ def _integral(known: pl.Series, place: Place) -> pl.Series:
     lost = frame.select((integral & (v.abs() > 2.0**digits)).fill_null(value=False)).to_series()
     refuse(
         lost.to_numpy(),
+        known,
         place,
         lambda i, at: (
             f"an integer above 2^{digits} loses its digits as a {known.dtype}; column "
@@ -138,6 +173,7 @@ def numbers(column: pl.Series, place: Place) -> NDArray[np.float64]:
         cells = column
         refuse(
             (parsed.is_null() & known.is_not_null()).to_numpy(),
+            cells,
             place,
             lambda i, at: (
                 f"a numeric column holds numbers; column '{cells.name}' holds '{short(cells[i])}' in "
@@ -148,7 +184,8 @@ def numbers(column: pl.Series, place: Place) -> NDArray[np.float64]:
     elif not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
         raise DataError(
             f"a numeric column holds numbers; column '{column.name}' holds {dtype}: "
-            f"name it in --categorical or --ignore"
+            f"name it in --categorical or --ignore",
+            column=column.name,
         )
     return column.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64, copy=False)
 
@@ -179,7 +216,9 @@ def labels(column: pl.Series, place: Place, *, may_lack: bool = False) -> NDArra
         known = number.set(~number.is_in([0.0, 1.0, -1.0]).fill_null(value=False), None).clip(lower_bound=0)
         known = known.cast(pl.UInt8)
     else:
-        raise DataError(f"a label is 0 or 1; column '{column.name}' holds {column.dtype}: name another label")
+        raise DataError(
+            f"a label is 0 or 1; column '{column.name}' holds {column.dtype}: name another label", column=column.name
+        )
 
     def sentence(i: int, at: str) -> str:
         cell = column[i]
@@ -190,7 +229,7 @@ def labels(column: pl.Series, place: Place, *, may_lack: bool = False) -> NDArra
             f"name another label, or map its values first"
         )
 
-    refuse(known.is_null().to_numpy() & ~(absent & may_lack), place, sentence)
+    refuse(known.is_null().to_numpy() & ~(absent & may_lack), column, place, sentence)
     return known.fill_null(UNKNOWN).to_numpy()
 
 
@@ -220,6 +259,7 @@ def weights(column: pl.Series, place: Place) -> NDArray[np.float64]:
     weight = numbers(column, place)
     refuse(
         ~(np.isfinite(weight) & (weight >= 0)),
+        column,
         place,
         lambda i, at: (
             f"a sample weight is finite and at least 0; column '{column.name}' holds '{column[i]}' in {at}: mend the "
@@ -229,51 +269,25 @@ def weights(column: pl.Series, place: Place) -> NDArray[np.float64]:
     return weight
 
 
-def times(column: pl.Series, place: Place, *, dates: bool | None = None) -> NDArray[np.float64]:
-    """Something that orders the rows by time: numbers as they are, dates and ISO texts as microseconds since 1970.
-
-    Args:
-        column: the cells.
-        place: where they stand.
-        dates: whether texts are dates; by default they are where none is a number, since a column is of one kind.
-
-    Raises:
-        DataError: a cell is missing, or is neither a number nor a date.
-    """
-    dtype = column.dtype
-    moment: pl.Series
-    if dtype == pl.String:
-        text = column.str.strip_chars()
-        moment = text.cast(pl.Float64, strict=False)
-        if moment.null_count() == len(moment) if dates is None else dates:
-            plain = text.str.replace("T", " ", literal=True).str.replace(r"(Z|[+-]00:?00)$", "")
-            frame = plain.to_frame("v")
-            forms = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
-            read = [pl.col("v").str.to_datetime(form, strict=False, time_unit="us") for form in forms]
-            moment = frame.select(pl.coalesce(read)).to_series().to_physical()
-    elif dtype == pl.Datetime:
-        moment = column.dt.cast_time_unit("us").to_physical()
-    elif dtype == pl.Date:
-        moment = column.cast(pl.Datetime("us")).to_physical()
-    elif dtype.is_numeric():
-        moment = column
-    else:
-        raise DataError(f"a time is a number or a date; column '{column.name}' holds {dtype}: name another column")
-    seconds = moment.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64, copy=False)
-    refuse(
-        np.isnan(seconds),
-        place,
-        lambda i, at: (
-            f"a time is a number or an ISO date (2026-01-31, 2026-01-31 12:00:00); column '{column.name}' holds "
-            f"'{short(column[i])}' in {at}"
-        ),
-    )
-    return seconds
-
-
 def groups(column: pl.Series) -> NDArray[np.uint64]:
     """A number a group: equal where the cells are equal, all missing ones together."""
     return categorical_text(column, "text", lambda row: "").hash(seed=0).to_numpy()
+
+
+def read_roles(chunk: Chunk, schema: Schema) -> dict[str, NDArray[Any]]:
+    """The `labels` `[rows, tasks]`, and the `weights` and `groups` where the schema names them, of a chunk.
+
+    Raises:
+        DataError: a label is missing or not binary, or a weight is missing or negative.
+    """
+    roles: dict[str, NDArray[Any]] = {}
+    if schema.labels:
+        roles["labels"] = all_labels(chunk.frame, schema.labels, chunk.place)
+    if schema.weight is not None:
+        roles["weights"] = weights(chunk.frame[schema.weight], chunk.place)
+    if schema.group is not None:
+        roles["groups"] = groups(chunk.frame[schema.group])
+    return roles
 
 
 def short(cell: object, most: int = 40) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -50,6 +51,9 @@ class Vocabulary:
     array([9, 2, 1], dtype=int32)
     """
 
+    has_unseen: ClassVar = True
+    """Whether some values are unseen to it."""
+
     def __init__(self, values: pl.Series, ids: NDArray[np.int32]) -> None:
         self.values = values
         self.id_array = ids
@@ -83,6 +87,8 @@ class Buckets:
     >>> Buckets(10, first_id=100).ids(pl.Series(["a", None]), missing=1, unseen=2)
     array([100,   1], dtype=int32)
     """
+
+    has_unseen: ClassVar = False
 
     def __init__(self, buckets: int, *, first_id: int) -> None:
         self.first_id = first_id

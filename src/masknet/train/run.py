@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from masknet import metrics
 from masknet.artifact import Artifact, check_free, probability_columns
 from masknet.config import RunConfig
-from masknet.draws import keyed_uniform
-from masknet.encode import EncodedSet, NumericEncoding, Prepared, prepare
+from masknet.encode import EncodedSet, Prepared, prepare
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
 from masknet.models import is_code, resolve_settings
 from masknet.progress import Progress
@@ -30,6 +28,7 @@ from masknet.train.contract import require_contract
 from masknet.train.defaults import network_defaults, resolved
 from masknet.train.golden import golden_rows
 from masknet.train.identity import identity_of, machine_of, require_same_data, require_same_run
+from masknet.train.leaks import leaks
 from masknet.train.manifest import manifest_of
 from masknet.train.members import Found, Job, whereabouts
 from masknet.train.plan import encoding_plan
@@ -38,9 +37,6 @@ from masknet.train.tracking import summary_writer
 from masknet.train.trainer import Interrupted
 
 __all__ = ["fit", "train"]
-
-_LEAK_AUC = 0.999
-_LEAK_ROWS = 200_000
 
 
 def train(
@@ -151,7 +147,7 @@ def fit(
         prepared = encode()
         on_prepared(prepared)
         _tell_bad_rows(prepared, folder, progress)
-        for warning in (*prepared.inspection.warnings, *_leaks(prepared)):
+        for warning in (*prepared.inspection.warnings, *leaks(prepared)):
             progress.warn(warning)
         by_time = valid is None and config.time is not None and config.valid_fraction is None
         config, line = resolved(config, rows=len(prepared.train), by_time=by_time)
@@ -256,49 +252,6 @@ def _final_metrics(network: nn.Module, valid: EncodedSet, device: torch.device) 
     network.cpu()
     tasks = metrics.evaluate_tasks(valid.labels, probabilities, valid.weights, valid.groups)
     return [{name: estimate.to_json() for name, estimate in estimates.items()} for estimates in tasks]
-
-
-def _leaks(prepared: Prepared) -> Iterable[str]:
-    """Fields that rank the label almost perfectly on their own: likely the label under another name."""
-    rows = prepared.train
-    some = np.unique(np.linspace(0, len(rows) - 1, _LEAK_ROWS).astype(np.int64))
-    labels = rows.labels[some, 0]
-    taken = rows.take(some)
-    ids, values = taken.ids, taken.values
-    slot = 0
-    for field, encoding in zip(prepared.encoder.schema.fields, prepared.encoder.encodings, strict=True):
-        own = range(slot, slot + len(encoding.fixed_ids))
-        slot += len(own)
-        if not own:
-            continue
-        # Of a scaled number this is its being missing; of a bag, its first value.
-        found = max(_ranking(*_held_out_rates(ids[:, s], labels)) for s in own[: 1 if field.kind == "bag" else None])
-        if isinstance(encoding, NumericEncoding):
-            known = ids[:, own[0]] == encoding.value
-            found = max(found, _ranking(values[known, own[0]].astype(np.float64), labels[known]))
-        if found > _LEAK_AUC:
-            yield (
-                f"column '{field.name}' alone tells the label (AUC {found:.4f}): if it is the label under another "
-                f"name, leave it out with --ignore {field.name}"
-            )
-
-
-def _ranking(column: NDArray[np.float64], labels: NDArray[np.uint8]) -> float:
-    """The AUC of a column's values, or of their negatives; 0.5 where it is undefined or the column is constant."""
-    if not len(column) or column.max() == column.min():
-        return 0.5
-    value = metrics.auc(labels, (column - column.min()) / (column.max() - column.min())).value
-    return 0.5 if value is None else max(value, 1 - value)
-
-
-def _held_out_rates(ids: NDArray[np.int32], labels: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """The click rate of a row's value among other rows, for a random half: a value seen once tells nothing."""
-    held = keyed_uniform(_LEAK_ROWS, np.arange(len(ids))) < 0.5
-    size = int(ids.max()) + 1
-    counts = np.bincount(ids[~held], minlength=size)
-    clicks = np.bincount(ids[~held], weights=labels[~held], minlength=size)
-    rates = (clicks + labels.mean()) / (counts + 1.0)
-    return rates[ids[held]], labels[held]
 
 
 def _tell_bad_rows(prepared: Prepared, folder: RunFolder | None, progress: Progress) -> None:

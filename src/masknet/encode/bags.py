@@ -1,0 +1,146 @@
+"""What a bag means, a cell of several values: a list, or a text with a separator between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from masknet.encode import values
+from masknet.encode.values import BadCellsError, Place, refuse
+from masknet.errors import DataError
+from masknet.schema import Bag
+
+__all__ = ["SEPARATORS", "BagCells", "bag_cells", "bag_parts", "likely_separator"]
+
+SEPARATORS = ("|", ";", ",", " ")
+"""What may separate the values of a bag of texts, where nothing is declared."""
+
+
+def likely_separator(found: Mapping[str, int]) -> str:
+    """The separator that stands in most cells, given how many each stands in; a blank only where no other does."""
+    best = max(SEPARATORS[:-1], key=lambda separator: found[separator])
+    return best if found[best] else " " if found[" "] else SEPARATORS[0]
+
+
+@dataclass(frozen=True)
+class BagCells:
+    """The values of all bags of a chunk, one after the other.
+
+    Args:
+        text: the canonical text of each value; none is missing.
+        weights: of each value, or None where all are 1.
+        row: the row of each value, rising.
+        rows: how many rows there are, those without a value too.
+    """
+
+    text: pl.Series
+    weights: NDArray[np.float64] | None
+    row: NDArray[np.int64]
+    rows: int
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """How many values each row has."""
+        return np.bincount(self.row, minlength=self.rows)
+
+
+def bag_parts(column: pl.Series, separator: str | None) -> pl.Series:
+    """Each cell as a list, whatever it is: a list, a text with a separator, or one value."""
+    if column.dtype == pl.String:
+        if separator is None:
+            return column.to_frame("v").select(pl.concat_list("v").alias(column.name)).to_series()
+        return column.str.split(separator)
+    if isinstance(column.dtype, pl.Array):
+        return column.cast(pl.List(column.dtype.inner))
+    if isinstance(column.dtype, pl.List):
+        return column
+    return column.to_frame("v").select(pl.concat_list("v").alias(column.name)).to_series()
+
+
+def bag_cells(column: pl.Series, field: Bag, place: Place) -> BagCells:
+    """The values of each bag, in their order; missing and empty ones are passed over.
+
+    Raises:
+        DataError: the column holds no bags; a weighted value has no weight, or an infinite one; values of an integer
+            field have lost digits.
+    """
+    parts = bag_parts(column, field.separator)
+    row = np.repeat(np.arange(len(parts)), parts.list.len().fill_null(0).to_numpy())
+    try:
+        text, weights = _read_values(parts, row, field, place)
+    except BadCellsError as bad:
+        raise bad.of_whole(column, row, place) from None
+    known = text.is_not_null().to_numpy()
+    return BagCells(text.filter(known), None if weights is None else weights[known], row[known], len(parts))
+
+
+def _read_values(
+    parts: pl.Series, row: NDArray[np.int64], field: Bag, place: Place
+) -> tuple[pl.Series, NDArray[np.float64] | None]:
+    """The text and the weight of each value in lists; the text is null where the value is missing."""
+    inner = parts.dtype.inner  # type: ignore[attr-defined]
+    name = parts.name
+    flat = parts.explode(empty_as_null=False, keep_nulls=False) if len(row) else pl.Series(name, [], inner)
+
+    def where(i: int) -> str:
+        return place(int(row[i]))
+
+    weights: NDArray[np.float64] | None = None
+    if isinstance(inner, pl.Struct):
+        if len(inner.fields) != 2:
+            raise DataError(
+                f"a weighted bag holds pairs of a value and a weight; column '{name}' holds {parts.dtype}: "
+                f"convert the column, or leave it out with --ignore",
+                column=name,
+            )
+        pairs = flat.struct.unnest()
+        flat, given = pairs.to_series(0).alias(name), pairs.to_series(1).alias(name)
+        if field.weighted:
+            weights = values.numbers(given, where)
+    elif field.weighted:
+        flat, weights = _weighted_texts(flat, field)
+    if values.is_nested(flat.dtype):
+        raise DataError(
+            f"the values of a bag are plain; column '{name}' holds {parts.dtype}: name it in --ignore, or flatten its "
+            f"lists",
+            column=name,
+        )
+    if flat.dtype == pl.String:
+        flat = flat.str.strip_chars()
+    text = values.categorical_text(flat.alias(name), field.values, where)
+    if weights is not None:
+        given_weights = weights
+        refuse(
+            text.is_not_null().to_numpy() & ~np.isfinite(weights),
+            flat,
+            where,
+            lambda i, at: (
+                f"a weighted bag gives each value a finite weight; column '{name}' gives '{values.short(text[i])}' "
+                f"{'none' if np.isnan(given_weights[i]) else given_weights[i]} in {at}: mend the cell, or declare the "
+                f"bag without weights"
+            ),
+        )
+    return text, weights
+
+
+def _weighted_texts(flat: pl.Series, field: Bag) -> tuple[pl.Series, NDArray[np.float64]]:
+    """`value:weight`, parted at the last colon; an empty text stays empty."""
+    if flat.dtype == pl.Null:  # what is missing in all rows of a chunk has no type
+        return flat, flat.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    if flat.dtype != pl.String:
+        raise DataError(
+            f"a weighted bag is a text of value:weight, or a list of pairs; column '{field.name}' holds lists of "
+            f"{flat.dtype}: leave the column out of --weighted",
+            column=field.name,
+        )
+    v = pl.col("v").str.strip_chars()
+    halves = flat.to_frame("v").select(
+        value=v.str.replace(r":[^:]*$", ""),
+        weight=pl.when(v.str.contains(":", literal=True)).then(v.str.extract(r":([^:]*)$")),
+    )
+    weight = halves["weight"].str.strip_chars().cast(pl.Float64, strict=False)
+    return halves["value"], weight.fill_null(float("nan")).to_numpy()

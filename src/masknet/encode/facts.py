@@ -1,0 +1,191 @@
+"""What all rows of a column say about it, and what it is taken for where nobody said."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import polars as pl
+
+from masknet.encode import values
+from masknet.encode.bags import bag_parts
+from masknet.encode.moments import Epoch, moments
+from masknet.encode.vectors import vector_parts
+from masknet.errors import DataError
+from masknet.schema import Bag, ValueType
+
+__all__ = ["ColumnFacts"]
+
+_COUNT_UP_TO = 10_000
+_DATE = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+
+class _Distinct:
+    """Distinct values of a stream, exact up to a bound; what is pending is merged when it outgrows what is known."""
+
+    def __init__(self) -> None:
+        self._known: pl.Series | None = None
+        self._pending: list[pl.Series] = []
+        self._num_pending = 0
+        self.overflow = False
+
+    def add(self, column: pl.Series) -> None:
+        if self.overflow:
+            return
+        # As texts at once: three distinct numbers keep the memory of the whole chunk that they are from.
+        # A moment as a number: not all that a column may hold can be written as a date.
+        distinct = column.drop_nulls().unique()
+        fresh = (distinct.to_physical() if distinct.dtype.is_temporal() else distinct).cast(pl.String)
+        self._pending.append(fresh)
+        self._num_pending += len(fresh)
+        if self._num_pending > max(4 * _COUNT_UP_TO, 0 if self._known is None else len(self._known)):
+            self._merge()
+
+    def _merge(self) -> None:
+        parts = self._pending if self._known is None else [self._known, *self._pending]
+        if parts:
+            self._known = pl.concat(parts).unique()
+        self._pending, self._num_pending = [], 0
+        if self._known is not None and len(self._known) > _COUNT_UP_TO:
+            self.overflow, self._known = True, None
+
+    def count(self, value_type: ValueType) -> int | None:
+        """How many, where 7 and 7.0, or true and True, may be one value; None where there are too many to count."""
+        self._merge()
+        if self.overflow:
+            return None
+        return 0 if self._known is None else values.canonical(self._known, value_type).n_unique()
+
+
+class ColumnFacts:
+    """What all rows of one column say about it, gathered chunk by chunk."""
+
+    def __init__(self, name: str, typed: bool) -> None:
+        self.name = name
+        self.typed = typed
+        self.rows = self.missing = self.infinite = self.words = 0
+        self.types: set[str] = set()
+        self.all_integers = self.all_numbers = self.all_booleans = self.all_dates = self.all_moments = True
+        self.zoned: set[bool] = set()
+        self.distinct = _Distinct()
+        self.bag: Bag | None = None
+        """How to part the cells of a declared bag."""
+        self.vector = False
+        """Whether texts are to be read as vectors: the column is declared so."""
+        self.epoch: Epoch | None = None
+        """The forms that the numbers of a declared moment may have."""
+        self.entries = 0
+        self.lengths: Counter[int] = Counter()
+        self.pairs = False
+
+    def add(self, column: pl.Series) -> None:
+        dtype = column.dtype
+        if isinstance(dtype, pl.List | pl.Array) or (self.bag is not None and dtype != pl.Null):
+            self._add_parts(bag_parts(column, None if self.bag is None else self.bag.separator))
+            return
+        if self.vector and dtype == pl.String:
+            self._add_parts(vector_parts(column))
+            return
+        if self.epoch is not None and (dtype.is_numeric() or dtype == pl.String):
+            self.epoch.add(column)
+        self.rows += len(column)
+        if values.is_nested(dtype):
+            self.types.add("nested")
+            self.missing += column.null_count()
+            self.distinct.overflow = True
+            return
+        known = column.drop_nulls()
+        if dtype == pl.String:
+            known = known.filter(known != "")
+            self._add_text(known)
+        elif dtype.is_float():
+            known = known.drop_nans()
+            finite = known.filter(known.is_finite())
+            self.infinite += len(known) - len(finite)
+            self.types.add("float")
+            self.all_integers &= len(finite) == len(known) and bool((finite == finite.floor()).all())
+            self.all_booleans = False
+        elif isinstance(dtype, pl.Decimal):
+            self.types.add("float")
+            self.all_integers &= dtype.scale == 0  # 7.00 is no integer's text
+            self.all_booleans = False
+        elif dtype == pl.Boolean:
+            self.types.add("boolean")
+            self.all_integers = self.all_numbers = False
+        elif dtype.is_integer():
+            self.types.add("integer")
+            self.all_booleans = False
+        elif isinstance(dtype, pl.Date | pl.Datetime):
+            self.types.add("moment")
+            self.zoned.add(getattr(dtype, "time_zone", None) is not None)
+            self.all_integers = self.all_numbers = self.all_booleans = False
+        elif dtype != pl.Null:
+            self.types.add("temporal")
+            self.all_integers = self.all_numbers = self.all_booleans = False
+        self.missing += len(column) - len(known)
+        self.distinct.add(known)
+
+    def _add_parts(self, parts: pl.Series) -> None:
+        """The values in the cells of a bag, or of a vector; each counts for the type of the values."""
+        self.types.add("list")
+        lengths = parts.list.len().fill_null(0)
+        self.lengths.update(dict(lengths.filter(lengths > 0).value_counts().iter_rows()))
+        self.entries += int(lengths.sum())
+        rows, missing = self.rows + len(parts), self.missing + int((lengths == 0).sum())
+        flat = parts.explode(empty_as_null=False, keep_nulls=False)
+        if isinstance(flat.dtype, pl.Struct) and len(flat.dtype.fields) == 2:
+            self.pairs = True
+            flat = flat.struct.unnest().to_series(0)
+        elif flat.dtype == pl.String and self.bag is not None and self.bag.weighted:
+            flat = flat.str.replace(r":[^:]*$", "")
+        if flat.dtype == pl.String:
+            flat = flat.str.strip_chars()
+        if values.is_nested(flat.dtype):
+            self.types.add("nested")
+        else:
+            within, self.bag, self.vector = (self.bag, self.vector), None, False
+            self.add(flat.alias(self.name))
+            self.bag, self.vector = within
+        self.rows, self.missing = rows, missing
+
+    def _add_text(self, known: pl.Series) -> None:
+        self.types.add("text")
+        if self.all_dates:
+            self.all_dates = bool(known.str.contains(_DATE).all())
+            self.all_moments = self.all_moments and self.all_dates and self._are_moments(known)
+        if self.all_integers:
+            self.all_integers = bool(known.str.contains(values.CANONICAL_INTEGER).all())
+        if self.all_booleans:
+            self.all_booleans = bool(known.str.to_lowercase().is_in(["true", "false"]).all())
+        if self.all_numbers:
+            word = known.str.strip_chars().str.to_lowercase().is_in(values.MISSING_NUMBERS)
+            self.words += int(word.sum())
+            number = known.filter(~word).str.strip_chars()
+            parsed = number.cast(pl.Float64, strict=False)
+            self.all_numbers = not parsed.null_count() and not number.str.contains(values.ZERO_PADDED).any()
+            self.infinite += int(parsed.is_infinite().sum() or 0) if self.all_numbers else 0
+
+    @property
+    def are_moments(self) -> bool:
+        """Whether the column holds dates and times, typed or as ISO texts."""
+        return bool(self.types) and self.types <= {"moment", "text"} and self.all_dates and self.all_moments
+
+    def _are_moments(self, known: pl.Series) -> bool:
+        try:
+            found = moments(known, "iso", lambda row: "")
+        except DataError:
+            return False
+        if found.zoned is not None:
+            self.zoned.add(found.zoned)
+        return True
+
+    @property
+    def empty(self) -> bool:
+        return self.missing == self.rows
+
+    @property
+    def value_type(self) -> ValueType:
+        if self.empty:
+            return "text"
+        if self.all_integers:
+            return "integer"
+        return "boolean" if self.all_booleans else "text"

@@ -1,0 +1,368 @@
+"""From a table to encoded rows, once: inspected, split, learned from and encoded, or taken from the cache.
+
+A set in the cache is keyed by a fingerprint of all that made it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import platformdirs
+import polars as pl
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from masknet import __version__
+from masknet.draws import keyed_uniform
+from masknet.encode import values
+from masknet.encode.declared import Declared
+from masknet.encode.encoder import Encoder, EncoderLearner
+from masknet.encode.inspection import Inspection, inspect_table
+from masknet.encode.sift import BadRows, Quarantine, declared_checks, schema_checks
+from masknet.encode.split import latest_rows, random_rows
+from masknet.encode.store import EncodedSet, SetWriter
+from masknet.errors import DataError
+from masknet.progress import Progress
+from masknet.schema import UNKNOWN, NumericEncodingName, Schema
+from masknet.table import Chunk, Table
+
+__all__ = ["EncodingPlan", "Prepared", "default_cache", "prepare"]
+
+FORMAT = 3
+"""Raised whenever the same table and settings would encode differently."""
+
+_STALE_SECONDS = 24 * 3600
+_NEGATIVES_KEY = 20210217  # fixed, as the split is: runs of several seeds are compared on the same rows
+
+
+def default_cache() -> Path:
+    """Where encoded sets lie unless told otherwise."""
+    return platformdirs.user_cache_path("masknet")
+
+
+@dataclass(frozen=True)
+class EncodingPlan:
+    """All that decides how a table is encoded and split, beside the table itself.
+
+    The settings of a run of the same names say what each means. `raw_numbers` is none of them: it asks for
+    `EncodedRows.numbers`, for models that want the number as it was read, and not its knots.
+    """
+
+    declared: Declared
+    valid_fraction: float | None = None
+    valid_after: str | None = None
+    min_count: int = 1
+    max_vocabulary: int | None = None
+    numeric_encoding: NumericEncodingName = "linear"
+    negative_rate: float = 1.0
+    limit_rows: int | None = None
+    bad_rows: Literal["refuse", "quarantine"] = "refuse"
+    raw_numbers: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Encoded training and validation rows; `valid` is None where both were joined for a refit."""
+
+    encoder: Encoder
+    inspection: Inspection
+    train: EncodedSet
+    valid: EncodedSet | None
+    fingerprint: str
+    bad_rows: BadRows | None = None
+
+
+@dataclass(frozen=True)
+class _Source:
+    table: Table
+    to_valid: NDArray[np.bool_]
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[tuple[Chunk, NDArray[np.bool_]]]:
+        start = 0
+        for chunk in self.table.chunks(columns, limit=len(self.to_valid)):
+            end = start + len(chunk.frame)
+            yield chunk, self.to_valid[start:end]
+            start = end
+
+
+def prepare(
+    table: Table,
+    valid: Table | None,
+    plan: EncodingPlan,
+    progress: Progress,
+    *,
+    cache: Path | None = None,
+    verify: bool = False,
+    join: bool = False,
+) -> Prepared:
+    """Inspect, split and encode, or open what an earlier call with the same table and plan left in the cache.
+
+    Args:
+        table: the training table.
+        valid: the validation table, or None to split one off as the plan says.
+        plan: how to encode and split.
+        cache: the folder of encoded sets.
+        verify: read data files whole to see whether they changed.
+        join: encode all rows of both tables as training rows, for a refit.
+
+    Raises:
+        DataError: the tables, their columns or values are not what the plan asks for, or the disk is too small.
+    """
+    cache = (default_cache() if cache is None else cache) / "encoded"
+    tables = [table.fingerprint(verify=verify), valid and valid.fingerprint(verify=verify)]
+    parts = [tables, asdict(plan), join, FORMAT, __version__]
+    fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    folder = cache / fingerprint[:40]
+    _make_room(cache)
+    with _locked(cache / f".{folder.name}.lock", table.name, progress):
+        return _made(folder, fingerprint, table, valid, plan, progress, join=join)
+
+
+@contextmanager
+def _locked(path: Path, name: str, progress: Progress) -> Iterator[None]:
+    """Let one process at a time make a set; the others wait, and then find it made."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        progress.note(f"another process is encoding {name}: waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        # Who waits has the file open already. Who comes later makes another: at worst a set is made twice.
+        with suppress(OSError):
+            path.unlink()
+        lock.release()
+
+
+def _made(
+    folder: Path,
+    fingerprint: str,
+    table: Table,
+    valid: Table | None,
+    plan: EncodingPlan,
+    progress: Progress,
+    *,
+    join: bool,
+) -> Prepared:
+    if folder.is_dir():
+        try:
+            prepared = _open(folder, fingerprint, join)
+        except (OSError, ValueError, LookupError, pl.exceptions.PolarsError) as error:
+            progress.warn(f"the encoded rows in '{folder}' are damaged ({type(error).__name__}): they are made again")
+            shutil.rmtree(folder)
+        else:
+            progress.note(f"the encoded rows of {table.name} are taken from the cache")
+            return prepared
+    # Under the final name only once it is whole: a crash never leaves half a set.
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as temporary:
+        made = Path(temporary) / "set"
+        _write(made, table, valid, plan, progress, join)
+        try:
+            os.replace(made, folder)
+        except OSError:
+            if not folder.is_dir():  # else another process made the same set
+                raise
+    return _open(folder, fingerprint, join)
+
+
+def _open(folder: Path, fingerprint: str, join: bool) -> Prepared:
+    encoder = Encoder.load(folder)
+    return Prepared(
+        encoder=encoder,
+        inspection=Inspection.from_json(json.loads((folder / "inspection.json").read_text(encoding="utf-8"))),
+        train=EncodedSet.open(folder / "train", encoder),
+        valid=None if join else EncodedSet.open(folder / "valid", encoder),
+        fingerprint=fingerprint,
+        bad_rows=BadRows.open(folder),
+    )
+
+
+def _make_room(cache: Path) -> None:
+    """Create the cache, and drop what a killed process left half-written long ago."""
+    cache.mkdir(parents=True, exist_ok=True)
+    for left in cache.glob(".writing-*"):
+        if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, progress: Progress, join: bool) -> None:
+    started = time.perf_counter()
+    progress.note(f"reading {table.name}: about {table.estimated_rows():,} rows, {table.num_bytes / 1e6:,.1f} MB")
+    cache = folder.parent.parent
+    least = table.estimated_rows() if plan.limit_rows is None else min(table.estimated_rows(), plan.limit_rows)
+    _require_room(4 * least * max(1, len(table.columns) - len(plan.declared.ignore) - 1), cache)
+    quarantine = None
+    if plan.bad_rows == "quarantine":
+        plan.declared.check(table)
+        quarantine = Quarantine(folder, progress)
+        table = quarantine.sift("train", table, declared_checks(plan.declared), limit=plan.limit_rows)
+    inspection = inspect_table(
+        table, plan.declared, progress, limit=plan.limit_rows, numeric_encoding=plan.numeric_encoding
+    )
+    if quarantine is not None and valid is not None:
+        _check_columns(table, valid, inspection.schema)
+        valid = quarantine.sift("valid", valid, schema_checks(inspection.schema), limit=plan.limit_rows)
+    assert inspection.labels is not None
+    _check_classes(inspection.labels, f"rows of {table.name}", plan)
+    sources = _sources(table, valid, plan, inspection, join)
+    _check_classes(inspection.labels[~sources[0].to_valid], f"training rows split off {table.name}", plan)
+    schema = inspection.schema
+    learner = EncoderLearner(
+        schema, min_count=plan.min_count, max_vocabulary=plan.max_vocabulary, raw_numbers=plan.raw_numbers
+    )
+    rows = sum(len(source.to_valid) for source in sources)
+    roles = len(schema.labels) + 8 * ((schema.weight is not None) + (schema.group is not None))
+    num_bytes = round(rows * (roles + learner.row_bytes(inspection.lengths)))
+    _require_room(num_bytes, cache)
+    seconds = 3 * (time.perf_counter() - started) * rows / inspection.rows
+    progress.note(f"encoding {rows:,} rows: {num_bytes / 1e6:,.1f} MB in the cache, about {max(1, round(seconds))} s")
+    folder.mkdir(parents=True, exist_ok=True)
+    encoder = _learn(learner, sources, schema, plan, rows, progress)
+    encoder.save(folder)
+    (folder / "inspection.json").write_text(json.dumps(inspection.to_json()), encoding="utf-8")
+    _encode(folder, sources, encoder, plan, rows, progress)
+
+
+def _require_room(num_bytes: int, cache: Path) -> None:
+    free = shutil.disk_usage(cache).free
+    if num_bytes > free:
+        raise DataError(
+            f"the encoded rows need {num_bytes / 1e6:,.1f} MB; the disk of {cache} has {free / 1e6:,.1f} MB free: "
+            f"make room, or name another folder with --cache-dir"
+        )
+
+
+def _check_classes(labels: NDArray[np.uint8], rows: str, plan: EncodingPlan) -> None:
+    for name, of_task in zip(plan.declared.labels, labels.T, strict=True):
+        found = [label for label in (0, 1) if (of_task == label).any()]
+        if len(found) < 2:
+            all_rows = f"all {np.count_nonzero(of_task != UNKNOWN):,} {rows}"
+            have = f"have the label {found[0]}" if found else "have no label"
+            known = " whose label is known" if found and (of_task == UNKNOWN).any() else ""
+            raise DataError(
+                f"training needs both classes; {all_rows}{known} {have} in column '{name}': name another label, add "
+                f"rows of the other class, or split otherwise",
+                column=name,
+            )
+
+
+def _sources(
+    table: Table, valid: Table | None, plan: EncodingPlan, inspection: Inspection, join: bool
+) -> list[_Source]:
+    if valid is not None:
+        _check_columns(table, valid, inspection.schema)
+        rows = valid.num_rows
+        if rows is None:
+            rows = sum(len(chunk.frame) for chunk in valid.chunks(inspection.schema.role_names))
+        if rows == 0:
+            raise DataError(f"validation needs rows; {valid.name} has a header and none", file=valid.name)
+        rows = rows if plan.limit_rows is None else min(rows, plan.limit_rows)
+        return [
+            _Source(table, np.zeros(inspection.rows, dtype=np.bool_)),
+            _Source(valid, np.full(rows, not join, dtype=np.bool_)),
+        ]
+    if join:
+        return [_Source(table, np.zeros(inspection.rows, dtype=np.bool_))]
+    if inspection.times is not None and plan.valid_fraction is None:
+        return [_Source(table, latest_rows(inspection.times, after=plan.valid_after))]
+    assert inspection.labels is not None
+    return [_Source(table, random_rows(inspection.labels, plan.valid_fraction or 0.1))]
+
+
+def _check_columns(table: Table, valid: Table, schema: Schema) -> None:
+    needed = (*schema.field_names, *schema.role_names)
+    missing = valid.lacks(needed)
+    if missing:
+        raise DataError(
+            f"column '{missing[0]}' is missing from {valid.name}; the training table {table.name} has it, and "
+            f"validation reads {len(needed)} columns",
+            file=valid.name,
+            column=missing[0],
+        )
+
+
+def _learn(
+    learner: EncoderLearner,
+    sources: Sequence[_Source],
+    schema: Schema,
+    plan: EncodingPlan,
+    rows: int,
+    progress: Progress,
+) -> Encoder:
+    columns = (*schema.field_names, *(schema.labels if plan.negative_rate < 1 else ()))
+    done = 0
+    for source in sources:
+        if source.to_valid.all():
+            done += len(source.to_valid)
+            continue
+        for chunk, to_valid in source.chunks(columns):
+            kept = ~to_valid
+            if plan.negative_rate < 1:
+                labels = values.all_labels(chunk.frame, schema.labels, chunk.place)
+                kept &= _drawn(labels, plan.negative_rate, done)
+            learner.add(chunk, None if kept.all() else kept)
+            done += len(to_valid)
+            progress.track("learn the vocabulary", done, rows)
+    return learner.finish()
+
+
+def _drawn(labels: NDArray[np.uint8], negative_rate: float, first_row: int) -> NDArray[np.bool_]:
+    """Mark the rows with a positive label, and a share of the others: the same in every run over the same tables."""
+    rows = np.arange(first_row, first_row + len(labels))
+    marked: NDArray[np.bool_] = _positive(labels) | (keyed_uniform(_NEGATIVES_KEY, rows) < negative_rate)
+    return marked
+
+
+def _positive(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """The rows of which some label is known to be 1."""
+    found: NDArray[np.bool_] = (labels == 1).any(axis=1)
+    return found
+
+
+def _encode(
+    folder: Path, sources: Sequence[_Source], encoder: Encoder, plan: EncodingPlan, rows: int, progress: Progress
+) -> None:
+    schema = encoder.schema
+    columns = list(dict.fromkeys((*schema.field_names, *schema.role_names)))
+    weighted, grouped = schema.weight is not None, schema.group is not None
+    rate = plan.negative_rate
+    done = left_out = 0
+    with (
+        SetWriter(folder / "train", encoder, weighted=weighted or rate < 1, grouped=grouped) as train,
+        SetWriter(folder / "valid", encoder, weighted=weighted, grouped=grouped) as valid,
+    ):
+        for source in sources:
+            for chunk, to_valid in source.chunks(columns):
+                encoded, roles = encoder.encode(chunk), values.read_roles(chunk, schema)
+                valid.add(encoded, roles, to_valid)
+                to_train = ~to_valid
+                if rate < 1:
+                    labels = roles["labels"]
+                    drawn = _drawn(labels, rate, done)
+                    left_out += int((to_train & ~drawn).sum())
+                    to_train &= drawn
+                    # Each that stays stands for 1 / rate of them, so that the probabilities stay calibrated.
+                    own = roles.get("weights", np.ones(len(labels)))
+                    roles["weights"] = np.where(_positive(labels), own, own / rate)
+                train.add(encoded, roles, to_train)
+                done += len(to_valid)
+                progress.track("encode", done, rows)
+    if done != rows:
+        raise DataError(
+            f"a table stays as it is while it is read; {rows - done:,} of its {rows:,} rows are gone: try again"
+        )
+    if left_out:
+        progress.note(f"{left_out:,} negatives are left out of training; each that stays weighs {1 / rate:g}")

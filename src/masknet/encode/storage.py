@@ -1,0 +1,228 @@
+"""How the slots of each kind of field are kept: only what differs between rows is, and a bag only where it is filled.
+
+Ids that are kept as columns lie in one matrix, values in another; the values of a bag lie ragged, beside both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
+from typing import ClassVar, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Column", "Knotted", "Layout", "Ragged", "Storage", "Vector"]
+
+_Kind = TypeVar("_Kind", bound="Storage")
+
+
+class Storage(Protocol):
+    """How one field that a model sees is kept."""
+
+    @property
+    def slots(self) -> int:
+        """How many slots of a row are its own."""
+
+    @property
+    def width(self) -> int:
+        """How many columns of `dense` are its own."""
+
+    @property
+    def fixed_id(self) -> int | None:
+        """Its id, where that is the same in every row."""
+
+    @property
+    def scaled(self) -> bool:
+        """Whether its values are those of a number, and order the rows."""
+
+    @property
+    def unit(self) -> bool:
+        """Whether its values are 1 wherever they are not those of padding."""
+
+    @property
+    def telling_slots(self) -> int:
+        """How many of its slots, the first, hold an id in every row that tells something by itself."""
+
+    @property
+    def id_columns(self) -> tuple[bool, ...]:
+        """For each slot whether its ids are kept as a column."""
+
+    @property
+    def value_columns(self) -> tuple[bool, ...]:
+        """For each slot whether its values are kept as a column."""
+
+    def row_bytes(self, length: float) -> float:
+        """What a row takes on the disk; a bag has `length` values."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One slot: a column of ids unless one is fixed, and a column of values where they are a scaled number's."""
+
+    fixed_id: int | None = None
+    scaled: bool = False
+
+    slots: ClassVar = 1
+    width: ClassVar = 0
+    telling_slots: ClassVar = 1
+
+    @property
+    def unit(self) -> bool:
+        return not self.scaled
+
+    @property
+    def id_columns(self) -> tuple[bool]:
+        return (self.fixed_id is None,)
+
+    @property
+    def value_columns(self) -> tuple[bool]:
+        return (self.scaled,)
+
+    def row_bytes(self, length: float) -> float:
+        return 4 * (self.fixed_id is None) + 4 * self.scaled
+
+
+@dataclass(frozen=True)
+class Knotted:
+    """Two slots, a number between two of its knots: the lower one's id and the upper one's weight tell the others.
+
+    Args:
+        ids: of the knots, in the order of their numbers.
+    """
+
+    ids: tuple[int, ...]
+
+    slots: ClassVar = 2
+    width: ClassVar = 0
+    fixed_id: ClassVar = None
+    scaled: ClassVar = False
+    unit: ClassVar = False
+    telling_slots: ClassVar = 2
+    id_columns: ClassVar = (True, False)
+    value_columns: ClassVar = (False, True)
+
+    def row_bytes(self, length: float) -> float:
+        return 8
+
+    @cached_property
+    def _above(self) -> NDArray[np.int32]:
+        """For each id from the lowest one of a knot on, the id of the knot above."""
+        above = np.zeros(max(self.ids) - min(self.ids) + 1, dtype=np.int32)
+        above[np.array(self.ids[:-1], dtype=np.int64) - min(self.ids)] = self.ids[1:]
+        return above
+
+    def complete(self, ids: NDArray[np.int32], values: NDArray[np.float32]) -> None:
+        """Write what is not kept into both slots of some rows, `[rows, 2]`."""
+        weight = values[:, 1]
+        values[:, 0] = 1 - weight
+        # A missing number's id is no knot's: what is looked up for it counts for nothing, since its upper weighs 0.
+        above = self._above.take(ids[:, 0] - min(self.ids), mode="clip")
+        ids[:, 1] = np.where(weight > 0, above, 0)
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """The slots of a bag, of which padding is not kept; the first one never is padding."""
+
+    slots: int
+    weighted: bool = False
+
+    width: ClassVar = 0
+    fixed_id: ClassVar = None
+    scaled: ClassVar = False
+    telling_slots: ClassVar = 1
+
+    @property
+    def unit(self) -> bool:
+        return not self.weighted
+
+    @property
+    def id_columns(self) -> tuple[bool, ...]:
+        return (False,) * self.slots
+
+    @property
+    def value_columns(self) -> tuple[bool, ...]:
+        return (False,) * self.slots
+
+    def row_bytes(self, length: float) -> float:
+        return 8 + (8 if self.weighted else 4) * max(1.0, length)
+
+
+@dataclass(frozen=True)
+class Vector:
+    """No slot, but columns of `dense`, all of them kept."""
+
+    width: int
+
+    slots: ClassVar = 0
+    fixed_id: ClassVar = None
+    scaled: ClassVar = False
+    unit: ClassVar = True
+    telling_slots: ClassVar = 0
+    id_columns: ClassVar = ()
+    value_columns: ClassVar = ()
+
+    def row_bytes(self, length: float) -> float:
+        return 4 * self.width
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The storages of all fields side by side, in the order of their slots.
+
+    >>> layout = Layout((Column(), Knotted(ids=(5, 6, 9)), Ragged(slots=3)))
+    >>> layout.spans
+    (slice(0, 1, None), slice(1, 3, None), slice(3, 6, None))
+    >>> layout.id_columns.tolist()
+    [True, True, False, False, False, False]
+    """
+
+    storages: tuple[Storage, ...]
+
+    @cached_property
+    def spans(self) -> tuple[slice, ...]:
+        """The slots of each storage."""
+        ends = accumulate((storage.slots for storage in self.storages), initial=0)
+        return tuple(slice(start, end) for start, end in pairwise(ends))
+
+    @cached_property
+    def fixed_ids(self) -> NDArray[np.int32]:
+        """For each slot its id where that is the same in every row, else -1."""
+        fixed = (-1 if s.fixed_id is None else s.fixed_id for s in self.storages for _ in range(s.slots))
+        return np.array(list(fixed), dtype=np.int32)
+
+    @cached_property
+    def unit_values(self) -> NDArray[np.bool_]:
+        """For each slot whether its value is 1 in every row that it is not padding in."""
+        return np.array([s.unit for s in self.storages for _ in range(s.slots)], dtype=np.bool_)
+
+    @cached_property
+    def id_columns(self) -> NDArray[np.bool_]:
+        """The slots whose ids are kept as columns."""
+        return np.array([kept for s in self.storages for kept in s.id_columns], dtype=np.bool_)
+
+    @cached_property
+    def value_columns(self) -> NDArray[np.bool_]:
+        """The slots whose values are kept as columns."""
+        return np.array([kept for s in self.storages for kept in s.value_columns], dtype=np.bool_)
+
+    @cached_property
+    def knotted(self) -> tuple[tuple[Knotted, slice], ...]:
+        """The numbers that enter by knots, and their slots."""
+        return self._of(Knotted)
+
+    @cached_property
+    def bags(self) -> tuple[tuple[Ragged, slice], ...]:
+        """The bags, and their slots."""
+        return self._of(Ragged)
+
+    @property
+    def dense_width(self) -> int:
+        """The columns of `dense`."""
+        return sum(storage.width for storage in self.storages)
+
+    def _of(self, kind: type[_Kind]) -> tuple[tuple[_Kind, slice], ...]:
+        pairs = zip(self.storages, self.spans, strict=True)
+        return tuple((storage, span) for storage, span in pairs if isinstance(storage, kind))
