@@ -35,7 +35,7 @@ from masknet.table import Table, open_table
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.contract import require_contract
 from masknet.train.defaults import network_defaults, resolved
-from masknet.train.members import Found, Job, whereabouts
+from masknet.train.members import Job, Search, whereabouts
 from masknet.train.optim import embedding_parameters
 from masknet.train.pretrained import Vectors, digests, read_vectors
 from masknet.train.tracking import summary_writer
@@ -213,29 +213,28 @@ def fit(
             checkpoint=checkpoint,
         )
         encoder = prepared.encoder
-        if checkpoint is None or checkpoint.state["found"] is None:
+        search = job.finished_search
+        if search is None:
             vectors = read_vectors(config, encoder, progress)
-            network, fits = job.fit(prepared, vectors)
-            found = Found(fits, _final_metrics(network, prepared.valid, job.device))
-        else:
-            found = Found.from_json(checkpoint.state["found"])
-        seconds = sum(fit.seconds for fit in found.fits)
+            network, outcomes = job.search(prepared, vectors)
+            search = Search(outcomes, _final_metrics(network, prepared.valid, job.device))
+        seconds = sum(member.seconds for member in search.members)
         if config.refit:
-            epochs = ", ".join(str(fit.best["epoch"]) for fit in found.fits)
+            epochs = ", ".join(str(member.best["epoch"]) for member in search.members)
             progress.note(f"refit on training and validation rows; epochs: {epochs}")
             everything = encode(join=True)
             encoder = everything.encoder
             vectors = read_vectors(config, encoder, progress)
-            network, fits = job.fit(everything, vectors, found)
-            seconds += sum(fit.seconds for fit in fits)
+            network, outcomes = job.refit(everything, vectors, search)
+            seconds += sum(member.seconds for member in outcomes)
         progress.note(f"trained in {time.monotonic() - started:.0f} s")
         return Fitted(
             network=network,
             encoder=encoder,
-            manifest=_manifest(job, network, prepared, found, machine, vectors, data_name=table.name, seconds=seconds),
+            manifest=_manifest(job, network, prepared, search, machine, vectors, data_name=table.name, seconds=seconds),
             inspection=prepared.inspection,
             golden=_golden(table, encoder, network, config),
-            history=found.history,
+            history=search.history,
             run={**config.settings(), "set": settings, "resume": False, "overwrite": False},
         )
 
@@ -434,12 +433,13 @@ def _golden(table: Table, encoder: Encoder, network: nn.Module, config: RunConfi
     return chunk.frame.with_columns(pl.Series(PROBABILITY, probabilities))
 
 
-def _epochs(found: Found, monitor: str) -> dict[str, Any]:
+def _epochs(search: Search, monitor: str) -> dict[str, Any]:
     """How long was trained, a list where several members were; then also what each of them reached alone."""
-    epochs, best_epoch = [fit.history[-1]["epoch"] for fit in found.fits], [fit.best["epoch"] for fit in found.fits]
-    if len(found.fits) == 1:
+    members = search.members
+    epochs, best_epoch = [member.history[-1]["epoch"] for member in members], [m.best["epoch"] for m in members]
+    if len(members) == 1:
         return {"epochs": epochs[0], "best_epoch": best_epoch[0]}
-    alone = [fit.best["valid"][monitor] for fit in found.fits]
+    alone = [member.best["valid"][monitor] for member in members]
     return {"epochs": epochs, "best_epoch": best_epoch, "members_alone": alone}
 
 
@@ -447,7 +447,7 @@ def _manifest(
     job: Job,
     network: nn.Module,
     prepared: Prepared,
-    found: Found,
+    search: Search,
     machine: dict[str, Any],
     vectors: Sequence[Vectors],
     *,
@@ -480,13 +480,13 @@ def _manifest(
             "fingerprint": prepared.fingerprint,
         },
         training={
-            **_epochs(found, job.monitor),
+            **_epochs(search, job.monitor),
             "seconds": round(seconds, 3),
             "monitor": job.monitor,
             "refit": job.config.refit,
             "average_weights": job.config.average_weights,
             **({"pretrained": {given.field: given.to_json() for given in vectors}} if vectors else {}),
         },
-        metrics=found.metrics,
+        metrics=search.metrics,
         rows=valid_rows,
     )
