@@ -26,7 +26,7 @@ from masknet.progress import LogProgress
 from masknet.train import train
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.members import member_seed
-from masknet.train.trainer import Trainer
+from masknet.train.step import NetworkStep
 
 SMALL = {"embedding_dim": 3, "block_dims": [6], "top_dims": [7]}
 Run = Callable[..., RunConfig]
@@ -206,7 +206,7 @@ def test_a_disk_without_room_for_the_checkpoints_is_found_before_training(
     of_output = tmp_path / "ads.masknet.run"
     monkeypatch.setattr(shutil, "disk_usage", lambda path: disk(0, 0, 999 if Path(path) == of_output else 10**9))
     stepped = []
-    monkeypatch.setattr(Trainer, "_step", lambda trainer, batch: stepped.append(batch))
+    monkeypatch.setattr(NetworkStep, "__call__", lambda step, batch, number: stepped.append(batch))
     with pytest.raises(ArtifactError, match=r"MB free: make room, or name another place with --out$"):
         train(run(), LogProgress())
     assert not stepped

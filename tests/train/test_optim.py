@@ -153,17 +153,17 @@ def test_the_average_follows_its_formula(decay: float) -> None:
     expected = arrays(net)
     for number, (ids, labels) in enumerate(batches(9)):
         step(optimizer, net, ids, labels)
-        average.update()
+        average.update(number)
         kept = min(decay, (1 + number) / (10 + number))
         expected = {name: kept * expected[name] + (1 - kept) * w for name, w in arrays(net).items()}
-    for name, weight in average.weights.items():
+    for name, weight in average.tensors.items():
         np.testing.assert_allclose(weight.numpy(), expected[name], rtol=0, atol=1e-14, err_msg=name)
 
 
 def test_the_average_takes_the_networks_place_for_a_while_and_whatever_happens() -> None:
     net = network()
     average, own = WeightAverage(net, decay=0.9), arrays(net)
-    for weight in average.weights.values():
+    for weight in average.tensors.values():
         weight.add_(1.0)
 
     def fail_within() -> None:
@@ -181,10 +181,10 @@ def test_the_average_takes_the_networks_place_for_a_while_and_whatever_happens()
 def test_the_average_takes_the_weights_place_without_a_copy() -> None:
     net = nn.Linear(3, 1)
     average = WeightAverage(net, decay=0.9)
-    own, averaged = net.weight.data_ptr(), average.weights["weight"].data_ptr()
+    own, averaged = net.weight.data_ptr(), average.tensors["weight"].data_ptr()
     with average.applied():
-        assert (net.weight.data_ptr(), average.weights["weight"].data_ptr()) == (averaged, own)
-    assert (net.weight.data_ptr(), average.weights["weight"].data_ptr()) == (own, averaged)
+        assert (net.weight.data_ptr(), average.tensors["weight"].data_ptr()) == (averaged, own)
+    assert (net.weight.data_ptr(), average.tensors["weight"].data_ptr()) == (own, averaged)
 
 
 def test_a_restored_average_goes_on_with_the_same_bits() -> None:
@@ -192,17 +192,61 @@ def test_a_restored_average_goes_on_with_the_same_bits() -> None:
     optimizer = Optimizer(net, learning_rate=0.05, embedding_l2=0.0, network_l2=0.0, clip=None)
     average = WeightAverage(net, decay=0.9)
     data = batches(6)
-    for ids, labels in data[:3]:
+    for number, (ids, labels) in enumerate(data[:3]):
         step(optimizer, net, ids, labels)
-        average.update()
+        average.update(number)
     resumed = WeightAverage(net, decay=0.9)
-    resumed.restore({name: w.clone() for name, w in average.weights.items()}, steps=3)
-    for ids, labels in data[3:]:
+    resumed.restore({name: w.clone() for name, w in average.tensors.items()})
+    for number, (ids, labels) in enumerate(data[3:], start=3):
         step(optimizer, net, ids, labels)
-        average.update()
-        resumed.update()
-    for name, weight in average.weights.items():
-        assert torch.equal(weight, resumed.weights[name]), name
+        average.update(number)
+        resumed.update(number)
+    for name, weight in average.tensors.items():
+        assert torch.equal(weight, resumed.tensors[name]), name
+
+
+# --- the average of what a network keeps of its batches
+
+
+class WithBuffers(nn.Module):
+    """Batch norm, whose statistics belong to its weights, beside buffers of every other sort."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(2)
+        self.register_buffer("mask", torch.tensor([0.0, -math.inf]))
+        self.register_buffer("scratch", torch.zeros(2), persistent=False)
+        self.register_buffer("replaced", torch.zeros(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.replaced = x.detach().amax(0)  # another tensor in its place, as many networks do
+            self.scratch.add_(1.0)
+        return self.norm(x)
+
+
+def test_buffers_are_averaged_as_the_weights_are_and_counts_are_not() -> None:
+    net = WithBuffers().train()
+    average = WeightAverage(net, decay=0.8)
+    names = ("norm.running_mean", "norm.running_var", "replaced")
+    expected = {name: net.state_dict()[name].double().numpy() for name in names}
+    generator = torch.Generator().manual_seed(0)
+    for number in range(9):
+        net(torch.randn(5, 2, generator=generator) * 3 + number)
+        average.update(number)
+        kept = min(0.8, (1 + number) / (10 + number))
+        now = {name: net.state_dict()[name].double().numpy() for name in names}
+        expected = {name: kept * expected[name] + (1 - kept) * now[name] for name in names}
+    own = {name: t.clone() for name, t in net.state_dict().items()}
+    with average.applied():
+        within = net.state_dict()
+        for name in names:
+            np.testing.assert_allclose(within[name].numpy(), expected[name], rtol=1e-5, err_msg=name)
+            assert not torch.allclose(within[name], own[name], rtol=1e-2), name
+        assert torch.equal(within["mask"], own["mask"])  # a constant, infinite as it is
+        assert within["norm.num_batches_tracked"] == 9
+        assert torch.equal(net.scratch, torch.full((2,), 9.0))
+    assert all(torch.equal(t, own[name]) for name, t in net.state_dict().items())
 
 
 def larger(value: float, best: float) -> bool:
@@ -228,6 +272,15 @@ def test_each_evaluation_without_a_better_one_cuts_the_learning_rate_to_a_tenth(
         (False, 0.0001, 3, True),
     ]
     assert plateau.best == 0.6
+
+
+def test_patience_counts_where_there_is_no_learning_rate() -> None:
+    class Unrated:
+        learning_rate = None
+
+    plateau = Plateau(larger, patience=2, drop=True)
+    assert [plateau.update(value, Unrated()) for value in (0.5, 0.4, 0.3)] == [True, False, False]
+    assert plateau.exhausted
 
 
 def test_a_constant_learning_rate_stays_and_patience_counts_all_the_same() -> None:

@@ -25,6 +25,7 @@ from masknet.progress import LogProgress
 from masknet.table import open_table
 from masknet.train import Interrupted, fit, train
 from masknet.train.checkpoint import Checkpoint, RunFolder
+from masknet.train.members import network_step
 from masknet.train.plan import encoding_plan
 from masknet.train.trainer import Trainer
 
@@ -426,9 +427,8 @@ def test_a_refit_trains_on_all_rows_for_the_epochs_and_with_the_rates_found(run:
     network = build_network(config.model, rows.encoder.space, {**SMALL})
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    Trainer(
-        network, train=rows.train, valid=None, config=config, monitor="log_loss", progress=Hears(), rates=rates
-    ).run()
+    step = network_step(network, config, sample_weights=rows.train.weights)
+    Trainer(step, train=rows.train, valid=None, config=config, monitor="log_loss", progress=Hears(), rates=rates).run()
     torch.set_num_threads(before)
     for name, weight in fitted.network.state_dict().items():
         assert torch.equal(weight, network.state_dict()[name]), name

@@ -23,6 +23,7 @@ from masknet.models import ParallelMaskNet
 from masknet.progress import LogProgress
 from masknet.space import FeatureSpace, FieldSpace
 from masknet.train.checkpoint import RunFolder
+from masknet.train.members import network_step
 from masknet.train.trainer import State, Trainer
 
 IDS = 12
@@ -101,7 +102,7 @@ class Trained:
             | settings
         )
         trainer = Trainer(
-            self.network,
+            network_step(self.network, config, sample_weights=train.weights),
             train=train,
             valid=valid,
             config=config,

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from masknet.artifact import sync
 from masknet.errors import ArtifactError
 from masknet.tensors import storable
 
-__all__ = ["Checkpoint", "RunFolder"]
+__all__ = ["Checkpoint", "RunFolder", "prefixed"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,18 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
     def part(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors below `prefix:`, without it."""
+        """The tensors below `prefix:`, without it: the inverse of `prefixed`."""
         return {name[len(prefix) + 1 :]: t for name, t in self.tensors.items() if name.startswith(f"{prefix}:")}
+
+
+def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of one part of a checkpoint, by names that no other part has.
+
+    >>> import torch
+    >>> prefixed("network", {"bias": torch.zeros(1)})
+    {'network:bias': tensor([0.])}
+    """
+    return {f"{prefix}:{name}": tensor for name, tensor in tensors.items()}
 
 
 class RunFolder:

@@ -14,18 +14,19 @@ from masknet.encode import Prepared
 from masknet.manifest import Manifest, installed_versions
 from masknet.nn.id_table import id_tables
 from masknet.schema import UNKNOWN
-from masknet.train.members import Found, Job
+from masknet.train.members import Job, Search
 from masknet.train.pretrained import Vectors
 
 __all__ = ["manifest_of"]
 
 
-def _epochs(found: Found, monitor: str) -> dict[str, Any]:
+def _epochs(search: Search, monitor: str) -> dict[str, Any]:
     """How long was trained, a list where several members were; then also what each of them reached alone."""
-    epochs, best_epoch = [fit.history[-1]["epoch"] for fit in found.fits], [fit.best["epoch"] for fit in found.fits]
-    if len(found.fits) == 1:
+    members = search.members
+    epochs, best_epoch = [member.history[-1]["epoch"] for member in members], [m.best["epoch"] for m in members]
+    if len(members) == 1:
         return {"epochs": epochs[0], "best_epoch": best_epoch[0]}
-    alone = [fit.best["valid"][monitor] for fit in found.fits]
+    alone = [member.best["valid"][monitor] for member in members]
     return {"epochs": epochs, "best_epoch": best_epoch, "members_alone": alone}
 
 
@@ -33,7 +34,7 @@ def manifest_of(
     job: Job,
     network: nn.Module,
     prepared: Prepared,
-    found: Found,
+    search: Search,
     vectors: Sequence[Vectors],
     *,
     data_name: str,
@@ -45,7 +46,7 @@ def manifest_of(
         job: what was asked for.
         network: what came of it.
         prepared: the rows that it was trained and measured on.
-        found: what the search found.
+        search: what it found, on the rows that it was measured on.
         vectors: what some rows of its tables started from.
         data_name: of the training table.
         seconds: of training.
@@ -77,14 +78,14 @@ def manifest_of(
             "fingerprint": prepared.fingerprint,
         },
         training={
-            **_epochs(found, job.monitor),
+            **_epochs(search, job.monitor),
             "seconds": round(seconds, 3),
             "monitor": job.monitor,
             "refit": job.config.refit,
             "average_weights": job.config.average_weights,
             **({"pretrained": {given.field: given.to_json() for given in vectors}} if vectors else {}),
         },
-        **_results(prepared, found.metrics),
+        **_results(prepared, search.metrics),
         rows=valid_rows,
     )
 

@@ -6,12 +6,15 @@ own, derived from it: for its initial weights, the order of rows, dropout, and w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from masknet.config import RunConfig
@@ -20,12 +23,14 @@ from masknet.encode import Prepared
 from masknet.models import build_network
 from masknet.nn.ensemble import as_one
 from masknet.progress import Progress
-from masknet.train.checkpoint import Checkpoint, RunFolder
+from masknet.train.checkpoint import Checkpoint, RunFolder, prefixed
+from masknet.train.optim import Optimizer, WeightAverage
 from masknet.train.pretrained import Vectors, start_from
+from masknet.train.step import NetworkStep
 from masknet.train.tracking import Tracker
 from masknet.train.trainer import Trainer, Turn
 
-__all__ = ["Fit", "Found", "Job", "member_seed", "whereabouts"]
+__all__ = ["Job", "Outcome", "Search", "member_seed", "network_step", "whereabouts"]
 
 _OF_MEMBERS = 0x6D656D62  # apart from the keys of all other draws
 
@@ -40,7 +45,7 @@ def member_seed(seed: int, member: int) -> int:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Outcome:
     """What training one member gave beside its weights."""
 
     history: list[dict[str, Any]]
@@ -54,29 +59,65 @@ class Fit:
         """The record of the evaluation whose weights are kept."""
         return self.history[self.best_evaluation - 1]
 
+    @property
+    def rates(self) -> list[float | None]:
+        """The learning rates that led to it, one an evaluation."""
+        return [record["learning_rate"] for record in self.history[: self.best_evaluation]]
+
 
 @dataclass(frozen=True)
-class Found:
-    """What the fits on the training rows found: all that a refit needs, and that is told of them."""
+class Search:
+    """A finished search: how long, and at which rates, each member is best trained; and how good all were then.
 
-    fits: list[Fit]
+    Args:
+        members: what training each of them gave.
+        metrics: of all as one on the validation rows, as JSON: one table a task.
+    """
+
+    members: list[Outcome]
     metrics: list[dict[str, dict[str, Any]]]
-    """Of each task, as JSON."""
 
     @property
     def history(self) -> list[dict[str, Any]]:
         """The records of all members."""
-        return [record for fit in self.fits for record in fit.history]
+        return [record for member in self.members for record in member.history]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a checkpoint keeps it."""
+        return {"fits": [asdict(member) for member in self.members], "metrics": self.metrics}
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Found:
-        """The inverse of `asdict`."""
-        return cls(_fits(content["fits"]), content["metrics"])
+    def from_json(cls, content: dict[str, Any]) -> Search:
+        """The inverse of `to_json`."""
+        return cls(_outcomes(content), content["metrics"])
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """What the search and the refit of a run do not share.
+
+    Args:
+        search: what each checkpoint keeps of the finished search; None while it lasts.
+        earlier: the records of what was trained before.
+        evaluations: for each member those of an epoch.
+        rates: for each member the learning rates between them; None where the validation rows decide.
+        curves: the folder of each member's curves, below that of the member.
+    """
+
+    search: dict[str, Any] | None
+    earlier: list[dict[str, Any]]
+    evaluations: list[int | None]
+    rates: list[list[float | None] | None]
+    curves: str
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the fits of a run share, and the checkpoint that belongs to one of them."""
+    """What all training of a run shares, and the checkpoint to go on from.
+
+    A run is a search, on the training rows and judged by the validation rows; and where asked a refit, on all rows for
+    as long as the search found best.
+    """
 
     config: RunConfig
     settings: dict[str, Any]
@@ -92,35 +133,62 @@ class Job:
         """How many networks are trained."""
         return self.config.members or 1
 
-    def fit(
-        self, rows: Prepared, vectors: Sequence[Vectors], found: Found | None = None
-    ) -> tuple[nn.Module, list[Fit]]:
-        """Train all members from their initial weights; with what earlier fits found, each for its own epochs.
+    @property
+    def finished_search(self) -> Search | None:
+        """The search, where the checkpoint is of its refit."""
+        found = None if self.checkpoint is None else self.checkpoint.state["found"]
+        return None if found is None else Search.from_json(found)
+
+    def search(self, rows: Prepared, vectors: Sequence[Vectors]) -> tuple[nn.Module, list[Outcome]]:
+        """Train all members on the training rows, each until the validation rows have seen its best.
 
         Args:
-            rows: to train on, and without `found` to validate on.
+            rows: to train on, and to validate on.
             vectors: what some rows of every member's tables start from.
-            found: what the fits on the training rows found, or None to find it.
 
         Returns:
-            The members as one network, in eval mode on the processor, and what each fit gave.
+            The members as one network, in eval mode on the processor, and what training each gave.
         """
+        asked, unknown = [self.config.evaluations] * self.members, [None] * self.members
+        return self._train(rows, vectors, _Phase(None, [], evaluations=[*asked], rates=[*unknown], curves=""))
+
+    def refit(self, rows: Prepared, vectors: Sequence[Vectors], search: Search) -> tuple[nn.Module, list[Outcome]]:
+        """Train all members anew on all rows, each as its search found best.
+
+        Args:
+            rows: to train on.
+            vectors: as for `search`.
+            search: the finished one.
+
+        Returns:
+            As `search` does.
+        """
+        phase = _Phase(
+            search=search.to_json(),
+            earlier=search.history,
+            evaluations=[member.evaluations for member in search.members],
+            rates=[member.rates for member in search.members],
+            curves="refit",
+        )
+        return self._train(rows, vectors, phase)
+
+    def _train(self, rows: Prepared, vectors: Sequence[Vectors], phase: _Phase) -> tuple[nn.Module, list[Outcome]]:
         checkpoint = self.checkpoint
-        if checkpoint is not None and (checkpoint.state["found"] is None) != (found is None):
-            checkpoint = None  # of the other fit
-        fits = [] if checkpoint is None else _fits(checkpoint.state["fits"])
-        members: list[nn.Module] = []
+        if checkpoint is not None and (checkpoint.state["found"] is None) != (phase.search is None):
+            checkpoint = None  # of the other phase
+        outcomes = [] if checkpoint is None else _outcomes(checkpoint.state)
+        networks: list[nn.Module] = []
         for number in range(self.members):
             network = self._initial_network(rows, number)
             if number == 0 and self.folder is not None:
                 self.folder.require_room(self._largest_checkpoint(network))
             frozen = start_from(vectors, network)
-            if checkpoint is not None and number < len(fits):
+            if checkpoint is not None and number < len(outcomes):
                 network.load_state_dict(checkpoint.part(_prefix(number)))
-                members.append(network.eval())
+                networks.append(network.eval())
                 continue
             network.to(self.device)
-            trainer = self._trainer(network, rows, found, members, fits, frozen)
+            trainer = self._trainer(network, rows, phase, networks, outcomes, frozen)
             if checkpoint is not None:
                 trainer.restore(checkpoint)
                 checkpoint = None
@@ -128,57 +196,58 @@ class Job:
             del trainer  # and with it Adam's memory, before the next one has its own
             network.zero_grad(set_to_none=True)
             assert state.best_evaluation is not None  # the first evaluation is the best so far
-            fits.append(Fit(state.history, state.best_evaluation, evaluations, state.seconds))
-            members.append(network.cpu())
-            if found is None and self.members > 1:
-                best = fits[-1].best
-                self.progress.note(
-                    f"{Turn(number + 1, self.members)}alone: {self.monitor.replace('_', ' ')} "
-                    f"{best['valid'][self.monitor]:.4f} in epoch {best['epoch']}"
-                )
-        return as_one(members).eval(), fits
+            outcomes.append(Outcome(state.history, state.best_evaluation, evaluations, state.seconds))
+            networks.append(network.cpu())
+            self._tell(number, outcomes[-1].best)
+        return as_one(networks).eval(), outcomes
 
     def _trainer(
         self,
         network: nn.Module,
         rows: Prepared,
-        found: Found | None,
-        members: Sequence[nn.Module],
-        fits: Sequence[Fit],
+        phase: _Phase,
+        networks: Sequence[nn.Module],
+        outcomes: Sequence[Outcome],
         frozen: dict[str, Tensor],
     ) -> Trainer:
-        number = len(members)
-        config = self.config.model_copy(update={"seed": member_seed(self.config.seed, number)})
-        rates = None
-        if found is not None:
-            of_this = found.fits[number]
-            config = config.model_copy(update={"evaluations": of_this.evaluations})
-            rates = [record["learning_rate"] for record in of_this.history[: of_this.best_evaluation]]
+        """Of the next member, after those of which `networks` and `outcomes` tell."""
+        number = len(networks)
+        config = self.config.model_copy(
+            update={"seed": member_seed(self.config.seed, number), "evaluations": phase.evaluations[number]}
+        )
         tracker = None
         if self.config.tensorboard is not None:
-            of_member = [f"member-{number + 1}"] if self.members > 1 else []
-            of_refit = [] if found is None else ["refit"]
-            tracker = Tracker(Path(self.config.tensorboard, *of_member, *of_refit))
+            of_member = f"member-{number + 1}" if self.members > 1 else ""
+            tracker = Tracker(Path(self.config.tensorboard, of_member, phase.curves))
         # Earlier members lie in every checkpoint: one file is whole or not there, and a run is rarely of many.
+        finished = [prefixed(_prefix(i), earlier.state_dict()) for i, earlier in enumerate(networks)]
         beside = Checkpoint(
-            self.identity | {"found": None if found is None else asdict(found), "fits": [asdict(fit) for fit in fits]},
-            {f"{_prefix(i)}:{name}": t for i, m in enumerate(members) for name, t in m.state_dict().items()},
+            self.identity | {"found": phase.search, "fits": [asdict(outcome) for outcome in outcomes]},
+            {name: tensor for of_member in finished for name, tensor in of_member.items()},
         )
         return Trainer(
-            network,
+            network_step(network, config, sample_weights=rows.train.weights, frozen=frozen),
             train=rows.train,
             valid=rows.valid,
             config=config,
             monitor=self.monitor,
             progress=self.progress,
-            rates=rates,
-            frozen=frozen,
+            rates=phase.rates[number],
             turn=Turn(number + 1, self.members),
             folder=self.folder,
             beside=beside,
-            earlier=[*([] if found is None else found.history), *(record for fit in fits for record in fit.history)],
+            earlier=[*phase.earlier, *(record for outcome in outcomes for record in outcome.history)],
             tracker=tracker,
         )
+
+    def _tell(self, number: int, best: dict[str, Any]) -> None:
+        """Say what one of several members reached alone, where validation rows told."""
+        if self.members > 1 and "valid" in best:
+            mean = "mean " if "tasks" in best else ""
+            self.progress.note(
+                f"{Turn(number + 1, self.members)}alone: {mean}{self.monitor.replace('_', ' ')} "
+                f"{best['valid'][self.monitor]:.4f} in epoch {best['epoch']}"
+            )
 
     def _largest_checkpoint(self, network: nn.Module) -> int:
         """Bytes of the last member's checkpoints, given one member: all others lie in it, finished."""
@@ -192,6 +261,43 @@ class Job:
             return build_network(self.config.model, rows.encoder.space, self.settings)
 
 
+def network_step(
+    network: nn.Module,
+    config: RunConfig,
+    *,
+    sample_weights: NDArray[np.float64] | None,
+    frozen: Mapping[str, Tensor] = MappingProxyType({}),
+) -> NetworkStep:
+    """The step of a network by the settings of a run.
+
+    Args:
+        network: on its device, with its initial weights.
+        config: the settings, all of them decided.
+        sample_weights: of all training rows, or None.
+        frozen: for some parameters the rows that are not trained.
+
+    Raises:
+        DataError: the training rows weigh nothing.
+    """
+    assert config.learning_rate is not None
+    assert config.embedding_l2 is not None
+    optimizer = Optimizer(
+        network,
+        learning_rate=config.learning_rate,
+        embedding_l2=config.embedding_l2,
+        network_l2=config.network_l2,
+        clip=config.clip,
+        frozen=frozen,
+    )
+    return NetworkStep(
+        network,
+        optimizer=optimizer,
+        average=WeightAverage(network, decay=config.average_weights) if config.average_weights else None,
+        seed=config.seed,
+        sample_weights=sample_weights,
+    )
+
+
 def whereabouts(checkpoint: Checkpoint, members: int) -> str:
     """Where in its run a checkpoint was written, in words: `after 1,200 steps of member 2/4`."""
     turn = f" of member {len(checkpoint.state['fits']) + 1}/{members}" if members > 1 else ""
@@ -202,5 +308,5 @@ def _prefix(number: int) -> str:
     return f"member {number}"
 
 
-def _fits(contents: list[dict[str, Any]]) -> list[Fit]:
-    return [Fit(**content) for content in contents]
+def _outcomes(content: dict[str, Any]) -> list[Outcome]:
+    return [Outcome(**member) for member in content["fits"]]

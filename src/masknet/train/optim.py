@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from masknet.nn import id_tables
 
-__all__ = ["Optimizer", "Plateau", "WeightAverage"]
+__all__ = ["Optimizer", "Plateau", "Rated", "WeightAverage"]
 
 PLATEAU_FACTOR = 0.1
 
@@ -39,6 +40,7 @@ class Optimizer:
         clip: float | None,
         frozen: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
+        self.clip = clip
         tables = id_tables(network)
         self._named = {name: p for name, p in network.named_parameters() if p.requires_grad}
         self._penalties = [
@@ -46,7 +48,6 @@ class Optimizer:
             for l2, of_tables in ((embedding_l2, True), (network_l2, False))
             if l2 > 0
         ]
-        self._clip = clip
         self._frozen = [(self._named[name], ids.to(self._named[name].device)) for name, ids in frozen.items()]
         self._adam = torch.optim.Adam(self._named.values(), lr=learning_rate, fused=True)
 
@@ -70,8 +71,8 @@ class Optimizer:
         for p, ids in self._frozen:
             if p.grad is not None:
                 p.grad.index_fill_(0, ids, 0)  # Adam that has only seen zeros moves nothing, to the last bit
-        if self._clip is not None:
-            nn.utils.clip_grad_norm_(self._named.values(), self._clip)
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self._named.values(), self.clip)
         self._adam.step()
 
     def state(self) -> dict[str, Tensor]:
@@ -86,6 +87,17 @@ class Optimizer:
             self._adam.state[self._named[name]][key] = value.to(self._named[name].device)
 
 
+class Rated(Protocol):
+    """Something with a learning rate, which a schedule may set between steps; or without one, for good."""
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The rate of the next step, or None."""
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None: ...
+
+
 class Plateau:
     """Counts evaluations without a better one; with `drop`, each of them cuts the learning rate to a tenth."""
 
@@ -96,14 +108,14 @@ class Plateau:
         self.best: float | None = None
         self.since_best = 0
 
-    def update(self, value: float, optimizer: Optimizer) -> bool:
+    def update(self, value: float, rated: Rated) -> bool:
         """Take in an evaluation and say whether it is the best so far."""
         if self.best is None or self._better(value, self.best):
             self.best, self.since_best = value, 0
             return True
         self.since_best += 1
-        if self._drop:
-            optimizer.learning_rate *= PLATEAU_FACTOR
+        if self._drop and rated.learning_rate is not None:
+            rated.learning_rate *= PLATEAU_FACTOR
         return False
 
     @property
@@ -113,32 +125,47 @@ class Plateau:
 
 
 class WeightAverage:
-    """An exponential moving average of the weights, its decay warmed up as `min(decay, (1 + step) / (10 + step))`."""
+    """An exponential moving average of the weights, its decay warmed up as `min(decay, (1 + step) / (10 + step))`.
+
+    What a network keeps of its batches beside them, such as the mean and variance of batch norm, belongs to the weights
+    it was computed with: floating-point buffers of the state are averaged alike. Integer ones, which count, are not.
+
+    Args:
+        network: whose weights are averaged, from those that it has.
+        decay: the share that the average keeps at each step, once it is warm.
+    """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self._network = network
         self._decay = decay
-        self._steps = 0
-        self.weights = {name: p.detach().clone() for name, p in network.named_parameters()}
+        stored = network.state_dict().keys()
+        self._buffers = [name for name, b in network.named_buffers() if name in stored and b.is_floating_point()]
+        self.tensors = {name: t.detach().clone() for name, t in self._current().items()}
 
-    def update(self) -> None:
-        """Take in the weights after a step."""
-        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
-        self._steps += 1
-        current = dict(self._network.named_parameters())
-        torch._foreach_lerp_(
-            list(self.weights.values()), [current[name].detach() for name in self.weights], 1.0 - decay
-        )
+    def _current(self) -> dict[str, Tensor]:
+        # Looked up anew each time: a module may put another tensor in a buffer's place.
+        buffers = dict(self._network.named_buffers())
+        return dict(self._network.named_parameters()) | {name: buffers[name] for name in self._buffers}
 
-    def restore(self, weights: dict[str, Tensor], steps: int) -> None:
-        """Go on from an average that was saved after `steps` steps."""
-        for name, weight in weights.items():
-            self.weights[name].copy_(weight)
-        self._steps = steps
+    def update(self, step: int) -> None:
+        """Take in the weights after a step; `step` is how many there were before it."""
+        share = 1.0 - min(self._decay, (1 + step) / (10 + step))
+        current = {name: t.detach() for name, t in self._current().items()}
+        weights = [name for name in self.tensors if name not in self._buffers]
+        torch._foreach_lerp_([self.tensors[name] for name in weights], [current[name] for name in weights], share)
+        for name in self._buffers:
+            mean = self.tensors[name].lerp(current[name], share)
+            # A constant may be infinite, as a mask of attention is: its average is no number, and it is its own.
+            self.tensors[name].copy_(mean.where(mean.isfinite(), current[name]))
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from what `tensors` was."""
+        for name, tensor in tensors.items():
+            self.tensors[name].copy_(tensor)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Put the average in the network's place for a while; meanwhile the network's own weights lie in `weights`."""
+        """Put the average in the network's place for a while; meanwhile the network's own weights lie in `tensors`."""
         self._swap()
         try:
             yield
@@ -147,5 +174,5 @@ class WeightAverage:
 
     def _swap(self) -> None:
         # Places are exchanged, not numbers: a copy of a table of millions of ids is one too many.
-        for name, p in self._network.named_parameters():
-            p.data, self.weights[name] = self.weights[name], p.data
+        for name, tensor in self._current().items():
+            tensor.data, self.tensors[name] = self.tensors[name], tensor.data

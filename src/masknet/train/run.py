@@ -30,7 +30,7 @@ from masknet.train.golden import golden_rows
 from masknet.train.identity import identity_of, machine_of, require_same_data, require_same_run
 from masknet.train.leaks import leaks
 from masknet.train.manifest import manifest_of
-from masknet.train.members import Found, Job, whereabouts
+from masknet.train.members import Job, Search, whereabouts
 from masknet.train.plan import encoding_plan
 from masknet.train.pretrained import digests, read_vectors
 from masknet.train.tracking import summary_writer
@@ -168,29 +168,28 @@ def fit(
             checkpoint=checkpoint,
         )
         encoder = prepared.encoder
-        if checkpoint is None or checkpoint.state["found"] is None:
+        search = job.finished_search
+        if search is None:
             vectors = read_vectors(config, encoder, progress)
-            network, fits = job.fit(prepared, vectors)
-            found = Found(fits, _final_metrics(network, prepared.valid, job.device))
-        else:
-            found = Found.from_json(checkpoint.state["found"])
-        seconds = sum(fit.seconds for fit in found.fits)
+            network, outcomes = job.search(prepared, vectors)
+            search = Search(outcomes, _final_metrics(network, prepared.valid, job.device))
+        seconds = sum(member.seconds for member in search.members)
         if config.refit:
-            epochs = ", ".join(str(fit.best["epoch"]) for fit in found.fits)
+            epochs = ", ".join(str(member.best["epoch"]) for member in search.members)
             progress.note(f"refit on training and validation rows; epochs: {epochs}")
             everything = encode(join=True)
             encoder = everything.encoder
             vectors = read_vectors(config, encoder, progress)
-            network, fits = job.fit(everything, vectors, found)
-            seconds += sum(fit.seconds for fit in fits)
+            network, outcomes = job.refit(everything, vectors, search)
+            seconds += sum(member.seconds for member in outcomes)
         progress.note(f"trained in {time.monotonic() - started:.0f} s")
         scorer = NetworkScorer(network)
         return Artifact(
-            manifest=manifest_of(job, network, prepared, found, vectors, data_name=table.name, seconds=seconds),
+            manifest=manifest_of(job, network, prepared, search, vectors, data_name=table.name, seconds=seconds),
             encoder=encoder,
             scorer=scorer,
             run={**config.settings(), "set": settings, "resume": False, "overwrite": False},
-            history=found.history,
+            history=search.history,
             golden=golden_rows(table, encoder, scorer, config),
         )
 

@@ -27,10 +27,10 @@ def summary_writer() -> Callable[..., Any]:
 
 
 class Tracker:
-    """Writes the scalars of one fit, an epoch a step; a resumed fit goes on after the last epoch of its checkpoint.
+    """Writes the scalars of one member's training, an epoch a step; resumed, it goes on after the checkpoint's last.
 
     Args:
-        folder: of this fit alone; made with the first epoch.
+        folder: of this training alone; made with the first epoch.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,13 +39,15 @@ class Tracker:
         self._writer: Any = None
 
     def write(self, record: dict[str, Any]) -> None:
-        """Add the losses, rates and metrics of an epoch."""
+        """Add the losses, rates and metrics of an epoch; of several labels the means, and each label's own."""
         step = record["epoch"]
         if self._writer is None:
             # What an older run left of this epoch and later ones shall not be drawn.
             self._writer = self._make(log_dir=str(self._folder), purge_step=step)
         scalars = {name: record[name] for name in ("train_log_loss", "learning_rate")}
         scalars |= {f"valid/{name}": value for name, value in record.get("valid", {}).items()}
+        for label, of_task in record.get("tasks", {}).items():
+            scalars |= {f"valid/{label}/{name}": value for name, value in of_task.items()}
         for name, value in scalars.items():
             if value is not None:
                 self._writer.add_scalar(name, value, step)

@@ -1,0 +1,192 @@
+"""What a batch does to a model: the face that the trainer knows of it, and the step of a network.
+
+The trainer walks through the epochs; whatever learns from a batch, keeps what it learned, and scores, stands behind
+`Step`: a network moved by a gradient, or a model that is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from masknet.batches import Batch
+from masknet.draws import keyed_uniform
+from masknet.errors import DataError
+from masknet.scoring import NetworkScorer, Scorer
+from masknet.train.checkpoint import Checkpoint, prefixed
+from masknet.train.optim import Optimizer, Rated, WeightAverage
+
+__all__ = ["NetworkStep", "Step", "loss_over_tasks"]
+
+
+class Step(Rated, Protocol):
+    """Learns from one batch after another. All of its state is tensors: it draws by key, and remembers nothing else."""
+
+    def __call__(self, batch: Batch, number: int) -> Float[Tensor, ""]:
+        """Learn from a batch.
+
+        Args:
+            batch: on the processor.
+            number: of steps before this one; what is drawn in it is drawn by it.
+
+        Returns:
+            The mean log loss of the rows as they were met, over tasks too: float64, on any device, so that nobody has
+            to wait for it.
+        """
+
+    def evaluating(self) -> AbstractContextManager[Scorer]:
+        """While it lasts, the model as it would be kept: it scores, and `kept` gives it."""
+
+    def kept(self) -> dict[str, Tensor]:
+        """Copies, on the processor, of all that the model needs to score."""
+
+    def finish(self, kept: dict[str, Tensor]) -> None:
+        """Training has ended: be, from now on, the model that `kept` gave once."""
+
+    def finite(self) -> bool:
+        """Whether all numbers of the model are."""
+
+    def advice(self) -> str:
+        """What to change where they are not: the end of a sentence, such as "lower --learning-rate"."""
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next step depends on, each tensor as `part:name`; `best` and `loss_sum` are no parts of it."""
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint that holds, among other tensors, what `state` gave."""
+
+
+class NetworkStep:
+    """The step of a network: the log loss over tasks, the optimizer's move, and the average of the weights.
+
+    Args:
+        network: on its device, with its initial weights.
+        optimizer: moves its weights.
+        average: of its weights, which is what is evaluated and kept; None for the weights themselves.
+        seed: of dropout.
+        sample_weights: of all training rows, whose mean counts as 1; None where they have none.
+
+    Raises:
+        DataError: the training rows weigh nothing.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        optimizer: Optimizer,
+        average: WeightAverage | None = None,
+        seed: int = 0,
+        sample_weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        self._network = network.train()
+        self._optimizer, self._average, self._seed = optimizer, average, seed
+        self._device = next(network.parameters()).device
+        self._mean_weight = None if sample_weights is None else _mean_weight(sample_weights).to(self._device)
+
+    @property
+    def learning_rate(self) -> float:
+        """The optimizer's."""
+        return self._optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self._optimizer.learning_rate = rate
+
+    def __call__(self, batch: Batch, number: int) -> Float[Tensor, ""]:
+        """One move against the gradient of the batch's loss; dropout is drawn by (seed, number)."""
+        batch = batch.to(self._device)
+        # Shares of the mean, divided and not scaled by its inverse: equal weights are 1, and change no bit.
+        weights = None if batch.weights is None or self._mean_weight is None else batch.weights / self._mean_weight
+        with _drawing(self._seed, number, self._device):
+            loss = loss_over_tasks(self._network(batch.ids, batch.values, batch.dense), batch.labels, weights)
+            self._optimizer.step(loss)
+        if self._average is not None:
+            self._average.update(number)
+        return loss.detach().double() / batch.labels.shape[1]
+
+    @contextmanager
+    def evaluating(self) -> Iterator[Scorer]:
+        """The network with its average in place, where it has one."""
+        with nullcontext() if self._average is None else self._average.applied():
+            yield NetworkScorer(self._network)
+
+    def kept(self) -> dict[str, Tensor]:
+        """The network's state."""
+        return {name: t.detach().cpu().clone() for name, t in self._network.state_dict().items()}
+
+    def finish(self, kept: dict[str, Tensor]) -> None:
+        """Load the state, and leave the network in eval mode."""
+        self._network.load_state_dict(kept)
+        self._network.eval()
+
+    def finite(self) -> bool:
+        """Whether all weights are."""
+        return all(bool(p.isfinite().all()) for p in self._network.parameters())
+
+    def advice(self) -> str:
+        """Smaller steps, by the one setting or the other."""
+        clip = self._optimizer.clip
+        return f"lower --learning-rate (now {self.learning_rate:g}) or " + (
+            "set --clip" if clip is None else f"--clip (now {clip:g})"
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """The network's state, the optimizer's, and the average."""
+        parts = prefixed("network", self._network.state_dict()) | prefixed("adam", self._optimizer.state())
+        return parts if self._average is None else parts | prefixed("average", self._average.tensors)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """The inverse of `state`."""
+        self._network.load_state_dict(checkpoint.part("network"))
+        self._optimizer.restore(checkpoint.part("adam"))
+        if self._average is not None:
+            self._average.restore(checkpoint.part("average"))
+
+
+def loss_over_tasks(
+    logits: Float[Tensor, "batch *tasks"], labels: Float[Tensor, "batch tasks"], weights: Float[Tensor, " batch"] | None
+) -> Float[Tensor, ""]:
+    """The sum over tasks of the mean log loss of the rows whose label is known, eq. 18.
+
+    Args:
+        logits: of one task also `[batch]`.
+        labels: 0, 1, or NaN where unknown.
+        weights: a factor for each row, or None.
+    """
+    known = ~labels.isnan()
+    losses = F.binary_cross_entropy_with_logits(logits.reshape(labels.shape), labels.nan_to_num(), reduction="none")
+    if weights is not None:
+        losses = losses * weights.unsqueeze(1)
+    return (losses.where(known, 0).sum(0) / known.sum(0).clamp(min=1)).sum()
+
+
+@contextmanager
+def _drawing(seed: int, number: int, device: torch.device) -> Iterator[None]:
+    """Draw by (seed, number), whatever was drawn before, and leave the caller's generators as they were."""
+    on_gpu = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+        key = int(keyed_uniform(seed, number)[0] * 2**53)
+        # NOTE[perf]: `torch.manual_seed` notes its caller's whole stack for a GPU that nobody uses: 1 ms a step.
+        torch.default_generator.manual_seed(key)
+        if on_gpu:
+            torch.cuda.manual_seed_all(key)
+        yield
+
+
+def _mean_weight(weights: NDArray[np.float64]) -> Tensor:
+    mean = torch.tensor(float(np.mean(weights)), dtype=torch.float32)
+    if not (mean > 0 and mean.isfinite()):
+        raise DataError(
+            f"the sample weights of the training rows have a mean above 0 that float32 can hold; that of these "
+            f"{len(weights):,} rows is {np.mean(weights):g}: scale the column of --weight, or name another"
+        )
+    return mean
