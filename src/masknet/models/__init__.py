@@ -1,8 +1,8 @@
 """The networks: one file a model, one name a model.
 
-Each maps `(ids [B, S], values [B, S], dense [B, D] or None)` to logits `[B]` and is built from a `FeatureSpace`; the
-rest of its constructor is its configuration. A network of your own is such a class, named `package.module:Class`, that
-`masknet.testing` finds to behave.
+Each maps `(ids [B, S], values [B, S], dense [B, D] or None)` to logits, `[B]` for one task and `[B, T]` for several,
+and is built from a `FeatureSpace`; the rest of its constructor is its configuration, and its `recipe` how a run trains
+it. A network of your own is such a class, named `package.module:Class`, that `masknet.testing` finds to behave.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib
 import inspect
 import json
 import re
+from contextlib import nullcontext
 from typing import Any
 
 from torch import nn
@@ -18,7 +19,9 @@ from torch import nn
 from masknet.errors import ConfigError, unknown
 from masknet.models.logistic_regression import LogisticRegression
 from masknet.models.parallel_masknet import ParallelMaskNet
+from masknet.models.recipe import Recipe
 from masknet.models.serial_masknet import SerialMaskNet
+from masknet.models.undrawn import undrawn
 from masknet.space import FeatureSpace
 
 MODELS: dict[str, type[nn.Module]] = {
@@ -31,11 +34,14 @@ __all__ = [
     "MODELS",
     "LogisticRegression",
     "ParallelMaskNet",
+    "Recipe",
     "SerialMaskNet",
+    "as_lists",
     "build_network",
     "is_code",
     "model_name",
     "network_class",
+    "recipe_of",
     "resolve_settings",
 ]
 
@@ -147,17 +153,68 @@ def resolve_settings(model: str, given: dict[str, Any]) -> dict[str, Any]:
     lacking = [name for name, value in settings.items() if value is inspect.Parameter.empty]
     if lacking:
         raise ConfigError(f"the option '{lacking[0]}' of {model} has no default: set it")
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+    return {name: as_lists(value) for name, value in settings.items()}
 
 
-def build_network(model: str, space: FeatureSpace, settings: dict[str, Any]) -> nn.Module:
-    """The network of that name, its weights drawn from torch's global generator.
+def recipe_of(model: str) -> Recipe:
+    """How a run trains a model where its settings leave it open: the `recipe` of its class, or else the general one.
+
+    One that a class inherits does not count: a subclass is another network, with other keywords.
+
+    >>> recipe_of("lr").epochs
+    50
 
     Raises:
-        ConfigError: a setting is out of range.
+        ConfigError: there is no such model, or its recipe is none.
     """
+    recipe = vars(network_class(model)).get("recipe", Recipe())
+    if not isinstance(recipe, Recipe):
+        raise ConfigError(f"a network's recipe is a masknet.models.Recipe; that of {model} is {recipe!r}")
+    return recipe
+
+
+def as_lists(value: Any) -> Any:
+    """A setting as JSON holds it: tuples are lists, at any depth.
+
+    >>> as_lists({"widths": (64, (32, 16))})
+    {'widths': [64, [32, 16]]}
+    """
+    return _with_sequences(value, list)
+
+
+def _with_sequences(value: Any, kind: type[list[Any]] | type[tuple[Any, ...]]) -> Any:
+    if isinstance(value, list | tuple):
+        return kind(_with_sequences(entry, kind) for entry in value)
+    if isinstance(value, dict):
+        return {key: _with_sequences(entry, kind) for key, entry in value.items()}
+    return value
+
+
+def build_network(model: str, space: FeatureSpace, settings: dict[str, Any], *, draw: bool = True) -> nn.Module:
+    """The network of that name, its weights drawn from PyTorch's global generator.
+
+    >>> from masknet.space import FieldSpace
+    >>> space = FeatureSpace(num_ids=9, fields=(FieldSpace("user"),))
+    >>> build_network("serial-masknet", space, {"block_dims": [8, 4]}, draw=False).head.weight.shape
+    torch.Size([1, 4])
+
+    Args:
+        model: its name.
+        space: what the network may know of the data.
+        settings: keywords of its constructor. Lists, which is what JSON and YAML make of tuples, reach it as tuples, at
+            any depth: in training, in loading, and in the contract alike.
+        draw: False where the weights will be loaded: parameters that a constructor fills at random are zero, and the
+            global generator is left as it was. Buffers, those that are not saved too, have their values unless they
+            are drawn from that generator.
+
+    Raises:
+        ConfigError: there is no such model, or a setting is out of range.
+    """
+    network = network_class(model)
+    keywords = {name: _with_sequences(value, tuple) for name, value in settings.items()}
     try:
-        return network_class(model)(space, **settings)
+        with nullcontext() if draw else undrawn():
+            return network(space, **keywords)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{model}: {error}") from None
     except (RuntimeError, MemoryError) as error:

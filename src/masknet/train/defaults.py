@@ -1,8 +1,8 @@
 """What a run does where its settings leave it open, and why: chosen once, on validation rows of four public sets.
 
-`docs/defaults.md` shows the candidates and their figures. No choice knows a data set; those that depend on the data
-know its rows, and whether it is split by time. The classes of the networks keep the paper's defaults: these widths are
-settings of the run.
+`docs/defaults.md` shows the candidates and their figures. What concerns one network is the recipe beside it; what
+depends on the data is chosen here, and knows its rows, and whether it is split by time, but no data set. The classes of
+the networks keep the paper's defaults: the widths of a recipe are settings of the run.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from masknet.config import RunConfig
+from masknet.models import Recipe, as_lists, recipe_of
 
 __all__ = ["MANY_ROWS", "network_defaults", "resolved"]
 
@@ -20,32 +21,9 @@ MANY_ROWS = 1_000_000
 _LEAST_STEPS, _LEAST_BATCH = 64, 32
 
 _MEMBERS = ((500_000, 4), (2_000_000, 2))
-"""Members of a MaskNet up to so many training rows; beyond, one. Training and scoring cost as many times as much."""
+"""Members up to so many training rows; beyond, one. Training and scoring cost as many times as much."""
 
-_SMALL = {"embedding_dim": 10, "reduction": 1.0, "embedding_norm": False}
-_NETWORKS: dict[str, dict[str, Any]] = {
-    "parallel-masknet": {**_SMALL, "block_dims": [64, 64, 64], "top_dims": [128]},
-    "serial-masknet": {**_SMALL, "block_dims": [64, 64, 64]},
-}
-
-_TRAINING: dict[str, Any] = {
-    "epochs": 20,
-    "evaluations": 4,
-    "patience": 8,
-    "schedule": "constant",
-    "embedding_l2": 0.03,
-    "average_weights": 0.999,
-}
-# It is convex, and starts from zero: members would be one, and its weights need no average.
-_LINEAR: dict[str, Any] = {
-    "epochs": 50,
-    "evaluations": 1,
-    "patience": 2,
-    "schedule": "plateau",
-    "embedding_l2": 0.0,
-    "average_weights": 0.0,
-    "learning_rate": 1e-2,
-}
+_OF_A_RECIPE = ("epochs", "evaluations", "patience", "schedule", "embedding_l2", "average_weights")
 
 
 @dataclass(frozen=True)
@@ -63,8 +41,11 @@ def network_defaults(model: str) -> dict[str, Any]:
 
     >>> network_defaults("serial-masknet")["block_dims"]
     [64, 64, 64]
+
+    Raises:
+        ConfigError: there is no such model.
     """
-    return dict(_NETWORKS.get(model, {}))
+    return {name: as_lists(value) for name, value in recipe_of(model).network.items()}
 
 
 def resolved(config: RunConfig, *, rows: int, by_time: bool) -> tuple[RunConfig, str]:
@@ -80,8 +61,11 @@ def resolved(config: RunConfig, *, rows: int, by_time: bool) -> tuple[RunConfig,
         config: the settings of the run.
         rows: of training.
         by_time: whether the validation rows are the latest ones.
+
+    Raises:
+        ConfigError: there is no such model.
     """
-    choices = _choices(config.model, rows, by_time)
+    choices = _choices(recipe_of(config.model), rows, by_time)
     left_open = {name: choice for name, choice in choices.items() if getattr(config, name) is None}
     widths = {name: value for name, value in network_defaults(config.model).items() if name not in config.set}
     told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in (left_open | widths).items())
@@ -89,15 +73,13 @@ def resolved(config: RunConfig, *, rows: int, by_time: bool) -> tuple[RunConfig,
     return config.replace(**changes), f"defaults: {told}" if told else ""
 
 
-def _choices(model: str, rows: int, by_time: bool) -> dict[str, _Choice]:
-    choices = {
-        "members": _members(model, rows),
+def _choices(recipe: Recipe, rows: int, by_time: bool) -> dict[str, _Choice]:
+    return {
+        "members": _members(rows) if recipe.several_members else _Choice(1),
         "batch_size": _batch_size(rows),
-        # Where tomorrow is predicted, what an id did yesterday helps little, and a slower start remembers less of it.
-        "learning_rate": _Choice(2e-4, "validated on the latest rows") if by_time else _Choice(1e-3),
+        "learning_rate": _learning_rate(by_time) if recipe.learning_rate is None else _Choice(recipe.learning_rate),
+        **{name: _Choice(getattr(recipe, name)) for name in _OF_A_RECIPE},
     }
-    recipe = _LINEAR if model == "lr" else _TRAINING
-    return choices | {name: _Choice(value) for name, value in recipe.items()}
 
 
 def _batch_size(rows: int) -> _Choice:
@@ -110,9 +92,12 @@ def _batch_size(rows: int) -> _Choice:
     return _Choice(size, why)
 
 
-def _members(model: str, rows: int) -> _Choice:
-    if model not in _NETWORKS:
-        return _Choice(1)
+def _learning_rate(by_time: bool) -> _Choice:
+    # Where tomorrow is predicted, what an id did yesterday helps little, and a slower start remembers less of it.
+    return _Choice(2e-4, "validated on the latest rows") if by_time else _Choice(1e-3)
+
+
+def _members(rows: int) -> _Choice:
     for most, members in _MEMBERS:
         if rows <= most:
             return _Choice(members, f"up to {most:,} rows")
