@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from masknet.encode import EncodedRows, EncodedSet
 from masknet.errors import ArtifactError, ConfigError, unknown
 from masknet.manifest import Manifest
-from masknet.models import MODELS, is_code, network_class
+from masknet.models import MODELS, build_network, is_code, network_class
 from masknet.nn.ensemble import as_one
 from masknet.space import FeatureSpace
 from masknet.tensors import storable
@@ -116,15 +116,14 @@ def _build(folder: Path, manifest: Manifest, space: FeatureSpace, *, trust_code:
     if not is_code(manifest.model) and manifest.model not in MODELS:
         raise ArtifactError(f"'{folder}' holds an {unknown('model', manifest.model, MODELS)}")
     try:
-        network = network_class(manifest.model)
+        network_class(manifest.model)
     except ConfigError as error:
         raise ArtifactError(f"the network of '{folder}' cannot be made again: {error}") from error
-    settings = {key: tuple(v) if isinstance(v, list) else v for key, v in manifest.settings.items()}
     try:
-        with torch.random.fork_rng(devices=[]):  # initial weights are drawn and overwritten; the caller's draws stay
-            return as_one([network(space, **settings) for _ in range(manifest.members)])
-    except (TypeError, ValueError) as error:
-        raise ArtifactError(f"the settings of '{folder}' do not fit its network {manifest.model}: {error}") from None
+        members = range(manifest.members)
+        return as_one([build_network(manifest.model, space, manifest.settings, draw=False) for _ in members])
+    except ConfigError as error:
+        raise ArtifactError(f"the settings of '{folder}' do not fit its network {error}") from None
 
 
 def resolve_device(name: str) -> torch.device:
