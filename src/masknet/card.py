@@ -7,7 +7,6 @@ from typing import Any
 from masknet.encode import Encoder
 from masknet.manifest import Manifest
 from masknet.models import is_code
-from masknet.schema import Bag, Categorical
 
 __all__ = ["model_card"]
 
@@ -88,10 +87,9 @@ def _bullets(facts: dict[str, Any]) -> str:
 def _field_rows(encoder: Encoder) -> str:
     rows = []
     for field, encoding in zip(encoder.schema.fields, encoder.encodings, strict=True):
-        kind = f"{field.kind} ({field.values})" if isinstance(field, Categorical | Bag) else field.kind
         known = encoding.known
         name = field.name.replace("|", "\\|").replace("\n", " ")
-        rows.append(f"| {name} | {kind} | {known} |")
+        rows.append(f"| {name} | {field.described} | {known} |")
     return "\n".join(rows)
 
 

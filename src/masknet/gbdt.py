@@ -109,7 +109,7 @@ def tree_columns(space: FeatureSpace, rows: EncodedRows) -> NDArray[np.float64]:
     Raises:
         DataError: the space has numeric fields, and their raw numbers were not kept.
     """
-    numeric = [i for i, field in enumerate(space.fields) if field.kind == "numeric"]
+    numeric = space.numeric_fields
     if numeric and rows.numbers is None:
         raise DataError("trees read numbers as they are; these rows were encoded without them: encode them again")
     columns: list[NDArray[Any]] = []

@@ -36,6 +36,12 @@ class _Column(BaseModel):
 
     name: str
 
+    @property
+    def described(self) -> str:
+        """What it holds, in words."""
+        kind, values = (getattr(self, name, "") for name in ("kind", "values"))
+        return f"{kind} ({values})" if values else kind
+
 
 class Categorical(_Column):
     """A field of values that are the same or different, and nothing else.

@@ -109,6 +109,11 @@ class FeatureSpace:
         """For each field, its columns of `dense`; none of one that is not dense."""
         return _side_by_side(f.width for f in self.fields)
 
+    @property
+    def numeric_fields(self) -> tuple[int, ...]:
+        """The indices of the fields that are quantities: each has a column of its own where raw numbers are kept."""
+        return tuple(i for i, f in enumerate(self.fields) if f.kind == "numeric")
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy, read back by `from_json`."""
         return {

@@ -12,27 +12,31 @@ faults) and raises AssertionError with one sentence. `CHECKS` lists them, for a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 -- the name by which all of PyTorch's users know it
 
+from masknet.nn import IdTable, id_tables
 from masknet.space import FeatureSpace, FieldSpace
 
 Build = Callable[[FeatureSpace], nn.Module]
 
 _SPACE = FeatureSpace(
-    num_ids=29,
+    num_ids=36,
     fields=(
         FieldSpace("user"),
         FieldSpace("price", kind="numeric"),
         FieldSpace("image", kind="dense", slots=0, width=3, projected=True),
-        FieldSpace("tags", slots=3),
+        FieldSpace("tags", kind="bag", slots=3),
         FieldSpace("text", kind="dense", slots=0, width=2),
-        FieldSpace("genres", slots=2, pooling="mean"),
+        FieldSpace("genres", kind="bag", slots=2, pooling="mean"),
+        FieldSpace("history", kind="bag", slots=3, pooling="mean", ordered=True),
     ),
 )
-_WITHOUT_DENSE = FeatureSpace(_SPACE.num_ids, tuple(f for f in _SPACE.fields if f.kind != "dense"))
+_WITHOUT_DENSE = FeatureSpace(_SPACE.num_ids, tuple(f for f in _SPACE.fields if not f.width))
+_TWO_TASKS = replace(_SPACE, num_tasks=2)
 _ROWS = 32
 
 _Rows = tuple[Tensor, Tensor, Tensor]
@@ -126,7 +130,7 @@ def check_padding_is_invisible(build: Build) -> None:
         optimiser.zero_grad()
         _loss(network).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    for name, table in _tables(network):
+    for name, table in _tables(network).items():
         _expect(not table.weight[0].any(), f"row 0 of a table must stay zero in training; that of '{name}' did not")
 
 
@@ -134,11 +138,11 @@ def check_bag_order(build: Build) -> None:
     """The order of the slots of an unordered field does not matter."""
     network = _network(build)
     ids, values, dense = _batch(_ROWS)
-    start = 0
-    for field in _SPACE.fields:
+    for field, slots in zip(_SPACE.fields, _SPACE.field_slots, strict=True):
+        if field.ordered:
+            continue
         order = torch.arange(_SPACE.num_slots)
-        order[start : start + field.slots] = order[start : start + field.slots].flip(0)
-        start += field.slots
+        order[slots.start : slots.stop] = order[slots.start : slots.stop].flip(0)
         _expect_close(
             network(ids[:, order], values[:, order], dense),
             network(ids, values, dense),
@@ -214,7 +218,7 @@ def check_relabelling(build: Build) -> None:
         [torch.zeros(1, dtype=torch.long), 1 + torch.randperm(_SPACE.num_ids - 1, generator=_generator(2))]
     )
     with torch.no_grad():
-        for _, table in _tables(network):
+        for table in _tables(network).values():
             table.weight[new_id] = table.weight.clone()
     message = "the place of an id in the table must mean nothing; it does"
     _expect_close(network(new_id[ids], values, dense), expected, message)
@@ -228,6 +232,27 @@ def check_inputs_are_kept(build: Build) -> None:
         _seeded(network.train(mode), rows).sum().backward()  # type: ignore[no-untyped-call]
         for name, given, before in zip(("ids", "values", "dense"), rows, _batch(_ROWS), strict=True):
             _expect(torch.equal(given, before), f"the network must not write into '{name}'; it did")
+
+
+def check_tasks(build: Build) -> None:
+    """Over a space of two labels, n rows give `[n, 2]` finite logits; each label reads the rows, in its own way.
+
+    It is none of `CHECKS`, since a network may be made for one label: a run of several asks it.
+    """
+    network = _network(build, space=_TWO_TASKS)
+    for rows in (0, 1, _ROWS):
+        logits = network(*_batch(rows))
+        _expect(
+            isinstance(logits, Tensor) and logits.shape == (rows, 2),
+            f"over a space of 2 tasks, {rows} rows must give logits of shape [{rows}, 2]; got "
+            f"{getattr(logits, 'shape', type(logits).__name__)}",
+        )
+        _expect(bool(logits.isfinite().all()), "logits must be finite; some are not")
+    for task in range(2):
+        _expect(
+            bool((logits[:, task] != logits[0, task]).any()), f"every task must read the rows; task {task} does not"
+        )
+    _expect(not torch.equal(logits[:, 0], logits[:, 1]), "every task must have weights of its own; two of them are one")
 
 
 CHECKS: tuple[Callable[[Build], None], ...] = (
@@ -258,7 +283,7 @@ def _ids_of(field: int) -> Tensor:
 
 
 def _batch(rows: int) -> _Rows:
-    """The same rows every time; in the bags, about a third of the slots are padding, in any place."""
+    """The same rows every time; in the bags, about a third of the slots are padding: in any place, or last in order."""
     generator = _generator(1)
     ids = torch.zeros(rows, _SPACE.num_slots, dtype=torch.long)
     for slot, field in enumerate(_SPACE.slot_fields):
@@ -266,6 +291,10 @@ def _batch(rows: int) -> _Rows:
         ids[:, slot] = known[torch.randint(len(known), (rows,), generator=generator)]
         if _SPACE.fields[field].slots > 1:
             ids[:, slot] *= torch.rand(rows, generator=generator) > 0.3
+    for bag, slots in zip(_SPACE.fields, _SPACE.field_slots, strict=True):
+        if bag.ordered:  # its values stand side by side from its first slot on
+            own = ids[:, slots.start : slots.stop]
+            ids[:, slots.start : slots.stop] = own.gather(1, (own == 0).int().argsort(dim=1, stable=True))
     values = 0.5 + torch.rand(rows, _SPACE.num_slots, generator=generator)
     dense = torch.randn(rows, _SPACE.dense_width, generator=generator)
     return ids, values.masked_fill(ids == 0, 0), dense
@@ -282,20 +311,22 @@ def _network(build: Build, seed: int = 0, space: FeatureSpace = _SPACE) -> nn.Mo
     network = _built(build, seed, space)
     generator = _generator(seed)
     with torch.no_grad():
-        padding = [table.weight[0].clone() for _, table in _tables(network)]
+        padding = [table.weight[0].clone() for table in _tables(network).values()]
         for parameter in network.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
-        for (_, table), row in zip(_tables(network), padding, strict=True):
+        for table, row in zip(_tables(network).values(), padding, strict=True):
             table.weight[0] = row
     return network.eval()
 
 
-def _tables(network: nn.Module) -> list[tuple[str, nn.Embedding]]:
-    tables = [(name, m) for name, m in network.named_modules() if isinstance(m, nn.Embedding)]
-    tables = [(name, table) for name, table in tables if table.num_embeddings == _SPACE.num_ids]
+def _tables(network: nn.Module) -> dict[str, IdTable]:
+    tables = id_tables(network)
     _expect(
-        bool(tables), "a network must keep its weights of ids in a 'torch.nn.Embedding' of num_ids rows; it has none"
+        bool(tables), "a network must keep its weights of ids in a 'masknet.nn.IdTable' of num_ids rows; it has none"
     )
+    for name, table in tables.items():
+        rows = table.num_embeddings
+        _expect(rows == _SPACE.num_ids, f"an id table must have num_ids = {_SPACE.num_ids} rows; '{name}' has {rows}")
     return tables
 
 

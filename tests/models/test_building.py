@@ -1,4 +1,4 @@
-"""From a name and settings to a network: what reaches the constructor, and what is not drawn where it will be loaded."""
+"""From a name and settings to a network: what reaches the constructor, and what loading does not draw."""
 
 from __future__ import annotations
 

@@ -12,42 +12,41 @@ from torch import Tensor, nn
 
 from masknet import testing
 from masknet.models import MODELS
+from masknet.nn import Head, IdTable
 from masknet.space import FeatureSpace
-from masknet.testing import CHECKS, check_network
+from masknet.testing import CHECKS, check_network, check_tasks
 
 Build = Callable[[FeatureSpace], nn.Module]
 
-# A name in MODELS that is not here runs with its defaults; these keep the tests quick.
-SMALL: dict[str, dict[str, Any]] = {
-    "serial-masknet": {"block_dims": (24, 16)},
-    "parallel-masknet": {"block_dims": (24, 16), "top_dims": (16,)},
-}
-VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, SMALL.get(name, {})) for name in MODELS},
-    "serial-without-mask": ("serial-masknet", {"block_dims": (16, 16), "reduction": None}),
+Small = dict[str, dict[str, Any]]
+
+ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "serial-without-mask": ("serial-masknet", {"reduction": None}),
     "serial-without-feed-forward": ("serial-masknet", {"block_dims": (None, None)}),
-    "parallel-without-feed-forward": ("parallel-masknet", {"block_dims": (None, None), "top_dims": (16,)}),
-    "parallel-without-norms": (
-        "parallel-masknet",
-        {"block_dims": (16, 16), "top_dims": (16,), "embedding_norm": False, "hidden_norm": False, "dropout": 0.1},
-    ),
+    "parallel-without-feed-forward": ("parallel-masknet", {"block_dims": (None, None)}),
+    "parallel-without-norms": ("parallel-masknet", {"embedding_norm": False, "hidden_norm": False, "dropout": 0.1}),
 }
+"""What differs from the small network of that model."""
 
 
-def builder(variant: str) -> Build:
-    name, settings = VARIANTS[variant]
-    return lambda space: MODELS[name](space, **settings)
+def builder(variant: str, small: Small) -> Build:
+    name, settings = ABLATIONS.get(variant, (variant, {}))
+    return lambda space: MODELS[name](space, **{**small[name], **settings})
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_every_network_keeps_the_contract(variant: str, check: Callable[[Build], None]) -> None:
-    check(builder(variant))
+def test_every_model_has_small_settings(small: Small) -> None:
+    assert set(small) == set(MODELS)
+
+
+@pytest.mark.parametrize("check", [*CHECKS, check_tasks], ids=lambda check: check.__name__)
+@pytest.mark.parametrize("variant", [*MODELS, *ABLATIONS])
+def test_every_network_keeps_the_contract(variant: str, check: Callable[[Build], None], small: Small) -> None:
+    check(builder(variant, small))
 
 
 def test_all_checks_are_listed() -> None:
     named = {check for name, check in vars(testing).items() if name.startswith("check_")}
-    assert named - {check_network} == set(CHECKS)
+    assert named - {check_network, check_tasks} == set(CHECKS)  # of several labels a network need not know
 
 
 # Faulty networks: a sound one (LR with a hidden layer's worth of freedom), and one fault each.
@@ -57,7 +56,7 @@ class Sound(nn.Module):
     def __init__(self, space: FeatureSpace) -> None:
         super().__init__()
         self.space = space
-        self.table = nn.Embedding(space.num_ids, 4, padding_idx=0)
+        self.table = IdTable(space.num_ids, 4, std=1.0)
         self.head = nn.Linear(4 + space.dense_width, 1)
 
     def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
@@ -195,12 +194,12 @@ def test_the_sound_network_passes() -> None:
     [
         (ColumnOfLogits, testing.check_logits, r"must give logits of shape \[0\]"),
         (Infinite, testing.check_logits, "logits must be finite"),
-        (LastSlotForgotten, testing.check_every_slot_is_read, "those of slot 6 change nothing"),
+        (LastSlotForgotten, testing.check_every_slot_is_read, "those of slot 9 change nothing"),
         (DenseForgotten, testing.check_every_dense_column_is_read, "column 4 changes nothing"),
         (DenseTakenForZero, testing.check_every_dense_column_is_read, "given as None must be a ValueError"),
         (BatchCentred, testing.check_rows_are_apart, "must not depend on the rows beside it"),
         (PaddingTrained, testing.check_padding_is_invisible, "padding must be invisible"),
-        (PaddingStartsZeroButIsTrained, testing.check_padding_is_invisible, "that of 'table' did not"),
+        (PaddingStartsZeroButIsTrained, testing.check_padding_is_invisible, "that of 'table.weight' did not"),
         (PaddingCounted, testing.check_padding_is_invisible, "padding must be invisible"),
         (OrderRead, testing.check_bag_order, "that of 'tags' did"),
         (Unused, testing.check_gradients, "'spare.weight' got none"),
@@ -211,7 +210,7 @@ def test_the_sound_network_passes() -> None:
         (WideIdsOnly, testing.check_integer_types, "they differ"),
         (ByPlace, testing.check_relabelling, "must mean nothing"),
         (Writing, testing.check_inputs_are_kept, "must not write into 'values'"),
-        (NoTable, testing.check_relabelling, "must keep its weights of ids in a 'torch.nn.Embedding'"),
+        (NoTable, testing.check_relabelling, "must keep its weights of ids in a 'masknet.nn.IdTable'"),
     ],
 )
 def test_a_fault_is_caught_by_its_check(network: Build, check: Callable[[Build], None], sentence: str) -> None:
@@ -221,9 +220,91 @@ def test_a_fault_is_caught_by_its_check(network: Build, check: Callable[[Build],
         check_network(network)
 
 
-def test_checks_leave_the_global_generator_alone() -> None:
+def test_checks_leave_the_global_generator_alone(small: Small) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    check_network(builder("parallel-without-norms"))
+    check_network(builder("parallel-without-norms", small))
     assert torch.equal(torch.rand(3), expected)
+
+
+# Several labels
+
+
+class OneHeadForAll(Sound):
+    """Every label gets the logit of the first."""
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        logits = super().forward(ids, values, dense)
+        return logits.unsqueeze(1).expand(-1, self.space.num_tasks)
+
+
+class SecondTaskBlind(Sound):
+    """The second label is a constant."""
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        logits = super().forward(ids, values, dense)
+        return torch.stack([logits, torch.ones_like(logits)], dim=1)
+
+
+class Several(Sound):
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__(space)
+        self.head = Head(4 + space.dense_width, space.num_tasks)
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        pooled = (self.table(ids) * values.unsqueeze(2)).sum(1)
+        return self.head(pooled if dense is None else torch.cat([pooled, dense], dim=1))
+
+
+@pytest.mark.parametrize(
+    ("network", "sentence"),
+    [
+        (Sound, r"32 rows must give logits of shape \[32, 2\]|must give logits of shape \[0, 2\]"),
+        (OneHeadForAll, "weights of its own"),
+        (SecondTaskBlind, "task 1 does not"),
+    ],
+)
+def test_a_fault_with_several_labels_is_caught(network: Build, sentence: str) -> None:
+    with pytest.raises(AssertionError, match=sentence):
+        check_tasks(network)
+
+
+def test_a_network_for_several_labels_passes() -> None:
+    check_tasks(Several)
+
+
+class Tied(Sound):
+    """Two modules share a weight."""
+
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__(space)
+        self.again = nn.Linear(4 + space.dense_width, 1)
+        self.again.weight = self.head.weight
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        pooled = (self.table(ids) * values.unsqueeze(2)).sum(1)
+        plain = super().forward(ids, values, dense)  # which refuses rows without their dense columns
+        row = pooled if dense is None else torch.cat([pooled, dense], dim=1)
+        return plain + self.again(row.tanh()).squeeze(1)
+
+
+class WithPositions(Sound):
+    """A table of positions beside that of the ids, which is no id table."""
+
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__(space)
+        self.positions = nn.Embedding(space.num_slots, 4)
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        where = self.positions.weight.mean(dim=0)
+        pooled = (self.table(ids) * values.unsqueeze(2)).sum(1)
+        if dense is None and self.space.dense_width:
+            raise ValueError("dense columns are missing")
+        row = pooled * where.exp() if dense is None else torch.cat([pooled * where.exp(), dense], dim=1)
+        return self.head(row).squeeze(1)
+
+
+@pytest.mark.parametrize("network", [Tied, WithPositions])
+def test_a_shared_weight_and_a_table_of_positions_are_allowed(network: Build) -> None:
+    check_network(network)

@@ -15,10 +15,7 @@ from masknet.space import FeatureSpace, FieldSpace
 SPACE = FeatureSpace(5, (FieldSpace("a"), FieldSpace("b")))
 IDS = torch.tensor([[1, 3], [1, 4], [2, 3], [2, 4]])
 LABELS = torch.tensor([0.0, 1.0, 1.0, 0.0])
-SMALL: dict[str, dict[str, Any]] = {
-    "serial-masknet": {"block_dims": (16, 16)},
-    "parallel-masknet": {"block_dims": (16, 16), "top_dims": (16,)},
-}
+Small = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +27,9 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def trained_loss(name: str, seed: int) -> float:
+def trained_loss(name: str, seed: int, small: Small) -> float:
     torch.manual_seed(seed)
-    network = MODELS[name](SPACE, **SMALL.get(name, {}))
+    network = MODELS[name](SPACE, **small[name])
     optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
     for _ in range(150):
         optimiser.zero_grad()
@@ -44,9 +41,9 @@ def trained_loss(name: str, seed: int) -> float:
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "lr"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_network_learns_xor(name: str, seed: int) -> None:
-    assert trained_loss(name, seed) < 0.05
+def test_a_network_learns_xor(name: str, seed: int, small: Small) -> None:
+    assert trained_loss(name, seed, small) < 0.05
 
 
-def test_logistic_regression_cannot() -> None:
-    assert trained_loss("lr", 0) == pytest.approx(0.6931, abs=1e-3)
+def test_logistic_regression_cannot(small: Small) -> None:
+    assert trained_loss("lr", 0, small) == pytest.approx(0.6931, abs=1e-3)

@@ -185,7 +185,7 @@ class SetWriter:
         if self._layout.dense_width:
             self._open("dense", "<f4", self._layout.dense_width)
         if encoder.raw_numbers:
-            self._open("numbers", "<f8", sum(field.kind == "numeric" for field in encoder.space.fields))
+            self._open("numbers", "<f8", len(encoder.space.numeric_fields))
         self._ends = [0] * len(self._layout.bags)
         for i, (bag, _) in enumerate(self._layout.bags):
             self._open(f"bag{i}.ends", "<i8")

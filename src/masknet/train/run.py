@@ -198,7 +198,7 @@ def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
     """The network's settings, once all that can be known before the table is read is known to be right."""
     settings = resolve_settings(config.model, network_defaults(config.model) | config.set)
     if is_code(config.model):
-        require_contract(config.model, settings)
+        require_contract(config.model, settings, num_tasks=len(config.labels) or 1)
     for name in probability_columns(config.labels):
         if name in table.columns and name not in config.ignore:
             raise DataError(
