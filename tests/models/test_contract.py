@@ -101,7 +101,8 @@ class BatchCentred(Sound):
 class PaddingTrained(Sound):
     def __init__(self, space: FeatureSpace) -> None:
         super().__init__(space)
-        self.table = nn.Embedding(space.num_ids, 4)
+        self.table.padding_idx = None
+        nn.init.normal_(self.table.weight)
 
 
 class PaddingStartsZeroButIsTrained(PaddingTrained):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from masknet.artifact import Artifact
 from masknet.cli import main
@@ -18,11 +21,12 @@ from masknet.config import RunConfig
 from masknet.datasets import DATASETS, planted_log
 from masknet.models import MODELS
 from masknet.progress import LogProgress
+from masknet.space import FeatureSpace
 from masknet.train import defaults as rules
 from masknet.train import train
 from masknet.train.defaults import network_defaults, resolved
 
-OWN = "package.module:Network"
+OWN = "own_networks:Network"
 OPEN: dict[str, Any] = {
     "members": 3,
     "batch_size": 100,
@@ -35,6 +39,22 @@ OPEN: dict[str, Any] = {
     "average_weights": 0.0,
 }
 """All settings that a run decides where they are open, each with a value that no rule gives."""
+
+
+class Network(nn.Module):
+    """One of a user's own, without a recipe."""
+
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _own_networks() -> Iterator[None]:
+    module = ModuleType("own_networks")
+    module.Network = Network  # type: ignore[attr-defined]
+    sys.modules["own_networks"] = module
+    yield
+    del sys.modules["own_networks"]
 
 
 def decided(rows: int = 100_000, by_time: bool = False, **settings: Any) -> RunConfig:

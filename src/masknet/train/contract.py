@@ -17,8 +17,8 @@ from masknet.testing import CHECKS, Build, check_tasks
 def require_contract(model: str, settings: dict[str, Any], *, num_tasks: int = 1) -> None:
     """Refuse a network that breaks a rule of `masknet.testing.CHECKS` with these settings.
 
-    For several labels it keeps `masknet.testing.check_tasks` too. A class that was found right with the same settings is
-    not checked again by the same process.
+    For several labels it keeps `masknet.testing.check_tasks` too. A class that was found right with the same settings
+    is not checked again by the same process.
 
     Raises:
         ConfigError: with the check, and the sentence of the rule.
