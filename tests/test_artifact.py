@@ -314,7 +314,7 @@ def test_what_is_no_artifact_is_never_replaced(tmp_path: Path) -> None:
     check_free(tmp_path / "free", overwrite=False)
 
 
-@pytest.mark.parametrize("fails", ["write_checksums", "_model_card", "sync"])
+@pytest.mark.parametrize("fails", ["write_checksums", "model_card", "sync"])
 def test_a_crash_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
     old = saved(tmp_path / "old.masknet", "lr")
 

@@ -62,7 +62,7 @@ def test_each_label_is_learned_measured_and_predicted(
         auc = evaluated["tasks"][name]["metrics"]["auc"]["value"]
         labels, probability = both[name].filter(some), scores[f"probability_{name}"].filter(some)
         assert auc == pytest.approx(roc_auc_score(labels, probability), abs=1e-12)
-        assert auc > 0.6
+        assert auc > 0.55
     assert masknet("check", "m.masknet", "--json").json["ok"]
     golden = pl.read_parquet("m.masknet/golden.parquet")
     assert golden.columns[-2:] == ["probability_click", "probability_like"]
