@@ -11,6 +11,7 @@ import importlib
 import inspect
 import json
 import re
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -182,7 +183,7 @@ def as_lists(value: Any) -> Any:
     return _with_sequences(value, list)
 
 
-def _with_sequences(value: Any, kind: type[list[Any]] | type[tuple[Any, ...]]) -> Any:
+def _with_sequences(value: Any, kind: Callable[[Iterable[Any]], Any]) -> Any:
     if isinstance(value, list | tuple):
         return kind(_with_sequences(entry, kind) for entry in value)
     if isinstance(value, dict):
