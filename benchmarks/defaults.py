@@ -30,8 +30,8 @@ import numpy as np
 import polars as pl
 
 from masknet import metrics
+from masknet.encode.moments import Times
 from masknet.encode.split import latest_rows
-from masknet.encode.values import times
 from masknet.gbdt import train_lightgbm
 
 ROOT = Path(__file__).parent.parent
@@ -145,7 +145,7 @@ def trees(data: Path, threads: int) -> Iterator[tuple[dict[str, Any], Any]]:
         train = pl.read_parquet(folder / "train.parquet")
         valid = pl.read_parquet(folder / "valid.parquet")
         if name.endswith("by time"):
-            late = latest_rows(times(train["date"], lambda row: f"row {row}"))
+            late = latest_rows(Times()(train["date"], lambda row: f"row {row}"))
             train, valid = train.filter(pl.Series(~late)), train.filter(pl.Series(late))
         for codes, leaves, seed in itertools.product(("frequency", "sorted", "native"), (31, 255), SEEDS):
             if seed == 0 or len(train) > BINS_ARE_SAMPLED:

@@ -109,7 +109,7 @@ def test_numbers_of_numpy_are_numbers(make: Make, frame: pd.DataFrame, labels: N
     drawn = {"seed": np.int64(3), "learning_rate": np.float64(0.01), "model__embedding_dim": np.int64(3)}
     fitted = make().set_params(**drawn).fit(frame, labels)
     assert fitted.network_.embedding.table.weight.shape[1] == 3
-    assert fitted._run["seed"] == 3
+    assert fitted._model.run["seed"] == 3
 
 
 def test_a_calibrated_classifier(make: Make, frame: pd.DataFrame, labels: NDArray[np.int64]) -> None:

@@ -53,7 +53,11 @@ def _json_ready(value: object) -> object:
 
 def _label(value: object) -> object:
     """One label is a text, alone in a list too: a run of one label reads as if there could be no others."""
+    if not (value is None or isinstance(value, str) or (isinstance(value, list | tuple) and value)):
+        raise ValueError("a valid string")
     several = tuple(value) if isinstance(value, list | tuple) else value
+    if isinstance(several, tuple) and not all(isinstance(name, str) for name in several):
+        raise ValueError("a valid string, or several")
     return several[0] if isinstance(several, tuple) and len(several) == 1 else several
 
 

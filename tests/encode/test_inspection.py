@@ -288,7 +288,7 @@ def test_declared_parts_win(tmp_path: Path) -> None:
             "label", "weight", "time", "categorical", "group", "numeric", "categorical", "ignored",
         ]  # fmt: skip
         assert inspection.labels is not None
-        assert inspection.labels.tolist() == [0, 1, 0]
+        assert inspection.labels.tolist() == [[0], [1], [0]]
         assert inspection.times is not None
         assert inspection.times.tolist() == [3, 1, 2]
 

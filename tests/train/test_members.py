@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from masknet.manifest import Manifest, read_manifest
 from masknet.nn import MeanProbability
 from masknet.predict import predict_frame
 from masknet.progress import LogProgress
+from masknet.scoring import NetworkScorer
 from masknet.train import train
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.members import member_seed
@@ -140,7 +142,7 @@ def test_one_artifact_gives_the_mean_of_the_members_probabilities(run: Run, home
     log = pl.read_parquet(home / "log.parquet")
     found = predict_frame(artifact, log)
     single = [
-        predict_frame(type(artifact)(artifact.path, artifact.manifest, artifact.encoder, member), log)
+        predict_frame(dataclasses.replace(artifact, scorer=NetworkScorer(member)), log)
         for member in artifact.network.members
     ]
     np.testing.assert_allclose(found, np.mean(single, axis=0), rtol=0, atol=1e-6)

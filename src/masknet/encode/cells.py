@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -24,6 +25,23 @@ Cells: TypeAlias = pl.Series | NDArray[np.float64] | NDArray[np.float32] | BagCe
 Reader: TypeAlias = Callable[[pl.Series, Place], Cells]
 
 
+@dataclass(frozen=True)
+class _FieldReader:
+    field: FieldSchema
+
+    def __call__(self, column: pl.Series, place: Place) -> Cells:
+        field = self.field
+        if isinstance(field, Categorical):
+            return values.categorical_text(column, field.values, place)
+        if isinstance(field, Numeric):
+            return values.numbers(column, place)
+        if isinstance(field, Bag):
+            return bag_cells(column, field, place)
+        if isinstance(field, Dense):
+            return vectors(column, field.width, place)
+        return moments(column, field.form, place, zoned=field.zoned)
+
+
 def reader(field: FieldSchema) -> Reader:
     """What reads the cells of a field: in training, in scoring, and wherever else a column of it is met.
 
@@ -32,12 +50,4 @@ def reader(field: FieldSchema) -> Reader:
 
     It raises `BadCellsError` where cells are not what the field asks for, and `DataError` where the column is not.
     """
-    if isinstance(field, Categorical):
-        return lambda column, place: values.categorical_text(column, field.values, place)
-    if isinstance(field, Numeric):
-        return values.numbers
-    if isinstance(field, Bag):
-        return lambda column, place: bag_cells(column, field, place)
-    if isinstance(field, Dense):
-        return lambda column, place: vectors(column, field.width, place)
-    return lambda column, place: moments(column, field.form, place, zoned=field.zoned)
+    return _FieldReader(field)
