@@ -27,11 +27,13 @@ LABELS = ("label", "never_married")
 MODELS = ("parallel-masknet", "serial-masknet")
 
 
-def train(data: Path, valid: Path, folder: Path, model: str, labels: tuple[str, ...], seed: int) -> dict[str, Any]:
+def train(
+    data: Path, valid: Path, folder: Path, model: str, labels: tuple[str, ...], more: list[str]
+) -> dict[str, Any]:
     """The metrics of each label on the validation rows."""
     ignored = ["marital_status", *(name for name in LABELS if name not in labels)]
     flags = [*(f"--label={name}" for name in labels), *(f"--ignore={name}" for name in ignored)]
-    flags += ["--model", model, "--members", "1", "--seed", str(seed), "--overwrite", "--json"]
+    flags += ["--model", model, "--members", "1", "--overwrite", "--json", *more]
     flags += ["--valid", str(valid), "--out", str(folder / "two.masknet"), "--cache-dir", str(folder / "cache")]
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
@@ -41,7 +43,7 @@ def train(data: Path, valid: Path, folder: Path, model: str, labels: tuple[str, 
     return {"seconds": result["training"]["seconds"], "parameters": result["model"]["parameters"], "tasks": tasks}
 
 
-def measure(source: Path, folder: Path, seeds: int) -> list[dict[str, Any]]:
+def measure(source: Path, folder: Path, seeds: int, epochs: int | None) -> list[dict[str, Any]]:
     rows = pl.read_parquet(source / "train.parquet")
     lost = np.random.default_rng(0).random(len(rows)) < 1 / 3
     both, kept = folder / "both.parquet", folder / "kept.parquet"
@@ -51,11 +53,11 @@ def measure(source: Path, folder: Path, seeds: int) -> list[dict[str, Any]]:
     valid, found = source / "valid.parquet", []
     for model in MODELS:
         for seed in range(seeds):
+            more = ["--seed", str(seed), *([] if epochs is None else ["--epochs", str(epochs)])]
             runs = (("both", both, LABELS), ("label", both, LABELS[:1]), ("never_married", kept, LABELS[1:]))
             for name, data, labels in runs:
-                found.append(
-                    {"model": model, "seed": seed, "run": name, **train(data, valid, folder, model, labels, seed)}
-                )
+                result = train(data, valid, folder, model, labels, more)
+                found.append({"model": model, "seed": seed, "epochs": epochs, "run": name, **result})
                 print(json.dumps(found[-1]["tasks"])[:200], flush=True)
     return found
 
@@ -77,10 +79,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, help="at most; by default those of the recipe")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(arguments.folder, Path(folder), arguments.seeds)
+        found = measure(arguments.folder, Path(folder), arguments.seeds, arguments.epochs)
     print(table(found))
     if arguments.out is not None:
         report = {"commit": commit(), "hardware": hardware(2), "runs": found}
