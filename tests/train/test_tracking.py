@@ -16,6 +16,7 @@ from masknet.datasets import planted_log
 from masknet.errors import ConfigError
 from masknet.progress import LogProgress
 from masknet.train import Interrupted, train
+from masknet.train.tracking import Tracker
 
 Run = Callable[..., RunConfig]
 PLAIN: dict[str, Any] = {
@@ -105,6 +106,21 @@ def test_each_epoch_has_its_scalars(run: Run, writers: list[Any], tmp_path: Path
         for name, value in record["valid"].items():
             assert points.pop((f"valid/{name}", step)) == value
     assert points == {}
+
+
+def test_of_several_labels_each_has_its_own_curves_beside_the_means(writers: list[Any], tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path)
+    tasks = {"click": {"auc": 0.5, "log_loss": 0.25}, "like": {"auc": None, "log_loss": 0.75}}
+    losses = {"train_log_loss": 0.6, "learning_rate": None}  # of a model that has none
+    tracker.write({"epoch": 2} | losses | {"valid": {"auc": 0.5, "log_loss": 0.5}, "tasks": tasks})
+    assert writers[0].points == [
+        ("train_log_loss", 0.6, 2),
+        ("valid/auc", 0.5, 2),
+        ("valid/log_loss", 0.5, 2),
+        ("valid/click/auc", 0.5, 2),
+        ("valid/click/log_loss", 0.25, 2),
+        ("valid/like/log_loss", 0.75, 2),
+    ]
 
 
 def test_a_resumed_run_writes_no_step_twice_and_may_begin_to_write(

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,16 +15,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from masknet.batches import EpochOrder
+from masknet import metrics
+from masknet.batches import Batch, EpochOrder
 from masknet.config import RunConfig
 from masknet.encode import Column, EncodedSet, Layout
 from masknet.errors import ConfigError, DataError
 from masknet.models import ParallelMaskNet
 from masknet.progress import LogProgress
+from masknet.schema import UNKNOWN
 from masknet.space import FeatureSpace, FieldSpace
-from masknet.train.checkpoint import RunFolder
+from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.members import network_step
-from masknet.train.trainer import State, Trainer
+from masknet.train.step import Step
+from masknet.train.trainer import Interrupted, State, Trainer
 
 IDS = 12
 SPACE = FeatureSpace(num_ids=IDS, fields=(FieldSpace("user"), FieldSpace("ad")))
@@ -51,10 +54,11 @@ def _one_thread() -> Any:
 
 
 def encoded(ids: NDArray[np.int32], labels: NDArray[np.uint8], weights: Weights = None) -> EncodedSet:
+    """Of one task, or of several where the labels have columns."""
     return EncodedSet(
         ids=ids,
         values=np.empty((len(ids), 0), dtype=np.float32),
-        labels=labels.reshape(len(ids), 1),
+        labels=labels.reshape(len(ids), -1),
         weights=weights,
         groups=None,
         layout=Layout((Column(), Column())),
@@ -78,6 +82,13 @@ def masknet(dropout: float = 0.0, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ParallelMaskNet(SPACE, embedding_dim=4, block_dims=(6,), top_dims=(6,), dropout=dropout)
+
+
+def begun(path: Path) -> RunFolder:
+    """The folder of a run that has begun."""
+    folder = RunFolder(path)
+    folder.begin({})
+    return folder
 
 
 class Trained:
@@ -307,8 +318,7 @@ def test_a_refit_takes_the_rates_given_and_keeps_the_last_weights() -> None:
 
 @pytest.mark.parametrize("minutes", [0.0, 1e6])
 def test_numbers_that_are_no_longer_finite_are_one_sentence_and_never_kept(tmp_path: Path, minutes: float) -> None:
-    folder = RunFolder(tmp_path / "run")
-    folder.begin({})
+    folder = begun(tmp_path / "run")
     rows = drawn(200)
     with pytest.raises(
         ConfigError, match=r"finite .* epoch 1 .*--learning-rate \(now 1e\+30\) or set --clip"
@@ -462,8 +472,7 @@ def test_progress_hears_of_every_row_and_interrupts_are_held_while_it_trains() -
 
 
 def test_the_log_has_a_line_an_evaluation_as_the_history_tells_it(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    folder.begin({})
+    folder = begun(tmp_path / "run")
     trained = Trained(drawn(40), drawn(20), epochs=3, folder=folder)
     lines = [json.loads(line) for line in (folder.path / "log.jsonl").read_text().splitlines()]
     assert lines == trained.state.history
@@ -480,8 +489,7 @@ def test_the_log_has_a_line_an_evaluation_as_the_history_tells_it(tmp_path: Path
 def test_a_checkpoint_is_written_when_due_and_at_each_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, saves: int
 ) -> None:
-    folder = RunFolder(tmp_path / "run")
-    folder.begin({})
+    folder = begun(tmp_path / "run")
     steps: list[int] = []
     real: Callable[..., None] = folder.save
     monkeypatch.setattr(folder, "save", lambda c: (steps.append(c.state["trainer"]["step"]), real(c)))
@@ -490,3 +498,262 @@ def test_a_checkpoint_is_written_when_due_and_at_each_evaluation(
     steps.clear()
     Trained(drawn(40), drawn(20), epochs=2, folder=folder, checkpoint_minutes=minutes, evaluations=2, patience=9)
     assert steps == ([1, 2, 3, 4, 5, 6] if saves == 6 else [2, 3, 5, 6])
+
+
+# --- several labels
+
+
+class Towers(nn.Module):
+    """A logit for each of two tasks: the values of a table, summed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(IDS, 2)
+        nn.init.zeros_(self.table.weight)
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return self.table(ids).sum(1)
+
+
+TASKS: dict[str, Any] = {"label": ("click", "like")}
+
+
+def two_tasks(rows: int, seed: int = 0, *, known: float = 0.7) -> EncodedSet:
+    one = drawn(rows, seed)
+    rng = np.random.default_rng(seed + 100)
+    like = np.where(rng.random(rows) < known, rng.random(rows) < 0.4, UNKNOWN).astype(np.uint8)
+    return encoded(np.array(one.ids), np.stack([one.labels[:, 0], like], axis=1))
+
+
+def test_of_several_labels_the_means_monitor_and_each_label_is_told(tmp_path: Path) -> None:
+    class Hears(LogProgress):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    folder = begun(tmp_path / "run")
+    valid = two_tasks(60, seed=1)
+    trained = Trained(two_tasks(100), valid, network=Towers(), progress=Hears(), monitor="auc", folder=folder, **TASKS)
+    for record, note in zip(trained.state.history, Hears.notes, strict=True):
+        assert list(record["tasks"]) == ["click", "like"]
+        for name, value in record["valid"].items():
+            of_tasks = [record["tasks"][label][name] for label in TASKS["label"]]
+            assert value == pytest.approx(np.mean(of_tasks), rel=1e-12)
+        assert f"; valid mean of 2 labels: auc {record['valid']['auc']:.4f}, log loss" in note
+    assert trained.state.best == max(record["valid"]["auc"] for record in trained.state.history)
+    lines = [json.loads(line) for line in (folder.path / "log.jsonl").read_text().splitlines()]
+    assert lines == trained.state.history
+    final = trained.state.history[-1]
+    assert final["best"]
+    known = valid.labels[:, 1] != UNKNOWN
+    like = encoded(valid.ids[known], valid.labels[known, 1])
+    probabilities = trained.network(torch.from_numpy(like.ids), torch.ones(len(like), 2))[:, 1].sigmoid()
+    auc = metrics.auc(like.labels[:, 0], probabilities.detach().double().numpy()).value
+    assert final["tasks"]["like"]["auc"] == pytest.approx(auc, abs=1e-6)
+
+
+def test_a_metric_that_is_undefined_for_a_task_is_the_mean_of_the_others() -> None:
+    valid = two_tasks(60, seed=1)
+    never = np.array(valid.labels)
+    never[:, 1] = np.where(never[:, 1] == 1, UNKNOWN, never[:, 1])
+    trained = Trained(two_tasks(100), encoded(np.array(valid.ids), never), network=Towers(), monitor="auc", **TASKS)
+    for record in trained.state.history:
+        assert record["tasks"]["like"]["auc"] is None
+        assert record["valid"]["auc"] == record["tasks"]["click"]["auc"]
+        assert record["valid"]["log_loss"] != record["tasks"]["click"]["log_loss"]
+
+
+def test_the_training_loss_of_several_labels_is_their_mean() -> None:
+    rows = two_tasks(64, known=1.0)
+    trained = Trained(rows, network=Towers(), rates=[1e-12], **TASKS)
+    assert trained.state.history[0]["train_log_loss"] == pytest.approx(np.log(2))  # of logits of 0, in either task
+
+
+def test_what_is_unknown_teaches_nothing() -> None:
+    rows = two_tasks(100, known=0.0)
+    trained = Trained(rows, network=Towers(), **TASKS)
+    moved = trained.network.table.weight
+    assert not moved[:, 1].any()
+    alone = Trained(encoded(np.array(rows.ids), rows.labels[:, :1]), network=First())
+    assert torch.equal(alone.network.towers.table.weight, moved)
+
+
+class First(nn.Module):
+    """The first of two towers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.towers = Towers()
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return self.towers(ids, values, dense)[:, 0]
+
+
+# --- a run that is stopped and resumed, of networks of every sort and of a model that is none
+
+
+class StopsAfter(LogProgress):
+    def __init__(self, batches: int) -> None:
+        self.left = batches
+
+    def stopping(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
+class Normed(nn.Module):
+    """Batch norm keeps statistics of its batches, which belong to the weights of then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(IDS, 3)
+        self.norm = nn.BatchNorm1d(6)
+        self.head = nn.Linear(6, 1)
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return self.head(self.norm(self.table(ids).flatten(1))).squeeze(1)
+
+
+class Tied(nn.Module):
+    """Two modules that share one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(IDS, 4)
+        self.reads, self.writes = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.writes.weight = self.reads.weight
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        return self.writes(self.reads(self.table(ids)).tanh()).sum((1, 2))
+
+
+class CountsClicks:
+    """Learns online and without a gradient: the mean over slots of each id's smoothed log-odds of a click."""
+
+    learning_rate = None
+
+    def __init__(self) -> None:
+        self.counts = torch.ones(IDS, 2, dtype=torch.float64)
+
+    def __call__(self, batch: Batch, number: int) -> Tensor:
+        ids, labels = batch.ids.numpy(), batch.labels[:, 0].long()
+        loss = nn.functional.binary_cross_entropy_with_logits(torch.from_numpy(self._odds(ids)), labels.double())
+        for slot in batch.ids.long().T:
+            self.counts.index_put_((slot, labels), torch.ones(len(slot), dtype=torch.float64), accumulate=True)
+        return loss
+
+    def _odds(self, ids: NDArray[np.int32]) -> NDArray[np.float64]:
+        odds: NDArray[np.float64] = (self.counts[:, 1] / self.counts[:, 0]).log().numpy()[ids].mean(axis=1)
+        return odds
+
+    def logits(self, rows: EncodedRows) -> NDArray[np.float32]:
+        return self._odds(rows.ids).astype(np.float32)
+
+    def evaluating(self) -> AbstractContextManager[CountsClicks]:
+        return nullcontext(self)
+
+    def kept(self) -> dict[str, Tensor]:
+        return {"counts": self.counts.clone()}
+
+    def finish(self, kept: dict[str, Tensor]) -> None:
+        self.counts = kept["counts"]
+
+    def finite(self) -> bool:
+        return bool(self.counts.isfinite().all())
+
+    def advice(self) -> str:
+        return "count less"
+
+    def state(self) -> dict[str, Tensor]:
+        return {"clicks:counts": self.counts}
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        self.counts = checkpoint.part("clicks")["counts"]
+
+
+def seeded(network: Callable[[], nn.Module]) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return network()
+
+
+CONFIG = RunConfig(
+    **PLAIN | {"epochs": 3, "batch_size": 16, "learning_rate": 0.02, "average_weights": 0.8, "unseen_rate": 0.0}
+)
+STEPS: dict[str, Callable[[], Step]] = {
+    "batch norm": lambda: network_step(seeded(Normed), CONFIG, sample_weights=None),
+    "tied weights": lambda: network_step(seeded(Tied), CONFIG, sample_weights=None),
+    "no network": CountsClicks,
+}
+
+
+def ended(step: Step, folder: RunFolder, stop_after: int = 0, *, resume: bool = False) -> dict[str, Tensor]:
+    """What is kept of a run, which may be stopped, and of which but the folder is left then."""
+    trainer = Trainer(
+        step,
+        train=drawn(100),
+        valid=drawn(50, seed=1),
+        config=CONFIG,
+        monitor="log_loss",
+        progress=StopsAfter(stop_after),
+        folder=folder,
+    )
+    if resume:
+        checkpoint = folder.load()
+        assert checkpoint is not None
+        trainer.restore(checkpoint)
+    trainer.run()
+    return step.kept()
+
+
+@pytest.mark.parametrize("after", [1, 9, 14, 18])
+@pytest.mark.parametrize("kind", STEPS)
+def test_whatever_the_step_a_run_that_was_stopped_ends_with_the_same_bits(
+    tmp_path: Path, kind: str, after: int
+) -> None:
+    whole, stopped = begun(tmp_path / "whole"), begun(tmp_path / "stopped")
+    expected = ended(STEPS[kind](), whole)
+    with pytest.raises(Interrupted):
+        ended(STEPS[kind](), stopped, after)
+    found = ended(STEPS[kind](), stopped, resume=True)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
+    records = [
+        [
+            {name: value for name, value in json.loads(line).items() if "seconds" not in name}
+            for line in (folder.path / "log.jsonl").read_text().splitlines()
+        ]
+        for folder in (whole, stopped)
+    ]
+    assert records[0] == records[1]
+
+
+def test_statistics_that_are_evaluated_and_kept_are_those_of_the_averaged_weights() -> None:
+    """They lag behind those of the last batches as the averaged weights do."""
+    network, valid = seeded(Normed), drawn(50, seed=1)
+    trained = Trained(drawn(100), valid, network=network, average_weights=0.95, epochs=1)
+    without = Trained(drawn(100), valid, network=seeded(Normed), epochs=1)  # the average changes no step
+    last, kept = without.network.state_dict(), trained.network.state_dict()
+    for name in ("norm.running_mean", "norm.running_var"):
+        assert not torch.allclose(kept[name], last[name], rtol=1e-2), name
+    assert kept["norm.num_batches_tracked"] == last["norm.num_batches_tracked"]
+    loss = float(log_losses(trained.network, valid).mean())
+    assert trained.state.history[0]["valid"]["log_loss"] == pytest.approx(loss, abs=1e-6)
+
+
+def test_a_model_that_is_no_network_learns_and_is_told_without_a_learning_rate(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "run")
+    step = CountsClicks()
+    ended(step, folder)
+    first, *_, last = [json.loads(line) for line in (folder.path / "log.jsonl").read_text().splitlines()]
+    assert first["learning_rate"] is None
+    assert last["train_log_loss"] < first["train_log_loss"]
+    assert not torch.equal(step.counts, torch.ones(IDS, 2, dtype=torch.float64))
+
+
+def test_numbers_of_any_model_that_are_no_longer_finite_are_told_with_its_own_way_out(tmp_path: Path) -> None:
+    step = CountsClicks()
+    step.counts[3] = float("inf")
+    with pytest.raises(ConfigError, match=r"^training needs finite numbers; in epoch 1 .* not a number: count less$"):
+        ended(step, begun(tmp_path / "run"))

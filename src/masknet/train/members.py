@@ -105,9 +105,9 @@ class _Phase:
     """
 
     search: dict[str, Any] | None
-    earlier: list[dict[str, Any]]
-    evaluations: list[int | None]
-    rates: list[list[float | None] | None]
+    earlier: Sequence[dict[str, Any]]
+    evaluations: Sequence[int | None]
+    rates: Sequence[Sequence[float | None] | None]
     curves: str
 
 
@@ -149,8 +149,14 @@ class Job:
         Returns:
             The members as one network, in eval mode on the processor, and what training each gave.
         """
-        asked, unknown = [self.config.evaluations] * self.members, [None] * self.members
-        return self._train(rows, vectors, _Phase(None, [], evaluations=[*asked], rates=[*unknown], curves=""))
+        phase = _Phase(
+            search=None,
+            earlier=[],
+            evaluations=[self.config.evaluations] * self.members,
+            rates=[None] * self.members,
+            curves="",
+        )
+        return self._train(rows, vectors, phase)
 
     def refit(self, rows: Prepared, vectors: Sequence[Vectors], search: Search) -> tuple[nn.Module, list[Outcome]]:
         """Train all members anew on all rows, each as its search found best.
