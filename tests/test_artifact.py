@@ -318,7 +318,7 @@ def test_what_is_no_artifact_is_never_replaced(tmp_path: Path) -> None:
 def test_a_crash_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
     old = saved(tmp_path / "old.masknet", "lr")
 
-    def crash(*arguments: object) -> None:
+    def crash(*arguments: object, **keywords: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(masknet.artifact, fails, crash)
