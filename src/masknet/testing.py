@@ -266,10 +266,10 @@ CHECKS: tuple[Callable[[Build], None], ...] = (
     check_gradients,
     check_seed,
     check_state,
-    check_export,
     check_integer_types,
     check_relabelling,
     check_inputs_are_kept,
+    check_export,  # the slowest: a network that breaks another rule hears of that first
 )
 
 

@@ -130,7 +130,6 @@ def test_8_one_knob_sets_the_aggregation_width_and_it_works(model: type[nn.Modul
 
 
 def test_9_a_misspelt_name_or_setting_builds_nothing() -> None:
-    assert set(MODELS) == {"serial-masknet", "parallel-masknet", "lr"}
     with pytest.raises(KeyError):
         MODELS["paralel-masknet"]
     for model in MODELS.values():

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from masknet.models import LogisticRegression, ParallelMaskNet, SerialMaskNet
+from masknet.models import MODELS, LogisticRegression, ParallelMaskNet, SerialMaskNet
 from masknet.nn import id_tables
 from masknet.space import FeatureSpace, FieldSpace
 from masknet.train.optim import Optimizer
@@ -190,10 +190,10 @@ def test_logistic_regression_equals_equation_17(space: FeatureSpace) -> None:
     np.testing.assert_allclose(network(*given).detach().numpy(), expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("model", [SerialMaskNet, ParallelMaskNet, LogisticRegression])
-def test_dense_fields_alone_can_be_trained(model: type[nn.Module]) -> None:
+@pytest.mark.parametrize("model", MODELS)
+def test_dense_fields_alone_can_be_trained(model: str, small: dict[str, dict[str, Any]]) -> None:
     torch.manual_seed(0)
-    network = model(DENSE_ONLY)
+    network = MODELS[model](DENSE_ONLY, **small[model])
     optimizer = Optimizer(network, learning_rate=0.03, embedding_l2=0.1, network_l2=0.0, clip=1.0)
     ids, values, dense = torch.zeros(64, 0, dtype=torch.int32), torch.ones(64, 0), torch.randn(64, 3)
     losses = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from masknet.models import LogisticRegression, ParallelMaskNet, SerialMaskNet
+from masknet.models import MODELS, LogisticRegression
 from masknet.nn import MeanProbability
 from masknet.nn.ensemble import as_one
 from masknet.space import FeatureSpace, FieldSpace
-from masknet.testing import CHECKS, Build
+from masknet.testing import CHECKS, Build, check_tasks
 
 
 class Says(nn.Module):
@@ -33,15 +34,9 @@ def mean(*logits: float) -> float:
     return float(MeanProbability([Says(logit) for logit in logits])(torch.empty(1, 0), torch.empty(1, 0)))
 
 
-def two(space: FeatureSpace) -> nn.Module:
-    return MeanProbability(
-        [SerialMaskNet(space, block_dims=(24, 16)), ParallelMaskNet(space, block_dims=(16,), top_dims=(16,))]
-    )
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_two_small_networks_keep_the_contract(check: Callable[[Build], None]) -> None:
-    check(two)
+@pytest.mark.parametrize("check", [*CHECKS, check_tasks], ids=lambda check: check.__name__)
+def test_two_small_networks_keep_the_contract(check: Callable[[Build], None], small: dict[str, dict[str, Any]]) -> None:
+    check(lambda space: MeanProbability([MODELS[name](space, **small[name]) for name in ("serial-masknet", "lr")]))
 
 
 @given(st.lists(st.floats(-25, 25, width=32), min_size=1, max_size=6))

@@ -19,7 +19,8 @@ from masknet.artifact import Artifact
 from masknet.cli import main
 from masknet.config import RunConfig
 from masknet.datasets import DATASETS, planted_log
-from masknet.models import MODELS
+from masknet.errors import ConfigError
+from masknet.models import MODELS, Recipe
 from masknet.progress import LogProgress
 from masknet.space import FeatureSpace
 from masknet.train import defaults as rules
@@ -48,10 +49,33 @@ class Network(nn.Module):
         super().__init__()
 
 
+class Trained(nn.Module):
+    """One of a user's own, with a recipe of its own."""
+
+    recipe = Recipe(network={"widths": (8, (4, 2))}, several_members=True, learning_rate=0.02, epochs=3)
+
+    def __init__(self, space: FeatureSpace, *, widths: tuple[Any, ...] = (32,)) -> None:
+        super().__init__()
+
+
+class Inherits(Trained):
+    """A subclass is another network: its recipe is the general one."""
+
+
+class Wrong(nn.Module):
+    """What it calls a recipe is none."""
+
+    recipe = 3
+
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _own_networks() -> Iterator[None]:
     module = ModuleType("own_networks")
-    module.Network = Network  # type: ignore[attr-defined]
+    for network in (Network, Trained, Inherits, Wrong):
+        setattr(module, network.__name__, network)
     sys.modules["own_networks"] = module
     yield
     del sys.modules["own_networks"]
@@ -138,6 +162,18 @@ def test_a_run_has_smaller_networks_than_the_papers_which_the_classes_keep() -> 
         assert network_defaults(name).keys() <= keywords.keys()
         assert keywords["block_dims"].default == (400, 400, 400)
         assert (keywords["reduction"].default, keywords["embedding_norm"].default) == (2.0, True)
+
+
+def test_a_network_of_ones_own_may_have_a_recipe() -> None:
+    config = decided(rows=1000, model="own_networks:Trained")
+    assert (config.members, config.learning_rate, config.epochs, config.patience) == (4, 0.02, 3, 8)
+    assert network_defaults("own_networks:Trained") == {"widths": [8, [4, 2]]}
+    assert line(1000, model="own_networks:Trained").endswith("widths [8, [4, 2]]")
+    config = decided(rows=1000, model="own_networks:Inherits")
+    assert (config.members, config.learning_rate, config.epochs) == (1, 1e-3, 20)
+    assert network_defaults("own_networks:Inherits") == {}
+    with pytest.raises(ConfigError, match=r"a network's recipe is a masknet.models.Recipe; that of .*:Wrong is 3"):
+        network_defaults("own_networks:Wrong")
 
 
 def test_the_defaults_of_a_network_are_not_shared() -> None:
