@@ -471,6 +471,22 @@ def test_progress_hears_of_every_row_and_interrupts_are_held_while_it_trains() -
     assert all("; valid auc 0." in note for note in hears.notes)
 
 
+def test_how_long_an_epoch_takes_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Notes(LogProgress):
+        def __init__(self) -> None:
+            self.notes: list[str] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    monkeypatch.setattr("masknet.train.trainer._TELL_AFTER_SECONDS", -1.0)
+    notes = Notes()
+    Trained(drawn(100), drawn(20), epochs=3, evaluations=4, progress=notes)
+    said = [note for note in notes.notes if note.startswith("an epoch takes about")]
+    assert len(said) == 1
+    assert "3 epochs at most" in said[0]
+
+
 def test_the_log_has_a_line_an_evaluation_as_the_history_tells_it(tmp_path: Path) -> None:
     folder = begun(tmp_path / "run")
     trained = Trained(drawn(40), drawn(20), epochs=3, folder=folder)

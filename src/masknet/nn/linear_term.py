@@ -35,7 +35,7 @@ class LinearTerm(nn.Module):
         super().__init__()
         self._num_slots, self._dense_width = space.num_slots, space.dense_width
         tasks = () if space.num_tasks == 1 else (space.num_tasks,)
-        self.table = IdTable(space.num_ids, space.num_tasks, std=0)
+        self.table = IdTable(space.num_ids, space.num_tasks, std=0.0)
         self.bias = nn.Parameter(torch.zeros(tasks))
         if space.dense_width:
             self.dense = nn.Parameter(torch.zeros(space.dense_width, *tasks))

@@ -132,6 +132,7 @@ class Trainer:
         self._plateau = Plateau(better, patience=config.patience, drop=drop)
         self._loss_sum = torch.zeros((), dtype=torch.float64)
         self._best: dict[str, Tensor] = {}
+        self._told = False
         self.state = State(learning_rate=step.learning_rate)
 
     @property
@@ -273,10 +274,11 @@ class Trainer:
         return len(self.state.history) % self.evaluations
 
     def _tell(self, pace: _Pace) -> None:
-        """Report a step, and once in a part of the first epoch how long all may take, where that is long."""
+        """Report a step, and once, in the first epoch, how long all may take, where that is long."""
         state, rows = self.state, len(self._train)
         rate = pace.rate(state.batch) * self._batch_size
-        if state.epoch == 0 and pace.to_be_told():
+        if state.epoch == 0 and pace.known and not self._told:
+            self._told = True
             left = self._turn.of - self._turn.member + 1
             each = f" for each of {left} members" if left > 1 else ""
             longest = left * self.epochs * rows / rate / 60
@@ -322,18 +324,16 @@ class _Pace:
     """
 
     def __init__(self, batch: int) -> None:
-        self._first, self._started, self._told = batch, time.monotonic(), False
+        self._first, self._started = batch, time.monotonic()
 
     def rate(self, batch: int) -> float:
         """Batches a second until `batch`."""
         return (batch - self._first) / max(time.monotonic() - self._started, 1e-9)
 
-    def to_be_told(self) -> bool:
-        """Once true: as soon as the part has lasted long enough for its pace to be known."""
-        if self._told or time.monotonic() - self._started <= _TELL_AFTER_SECONDS:
-            return False
-        self._told = True
-        return True
+    @property
+    def known(self) -> bool:
+        """Whether the part has lasted long enough for it to be told."""
+        return time.monotonic() - self._started > _TELL_AFTER_SECONDS
 
 
 def _means(of_tasks: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
