@@ -22,7 +22,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from masknet.errors import ArtifactError, ConfigError, DataError, MasknetError
-    from masknet.estimator import CTRClassifier, load
+    from masknet.estimator import CTRClassifier
+    from masknet.model import load
 else:  # hidden from type checkers, which would take any name for one of ours
     _HOMES = {
         "ArtifactError": "masknet.errors",
@@ -30,7 +31,7 @@ else:  # hidden from type checkers, which would take any name for one of ours
         "ConfigError": "masknet.errors",
         "DataError": "masknet.errors",
         "MasknetError": "masknet.errors",
-        "load": "masknet.estimator",
+        "load": "masknet.model",
     }
 
     def __getattr__(name):

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.exceptions import DataConversionWarning
 
 from masknet.errors import DataError
 from masknet.table import Table
@@ -89,6 +88,8 @@ def column_of(values: ArrayLike, what: str) -> NDArray[Any]:
     """One value a row, as an array of numbers, booleans or texts."""
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] == 1:
+        from sklearn.exceptions import DataConversionWarning  # here, since it is heavy, and who scores needs it not
+
         warnings.warn(
             f"A column-vector {what} was passed when a 1d array was expected; pass {what}.ravel()",
             DataConversionWarning,
