@@ -60,7 +60,8 @@ class NetworkScorer:
             return torch.from_numpy(array).to(device, non_blocking=True)
 
         training = self.network.training
-        self.network.eval()
+        if any(module.training for module in self.network.modules()):  # to switch it costs more than to score a row
+            self.network.eval()
         parts = []
         with torch.inference_mode():
             for start in range(0, max(len(rows), 1), BATCH_ROWS):  # of no rows too, which have a shape
@@ -68,7 +69,8 @@ class NetworkScorer:
                 ids, dense = moved(some.ids), None if some.dense is None else moved(some.dense)
                 values = moved(some.values).expand(ids.shape[0], -1)
                 parts.append(self.network(ids, values, dense).float().cpu().numpy())
-        self.network.train(training)
+        if training:
+            self.network.train()
         return np.concatenate(parts)
 
 
