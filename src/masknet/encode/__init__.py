@@ -5,6 +5,7 @@ from masknet.encode.encoder import Encoder, EncoderLearner
 from masknet.encode.fields import EncodedRows
 from masknet.encode.inspection import ColumnReport, Inspection, inspect_table
 from masknet.encode.prepare import EncodingPlan, Prepared, default_cache, prepare
+from masknet.encode.shown import Shown, StandIns
 from masknet.encode.sift import BadRows
 from masknet.encode.storage import Column, Layout
 from masknet.encode.store import EncodedSet
@@ -23,6 +24,8 @@ __all__ = [
     "Inspection",
     "Layout",
     "Prepared",
+    "Shown",
+    "StandIns",
     "default_cache",
     "inspect_table",
     "prepare",

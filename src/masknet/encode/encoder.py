@@ -27,6 +27,7 @@ from masknet.encode.fields import (
     restore,
     vocabularies_of,
 )
+from masknet.encode.shown import Shown
 from masknet.encode.storage import Layout
 from masknet.encode.values import canonical
 from masknet.encode.vocabulary import Buckets, Vocabulary
@@ -65,9 +66,9 @@ class Encoder:
         self._readers = [reader(field) for field in schema.fields]
 
     @property
-    def untrained_unseen_ids(self) -> NDArray[np.int32]:
-        """For each slot its unseen id where no training row was rare, so that training must show it some, else -1."""
-        return np.array([i for e in self.encodings for i in e.unseen_ids], dtype=np.int32)
+    def shown(self) -> tuple[Shown, ...]:
+        """For each field of the space what it reads in place of a value, so that training can show it."""
+        return tuple(shown for e in self.encodings for shown in e.shown)
 
     def encode(self, chunk: Chunk) -> EncodedRows:
         """The rows of a chunk that has the schema's fields, as a model reads them.

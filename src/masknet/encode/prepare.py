@@ -39,7 +39,7 @@ from masknet.table import Chunk, Table
 
 __all__ = ["EncodingPlan", "Prepared", "default_cache", "prepare"]
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever the same table and settings would encode differently."""
 
 _STALE_SECONDS = 24 * 3600

@@ -33,6 +33,7 @@ from masknet.train.manifest import manifest_of
 from masknet.train.members import Job, Search, whereabouts
 from masknet.train.plan import encoding_plan
 from masknet.train.pretrained import digests, read_vectors
+from masknet.train.size import free_memory, require_memory, size_of
 from masknet.train.tracking import summary_writer
 from masknet.train.trainer import Interrupted
 
@@ -157,6 +158,7 @@ def fit(
             require_same_data(prepared.fingerprint, checkpoint)
             progress.note(f"resumed {whereabouts(checkpoint, config.members or 1)}")
         assert prepared.valid is not None
+        _tell_size(config, settings, prepared, progress)
         job = Job(
             config=config,
             settings=settings,
@@ -196,7 +198,7 @@ def fit(
 
 def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
     """The network's settings, once all that can be known before the table is read is known to be right."""
-    settings = resolve_settings(config.model, network_defaults(config.model) | config.set)
+    settings = resolve_settings(config.model, network_defaults(config.model, config.set) | config.set)
     if is_code(config.model):
         require_contract(config.model, settings, num_tasks=len(config.labels) or 1)
     for name in probability_columns(config.labels):
@@ -215,6 +217,16 @@ def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
     if config.tensorboard is not None:
         summary_writer()
     return settings
+
+
+def _tell_size(config: RunConfig, settings: dict[str, Any], prepared: Prepared, progress: Progress) -> None:
+    """Say how large the network is, and refuse what does not fit."""
+    assert config.members is not None
+    assert config.batch_size is not None
+    size = size_of(config.model, prepared.encoder.space, settings, members=config.members, batch_size=config.batch_size)
+    members = f"{config.members} members, each " if config.members > 1 else ""
+    progress.note(f"{members}{size}")
+    require_memory(size, config.model, free_memory())
 
 
 @contextmanager
