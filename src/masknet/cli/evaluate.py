@@ -20,7 +20,7 @@ from masknet.cli.console import (
 from masknet.errors import ConfigError
 
 if TYPE_CHECKING:
-    from masknet.predict import Evaluation
+    from masknet.evaluate import Evaluation
 
 
 @states_errors
@@ -56,7 +56,7 @@ def command(
 
     from masknet.artifact import load_artifact
     from masknet.config import RunConfig
-    from masknet.predict import evaluate_table, evaluation_json
+    from masknet.evaluate import evaluate_table, evaluation_json
     from masknet.table import open_table
 
     if trust_code:
