@@ -65,7 +65,7 @@ def trained(model: str = "lr", *, weight: str | None = None, group: str | None =
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.add_(0.3 * torch.randn(parameter.shape))
-    return Artifact(Manifest.model_construct(model=model), encoder, NetworkScorer(network.eval()))
+    return Artifact(Manifest.model_construct(model=model, data={}), encoder, NetworkScorer(network.eval()))
 
 
 def evaluated(artifact: Artifact, table: Table, **options: Any) -> Evaluation:

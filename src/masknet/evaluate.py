@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from masknet.artifact import Artifact, probabilities
+from masknet.artifact import Artifact
 from masknet.encode import read_roles
 from masknet.errors import ConfigError, DataError, unknown
 from masknet.metrics import Estimate, Sample
-from masknet.predict import no_rows, require_columns, rows_to_read
+from masknet.predict import Watch, no_rows, require_columns, rows_to_read
 from masknet.progress import Progress
 from masknet.schema import UNKNOWN, Schema
 from masknet.slices import SliceColumn
@@ -124,6 +124,7 @@ def evaluate_table(
     bootstrap: int = 0,
     seed: int = 0,
     limit: int | None = None,
+    watch: Watch | None = None,
     progress: Progress,
 ) -> dict[str, Evaluation]:
     """Score a labelled table and hold the probabilities against its labels; label and weight are those of training.
@@ -143,11 +144,12 @@ def evaluate_table(
             a slice from resamples of the slice.
         seed: of the resamples.
         limit: read only the first so many rows.
-        progress: told of the rows done.
+        watch: knows afterwards how far the rows are from those of training; a strict one makes that an error.
+        progress: told of the rows done, and warned of skews.
 
     Raises:
         ConfigError: the baseline predicts another label, or one resample is asked for.
-        DataError: a column is missing, or a cell cannot be what its column means.
+        DataError: a column is missing, a cell cannot be what its column means, or a strict watch found a skew.
     """
     schema = artifact.encoder.schema
     if group is not None:
@@ -172,17 +174,21 @@ def evaluate_table(
     roles: dict[str, list[NDArray[Any]]] = {"labels": [np.empty((0, len(schema.labels)), dtype=np.uint8)]}
     if schema.group is not None:
         roles["groups"] = [np.empty(0, dtype=np.uint64)]
+    watches = [Watch(artifact) if watch is None else watch]
+    watches += [Watch(scorer, name="the baseline") for scorer in scorers[1:]]
     scores = [[no_rows(scorer)] for scorer in scorers]
     done, total = 0, rows_to_read(table, limit)
     for chunk in table.chunks((*fields, *schema.role_names, *cut), limit=limit):
         for name, array in read_roles(chunk, schema).items():
             roles.setdefault(name, []).append(array)
-        for kept, scorer in zip(scores, scorers, strict=True):
-            kept.append(probabilities(scorer, chunk))
+        for kept, watched in zip(scores, watches, strict=True):
+            kept.append(watched.probabilities(chunk))
         for column in cut.values():
             column.add(chunk)
         done += len(chunk.frame)
         progress.track("evaluate", done, total)
+    for watched in watches:
+        watched.tell(progress)
 
     columns = {name: np.concatenate(parts) for name, parts in roles.items()}
     labels = columns.pop("labels")

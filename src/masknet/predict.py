@@ -17,11 +17,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from masknet.artifact import Artifact, probabilities, probability_columns
+from masknet.encode import FieldSkew, ValueCounts
 from masknet.errors import ConfigError, DataError, unknown
 from masknet.progress import Progress
-from masknet.table import Source, Table, open_table
+from masknet.table import Chunk, Source, Table, open_table
 
 __all__ = [
+    "Watch",
     "no_rows",
     "predict_file",
     "predict_frame",
@@ -31,6 +33,86 @@ __all__ = [
 ]
 
 _Write = Callable[[pl.DataFrame], None]
+
+
+class Watch:
+    """Scores the rows of one table chunk by chunk, and looks whether they are like those of training.
+
+    A field that is missing, or unseen, far more often than in training and validation is a *skew*: mostly it is
+    written otherwise than it was. An artifact of a format before 3 knows nothing of that, and nothing is told.
+
+    Args:
+        artifact: scores.
+        strict: whether a skew is an error.
+        name: what to call the model in a sentence, where there are two.
+    """
+
+    def __init__(self, artifact: Artifact, *, strict: bool = False, name: str | None = None) -> None:
+        self.artifact = artifact
+        self.counts = ValueCounts()
+        self._strict, self._name = strict, name
+        self._sums, self._rows = np.zeros(max(1, len(artifact.labels))), 0
+
+    def probabilities(self, chunk: Chunk) -> NDArray[np.float64]:
+        """As `artifact.probabilities`; the rows are counted."""
+        found = probabilities(self.artifact, chunk, self.counts.where())
+        self._sums += found.reshape(len(chunk.frame), -1).sum(axis=0)
+        self._rows += len(chunk.frame)
+        return found
+
+    @property
+    def skews(self) -> list[FieldSkew]:
+        """The fields that are far more often missing, or unseen, than they were."""
+        return list(self.counts.skews(self.artifact.manifest.fields))
+
+    @property
+    def mean_probability(self) -> dict[str, float | None]:
+        """The mean over the rows so far, by label; None of no rows."""
+        labels = self.artifact.labels or ("label",)
+        return {
+            name: float(one) / self._rows if self._rows else None for name, one in zip(labels, self._sums, strict=True)
+        }
+
+    @property
+    def train_click_rate(self) -> dict[str, float | None]:
+        """What the mean probability stands beside, by label; None where the artifact is too old to know."""
+        known = self.artifact.manifest.data.get("click_rate")
+        labels = self.artifact.labels or ("label",)
+        return {name: known.get(name) if isinstance(known, dict) else known for name in labels}
+
+    def tell(self, progress: Progress) -> None:
+        """Warn of each skew.
+
+        Raises:
+            DataError: there is one, and it is strict.
+        """
+        for skew in self.skews:
+            sentence = skew.sentence if self._name is None else f"{self._name}: {skew.sentence}"
+            if self._strict:
+                raise DataError(
+                    f"{sentence}: write them as the training table does, or leave out --strict", column=skew.field
+                )
+            progress.warn(sentence)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` tells of it; of several labels the rates by label."""
+        rates = {"mean_probability": self.mean_probability, "train_click_rate": self.train_click_rate}
+        alone = len(self.artifact.labels) < 2
+        return {
+            "skew": [skew.to_json() for skew in self.skews],
+            **{name: next(iter(rate.values())) if alone else rate for name, rate in rates.items()},
+        }
+
+    @property
+    def sentence(self) -> str:
+        """The mean probability beside training's click rate, in words."""
+        parts = []
+        for label, mean in self.mean_probability.items():
+            rate = self.train_click_rate[label]
+            of_label = f" of '{label}'" if len(self.artifact.labels) > 1 else ""
+            beside = "" if rate is None else f"; the click rate of training was {rate:.5f}"
+            parts.append("" if mean is None else f"mean probability{of_label} {mean:.5f}{beside}")
+        return "\n".join(part for part in parts if part)
 
 
 def require_columns(artifact: Artifact, table: Table) -> None:
@@ -48,34 +130,41 @@ def require_columns(artifact: Artifact, table: Table) -> None:
         it = "it" if table.name == "the frame" else "this file"
         raise DataError(
             f"{subject} missing from {table.name}; the model was trained with {len(names)} columns, of which {it} has "
-            f"{len(names) - len(lacking)}{_way_out(artifact, table)}",
+            f"{len(names) - len(lacking)}: {_way_out(artifact, table, lacking)}",
             file=table.name,
             column=lacking[0],
         )
 
 
-def _way_out(artifact: Artifact, table: Table) -> str:
-    """What to pass where the model learned from a file without a header, and this one may have none either."""
+def _way_out(artifact: Artifact, table: Table, lacking: Sequence[str]) -> str:
+    """What to pass where the model learned from a file without a header, else to train without the columns."""
     columns = artifact.run.get("columns")
-    if table.typed or not columns:
-        return ""
-    return (
-        f"; it was trained with names for a file without a header: if this one has none, --columns {','.join(columns)}"
-    )
+    if columns and not table.typed:
+        return f"where it has no header, name its columns with --columns {','.join(columns)}"
+    they = "it" if len(lacking) == 1 else "them"
+    return f"add {they}, or retrain without {they} (--ignore {','.join(lacking[:5])})"
 
 
-def predict_frame(artifact: Artifact, source: Source, *, columns: Sequence[str] = ()) -> NDArray[np.float64]:
+def predict_frame(
+    artifact: Artifact, source: Source, *, columns: Sequence[str] = (), watch: Watch | None = None
+) -> NDArray[np.float64]:
     """The probability of each row of a path, a frame or a list of dicts, in their order.
 
-    It is `[rows]`, or `[rows, tasks]` of a model for several labels. `columns` are names for a text file without a
-    header, as in `open_table`.
+    It is `[rows]`, or `[rows, tasks]` of a model for several labels.
+
+    Args:
+        artifact: scores.
+        source: raw rows.
+        columns: names for a text file without a header, as in `open_table`.
+        watch: knows afterwards how far the rows are from those of training.
 
     Raises:
         DataError: a column is missing, or a cell cannot be what its column means.
     """
     table = open_table(source, columns=columns)
     require_columns(artifact, table)
-    parts = [probabilities(artifact, chunk) for chunk in table.chunks(artifact.encoder.schema.field_names)]
+    watch = Watch(artifact) if watch is None else watch
+    parts = [watch.probabilities(chunk) for chunk in table.chunks(artifact.encoder.schema.field_names)]
     return np.concatenate([no_rows(artifact), *parts])
 
 
@@ -93,6 +182,7 @@ def predict_file(
     append: Sequence[str] = (),
     overwrite: bool = False,
     limit: int | None = None,
+    watch: Watch | None = None,
     progress: Progress,
 ) -> int:
     """Write a row for each row of the table, in its order: the appended columns, then `probability`.
@@ -108,14 +198,15 @@ def predict_file(
         append: columns of the table to copy, as they are.
         overwrite: replace a file that lies there.
         limit: score only the first so many rows.
-        progress: told of the rows done.
+        watch: knows afterwards how far the rows are from those of training; a strict one makes that an error.
+        progress: told of the rows done, and warned of skews.
 
     Returns:
         how many rows were written.
 
     Raises:
         ConfigError: `out` has another ending, or lies there already.
-        DataError: a column is missing, or a cell cannot be what its column means.
+        DataError: a column is missing, a cell cannot be what its column means, or a strict watch found a skew.
         OSError: the disk is full, or the place not writable.
     """
     path = Path(out).absolute()
@@ -131,7 +222,8 @@ def predict_file(
             raise DataError(f"--append copies columns of {table.name}: {unknown('column', name, table.columns)}")
     require_columns(artifact, table)
 
-    frames = _scored(artifact, table, append, limit, progress)
+    watch = Watch(artifact) if watch is None else watch
+    frames = _scored(watch, table, append, limit, progress)
     nothing = pl.DataFrame(schema=dict.fromkeys(append, pl.String) | dict.fromkeys(scores, pl.Float64))
     first = next(frames, nothing)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,16 +236,18 @@ def predict_file(
                 write(frame)
                 rows += len(frame)
                 frame = next(frames, None)
+        watch.tell(progress)
         made.replace(path)
     return rows
 
 
 def _scored(
-    artifact: Artifact, table: Table, append: tuple[str, ...], limit: int | None, progress: Progress
+    watch: Watch, table: Table, append: tuple[str, ...], limit: int | None, progress: Progress
 ) -> Iterator[pl.DataFrame]:
+    artifact = watch.artifact
     done, total = 0, rows_to_read(table, limit)
     for chunk in table.chunks((*artifact.encoder.schema.field_names, *append), limit=limit):
-        found = probabilities(artifact, chunk).reshape(len(chunk.frame), -1).T
+        found = watch.probabilities(chunk).reshape(len(chunk.frame), -1).T
         scores = map(pl.Series, probability_columns(artifact.labels), found)
         yield pl.DataFrame([*(chunk.frame[name] for name in append), *scores])
         done += len(chunk.frame)
