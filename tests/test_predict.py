@@ -14,7 +14,7 @@ import torch
 import masknet.scoring
 import masknet.table
 from masknet.artifact import Artifact
-from masknet.encode import EncoderLearner
+from masknet.encode import Count, EncoderLearner
 from masknet.errors import ConfigError, DataError
 from masknet.manifest import Manifest
 from masknet.models import MODELS
@@ -308,11 +308,11 @@ def test_a_crash_in_the_middle_leaves_what_was_there(
     out.write_text("mine")
     calls: list[int] = []
 
-    def crash(artifact: Artifact, chunk: Chunk) -> np.ndarray:
+    def crash(artifact: Artifact, chunk: Chunk, *counts: Count) -> np.ndarray:
         calls.append(len(chunk.frame))
         if len(calls) == 3:
             raise error
-        return probabilities(artifact, chunk)
+        return probabilities(artifact, chunk, *counts)
 
     monkeypatch.setattr(table_module, "ROWS", 16)
     monkeypatch.setattr("masknet.predict.probabilities", crash)
