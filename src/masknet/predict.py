@@ -45,12 +45,20 @@ class Watch:
         artifact: scores.
         strict: whether a skew is an error.
         name: what to call the model in a sentence, where there are two.
+
+    Raises:
+        ConfigError: it is strict, and the artifact does not know what was usual.
     """
 
     def __init__(self, artifact: Artifact, *, strict: bool = False, name: str | None = None) -> None:
         self.artifact = artifact
         self.counts = ValueCounts()
         self._strict, self._name = strict, name
+        if strict and not artifact.manifest.fields:
+            raise ConfigError(
+                f"--strict compares the rows with those of training; this model, of format {artifact.manifest.format}, "
+                f"does not tell how often those were missing or unseen: train it again, or leave out --strict"
+            )
         self._sums, self._rows = np.zeros(max(1, len(artifact.labels))), 0
 
     def probabilities(self, chunk: Chunk) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from masknet.manifest import read_manifest
+from masknet.manifest import read_manifest, write_checksums
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +78,15 @@ def test_strict_makes_a_skew_an_error_and_writes_nothing(masknet, trained: Path)
     assert result.error == f"{SKEW}: write them as the training table does, or leave out --strict"
     assert sorted(Path().iterdir()) == before
     assert masknet("predict", trained, "today.csv", "--out", "scores.csv", "--threads", 1, "--strict").code == 0
+
+
+def test_strict_needs_to_know_what_was_usual(masknet, copied: Path) -> None:
+    manifest = read_manifest(copied).model_copy(update={"format": 2, "fields": {}})
+    (copied / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
+    write_checksums(copied)
+    result = masknet("predict", copied, "today.csv", "--out", "scores.csv", "--threads", 1, "--strict")
+    assert result.error.startswith("--strict compares the rows with those of training; this model, of format 2, does")
+    assert masknet("predict", copied, "today.csv", "--out", "scores.csv", "--threads", 1).code == 0
 
 
 def test_padded_ids_are_the_ids(masknet, trained: Path) -> None:
