@@ -145,8 +145,8 @@ def test_a_number_that_is_the_label_under_another_name_is_told(encoding: str, ma
     dwell = pl.when(pl.col("click") == 1).then(1.5 + pl.int_range(400)).otherwise(0.0)
     log.with_columns(dwell_seconds=dwell).write_csv("leak.csv")
     sentence = (
-        "column 'dwell_seconds' alone tells the label (AUC 1.0000): if it is the label under another name, leave it out "
-        "with --ignore dwell_seconds"
+        "column 'dwell_seconds' alone tells the label (AUC 1.0000): if it is the label under another name, leave it "
+        "out with --ignore dwell_seconds"
     )
     result = masknet("inspect", "leak.csv", "--label", "click", "--numeric-encoding", encoding, "--json")
     assert result.json["warnings"] == [sentence]
