@@ -46,8 +46,8 @@ def test_a_table_for_people(masknet, trained: Path) -> None:
     lines = result.out.splitlines()
     assert lines[0].split() == ["metric", "value", "95", "%", "interval"]
     assert re.fullmatch(r"parallel-masknet, 1 member, [\d,]+ parameters", lines[-3])
-    assert lines[-2] == "300 rows of test.parquet"
-    assert re.fullmatch(r"mean probability 0\.\d{5}; the click rate of training was 0\.\d{5}", lines[-1])
+    assert re.fullmatch(r"mean probability 0\.\d{5}; the click rate of training was 0\.\d{5}", lines[-2])
+    assert lines[-1] == "300 rows of test.parquet"
     assert lines[1].startswith("auc ")
     assert " to " in lines[1]
     assert "auc" not in result.err
@@ -98,7 +98,7 @@ def test_an_undefined_metric_says_why(masknet, trained: Path, rows) -> None:
 def test_slices_are_shown_worst_first(masknet, trained: Path) -> None:
     arguments = ["evaluate", trained, "test.csv", "--threads", 1, "--slice", "site, price", "--slice", "user_id"]
     found = masknet(*arguments, "--json").json
-    assert set(found) == {"model", "metrics", "rows", "slices"}
+    assert set(found) == {"model", "metrics", "rows", "slices", "skew", "mean_probability", "train_click_rate"}
     assert list(found["slices"]) == ["site", "price", "user_id"]
     assert {part["value"] for part in found["slices"]["site"]} == {"north", "south", "Köln", "07", "missing"}
     for parts in found["slices"].values():

@@ -94,12 +94,11 @@ def command(
         return
     out = screen()
     subjects = [artifact.manifest.headline] + ([] if other is None else [f"baseline: {other.manifest.headline}"])
+    subjects += watch.sentence.splitlines()
     for label, evaluation in tasks.items():
         _print(out, evaluation, data, subjects if len(tasks) == 1 else [f"the label is {label}"])
     if len(tasks) > 1:
         out.print("\n".join(subjects))
-    if watch.sentence:
-        out.print(watch.sentence)
 
 
 def _print(out: Console, evaluation: Evaluation, data: str, subjects: list[str]) -> None:
