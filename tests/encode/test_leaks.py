@@ -68,6 +68,12 @@ def test_what_no_model_reads_is_no_leak() -> None:
     assert told(frame, group="sold") == []
 
 
+def test_a_label_that_nobody_knows_is_told_by_nothing() -> None:
+    unknown = pl.Series([None] * ROWS, dtype=pl.Int64)
+    frame = pl.DataFrame({"click": CLICKS, "like": unknown, "user": NOISE.integers(0, 9, ROWS)})
+    assert told(frame, label=("click", "like")) == []
+
+
 def test_chance_is_no_leak() -> None:
     """Of few clicks any of many columns may happen to come close, and an id of each row tells nothing."""
     few = np.zeros(2000, dtype=np.int64)

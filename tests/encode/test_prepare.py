@@ -574,6 +574,7 @@ def test_validation_rows_that_are_the_training_rows_are_told(tmp_path: Path) -> 
     assert told.startswith("100 % of the validation rows are training rows too, label and all fields alike (of the")
     wide().write_csv(tmp_path / "train.csv")
     wide().write_csv(tmp_path / "again.csv")
+    os.utime(tmp_path / "again.csv", (0, 0))  # a copy, made at another time
     (told,) = run(tmp_path, tmp_path / "train.csv", full_wide(), valid=tmp_path / "again.csv")[0].warnings
     assert told.startswith("100 % of the validation rows are training rows too")
     assert run(tmp_path, wide(), full_wide(), valid=wide(seed=1))[0].warnings == ()

@@ -91,6 +91,8 @@ class LeakSearch:
         columns = [(name, np.concatenate(self._numbers[name]), np.concatenate(self._codes[name])) for name in fields]
         for label, of_task in zip(names, of_tasks.T, strict=True):
             known = of_task != UNKNOWN
+            if np.bincount(of_task[known], minlength=2).min() < _LEAST:
+                continue
             which = "the label" if len(names) == 1 else f"the label '{label}'"
             for name, number, code in columns:
                 auc = max(_rankings(number[known], code[known], of_task[known]))

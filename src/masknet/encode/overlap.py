@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,7 +57,7 @@ class Overlap:
 
 def _hashes(rows: EncodedRows, labels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """A number a row: equal where ids, values, vectors and labels are."""
-    words = [rows.ids, np.broadcast_to(rows.values, rows.ids.shape).view(np.int32), labels]
+    words: list[NDArray[Any]] = [rows.ids, np.broadcast_to(rows.values, rows.ids.shape).view(np.int32), labels]
     if rows.dense is not None:
         words.append(rows.dense.view(np.int32))
     factors = np.random.default_rng(0)  # fixed: a chunk's hashes are compared with another's
