@@ -508,26 +508,17 @@ def test_the_label_under_another_name_is_told(run: Run, home: Path, tmp_path: Pa
     assert not [text for text in progress.warnings if "'user' alone" in text]
 
 
-@pytest.mark.parametrize("order", ["sorted by label", "alternating"])
-def test_a_leak_is_told_however_the_rows_are_ordered(
-    run: Run, home: Path, tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("masknet.train.leaks._ROWS", 200)  # of 600
-    log = pl.read_parquet(home / "log.parquet").drop("click").with_row_index("n")
-    click = pl.col("n") >= 400 if order == "sorted by label" else pl.col("n") % 2 == 1
-    log = log.with_columns(click=click.cast(pl.Int8), sold=click.cast(pl.String)).drop("n")
-    log.write_parquet(tmp_path / "log.parquet")
+def test_validation_rows_that_training_has_are_told(run: Run, home: Path, tmp_path: Path) -> None:
     progress = Hears()
-    trained(run(data=tmp_path / "log.parquet"), progress)
-    assert [text for text in progress.warnings if "column 'sold' alone tells the label" in text]
-
-
-def test_a_number_that_is_missing_just_where_nobody_clicked_is_told(run: Run, home: Path, tmp_path: Path) -> None:
-    clicks = pl.read_parquet(home / "log.parquet")["click"].to_numpy()
-    paid = np.where(clicks == 1, np.arange(len(clicks)) * 1.5, np.nan)
-    progress = Hears()
-    trained(run(data=with_column(home, tmp_path / "log.parquet", pl.Series("paid", paid))), progress)
-    assert [text for text in progress.warnings if "column 'paid' alone tells the label" in text]
+    fitted = trained(run(valid=home / "log.parquet"), progress)
+    assert [text for text in progress.warnings if text.startswith("the validation rows are the training rows: log.pa")]
+    user = fitted.manifest.fields["user"]
+    assert user["train"]["unseen"] == user["valid"]["unseen"] > 0  # rare ones
+    log = pl.read_parquet(home / "log.parquet")
+    assert fitted.manifest.data["click_rate"] == pytest.approx(log["click"].mean(), abs=1e-12)
+    other = with_column(home, tmp_path / "valid.parquet", log["user"].cast(pl.String) + "x")
+    trained(run(valid=other, out=tmp_path / "other.masknet"), progress)
+    assert [text for text in progress.warnings if text.startswith("user: 100 % of the values were never seen in")]
 
 
 def test_weights_that_do_not_fit_in_memory_are_one_sentence(run: Run) -> None:

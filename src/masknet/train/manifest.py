@@ -17,7 +17,7 @@ from masknet.schema import UNKNOWN
 from masknet.train.members import Job, Search
 from masknet.train.pretrained import Vectors
 
-__all__ = ["manifest_of"]
+__all__ = ["click_rate", "manifest_of"]
 
 
 def _epochs(search: Search, monitor: str) -> dict[str, Any]:
@@ -74,6 +74,7 @@ def manifest_of(
             "name": data_name,
             "rows": len(prepared.train),
             "valid_rows": valid_rows,
+            "click_rate": click_rate(prepared),
             "bad_rows": len(prepared.bad_rows or ()),
             "fingerprint": prepared.fingerprint,
         },
@@ -87,7 +88,19 @@ def manifest_of(
         },
         **_results(prepared, search.metrics),
         rows=valid_rows,
+        fields=prepared.shares,
     )
+
+
+def click_rate(prepared: Prepared) -> float | dict[str, float]:
+    """The share of clicks among the training rows, weighted where they are; of several labels each one's, by name."""
+    rows, names = prepared.train, prepared.encoder.schema.labels
+    weights = np.ones(len(rows)) if rows.weights is None else np.asarray(rows.weights)
+    rates = {}
+    for name, of_task in zip(names, np.asarray(rows.labels).T, strict=True):
+        known = of_task != UNKNOWN
+        rates[name] = float((weights * (of_task == 1))[known].sum() / weights[known].sum())
+    return rates if len(names) > 1 else rates[names[0]]
 
 
 def _results(prepared: Prepared, of_tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:

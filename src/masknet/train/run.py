@@ -28,7 +28,6 @@ from masknet.train.contract import require_contract
 from masknet.train.defaults import network_defaults, resolved
 from masknet.train.golden import golden_rows
 from masknet.train.identity import identity_of, machine_of, require_same_data, require_same_run
-from masknet.train.leaks import leaks
 from masknet.train.manifest import manifest_of
 from masknet.train.members import Job, Search, whereabouts
 from masknet.train.plan import encoding_plan
@@ -148,7 +147,7 @@ def fit(
         prepared = encode()
         on_prepared(prepared)
         _tell_bad_rows(prepared, folder, progress)
-        for warning in (*prepared.inspection.warnings, *leaks(prepared)):
+        for warning in prepared.warnings:
             progress.warn(warning)
         by_time = valid is None and config.time is not None and config.valid_fraction is None
         config, line = resolved(config, rows=len(prepared.train), by_time=by_time)
