@@ -93,9 +93,10 @@ def test_an_evaluation_is_that_of_the_predictions() -> None:
     assert "grouped_auc" not in plain.metrics
 
 
-def test_an_evaluation_as_json_has_exactly_metrics_and_rows() -> None:
+def test_an_evaluation_as_json_has_exactly_metrics_rows_and_clicks() -> None:
     found = evaluated(trained(), open_table(rows(300)), progress=LogProgress()).to_json()
-    assert found.keys() == {"metrics", "rows"}
+    assert found.keys() - {"warnings"} == {"metrics", "rows", "clicks"}
+    assert found["clicks"] == int(rows(300)["click"].sum())
     assert found["rows"] == 300
     assert found["metrics"]["auc"].keys() == {"value", "low", "high"}
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from masknet.artifact import Artifact
 from masknet.encode import read_roles
 from masknet.errors import ConfigError, DataError, unknown
-from masknet.metrics import Estimate, Sample
+from masknet.metrics import Estimate, Sample, doubts
 from masknet.predict import Watch, no_rows, require_columns, rows_to_read
 from masknet.progress import Progress
 from masknet.schema import UNKNOWN, Schema
@@ -85,6 +85,7 @@ class Evaluation:
 
     Args:
         rows: of the table whose label is known.
+        clicks: those of them whose label is 1.
         metrics: by name.
         resamples: from which all intervals are, of groups where there are groups, else of rows; 0: theory's intervals.
         groups: where the rows have groups.
@@ -92,14 +93,22 @@ class Evaluation:
     """
 
     rows: int
+    clicks: int
     metrics: dict[str, Estimate]
     resamples: int = 0
     groups: GroupCounts | None = None
     slices: dict[str, list[SliceEvaluation]] = field(default_factory=dict)
 
+    @property
+    def doubts(self) -> list[str]:
+        """What to know before the numbers are believed."""
+        return doubts(self.metrics, self.clicks)
+
     def to_json(self) -> dict[str, Any]:
         """What `masknet evaluate --json` prints of the one label, or of each."""
-        found: dict[str, Any] = {"metrics": _to_json(self.metrics), "rows": self.rows}
+        found: dict[str, Any] = {"metrics": _to_json(self.metrics), "rows": self.rows, "clicks": self.clicks}
+        if self.doubts:
+            found["warnings"] = self.doubts
         if self.resamples:
             unit = "row" if self.groups is None else "group"
             found["interval"] = {"kind": "bootstrap", "resamples": self.resamples, "unit": unit}
@@ -225,7 +234,8 @@ def evaluate_table(
                 below = high is not None and overall is not None and high < overall
                 measured.append(SliceEvaluation(part.value, len(rows), of_part, below))
             slices[name] = sorted(measured, key=_worst_first)
-        return Evaluation(int(known.sum()), found, bootstrap, groups, slices)
+        clicks = int((own["labels"] == 1).sum())
+        return Evaluation(len(own["labels"]), clicks, found, bootstrap, groups, slices)
 
     return {label: of_task(task) for task, label in enumerate(schema.labels)}
 

@@ -116,7 +116,9 @@ def _print(out: Console, evaluation: Evaluation, data: str, subjects: list[str])
             f"{groups.count:,} groups of '{groups.column}'; left out: {groups.one_class:,} of one class (grouped "
             f"auc), {groups.without_positive:,} without a positive (ndcg)"
         )
-    out.print(f"{evaluation.rows:,} rows of {data}")
+    out.print(f"{evaluation.rows:,} rows of {data}, {evaluation.clicks:,} clicks")
+    for doubt in evaluation.doubts:
+        out.print(f"warning: {doubt}", style="yellow")
     for name, parts in found.get("slices", {}).items():
         out.print(f"\nby '{name}', the worst auc first")
         out.print(slices_table(parts, most=24 if out.is_terminal else None))

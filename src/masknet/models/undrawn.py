@@ -34,7 +34,7 @@ def undrawn(fill: Callable[[Tensor], Tensor] = Tensor.zero_) -> Iterator[None]:
     >>> layer.weight.tolist()
     [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     """
-    with torch.random.fork_rng(devices=[]), _InsteadOfDraws(fill):  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=[]), _InsteadOfDraws(fill):
         yield
 
 

@@ -173,7 +173,7 @@ def fit(
         if search is None:
             vectors = read_vectors(config, encoder, progress)
             network, outcomes = job.search(prepared, vectors)
-            search = Search(outcomes, _final_metrics(network, prepared.valid, job.device))
+            search = Search(outcomes, _final_metrics(network, prepared.valid, job.device, progress))
         seconds = sum(member.seconds for member in search.members)
         if config.refit:
             epochs = ", ".join(str(member.best["epoch"]) for member in search.members)
@@ -256,11 +256,16 @@ def _monitor(config: RunConfig, valid: EncodedSet, progress: Progress) -> str:
     return config.monitor
 
 
-def _final_metrics(network: nn.Module, valid: EncodedSet, device: torch.device) -> list[dict[str, dict[str, Any]]]:
-    """Those of each task, as JSON."""
+def _final_metrics(
+    network: nn.Module, valid: EncodedSet, device: torch.device, progress: Progress
+) -> list[dict[str, dict[str, Any]]]:
+    """Those of each task, as JSON; what to know before they are believed is told."""
     probabilities = probabilities_of(score(NetworkScorer(network.to(device)), valid))
     network.cpu()
     tasks = metrics.evaluate_tasks(valid.labels, probabilities, valid.weights, valid.groups)
+    for estimates, labels in zip(tasks, np.asarray(valid.labels).T, strict=True):
+        for doubt in metrics.doubts(estimates, int((labels == 1).sum())):
+            progress.note(f"on the validation rows, {doubt}")
     return [{name: estimate.to_json() for name, estimate in estimates.items()} for estimates in tasks]
 
 

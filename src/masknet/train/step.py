@@ -169,10 +169,11 @@ def start_at(network: nn.Module, click_rates: NDArray[np.float64]) -> bool:
     biases = output_biases(network, len(click_rates))
     some = (click_rates > 0) & (click_rates < 1)
     if biases and some.all():
-        odds = torch.from_numpy(np.log(click_rates) - np.log1p(-click_rates))
+        odds = np.log(click_rates) - np.log1p(-click_rates)
+        ends = np.cumsum([bias.numel() for bias in biases])[:-1]
         with torch.no_grad():
-            for bias, own in zip(biases, odds.split([bias.numel() for bias in biases]), strict=True):
-                bias.copy_(own.reshape(bias.shape))
+            for bias, own in zip(biases, np.split(odds, ends), strict=True):
+                bias.copy_(torch.from_numpy(own).reshape(bias.shape))
     return bool(biases)
 
 
