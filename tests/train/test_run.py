@@ -412,7 +412,7 @@ def test_a_kill_while_an_overwriting_run_encodes_does_not_bring_the_older_run_ba
 def test_a_refit_trains_on_all_rows_for_the_epochs_and_with_the_rates_found(run: Run, home: Path) -> None:
     progress = Hears()
     paper = SMALL | {"reduction": 2.0, "embedding_norm": True}
-    config = run(refit=True, epochs=6, patience=9, learning_rate=0.3, monitor="log_loss", set=paper)
+    config = run(refit=True, epochs=6, patience=9, learning_rate=0.3, monitor="log_loss", set=paper, seed=1)
     fitted = trained(config, progress)
     best = fitted.manifest.training["best_epoch"]
     rates = [record["learning_rate"] for record in fitted.history[:best]]
@@ -427,7 +427,7 @@ def test_a_refit_trains_on_all_rows_for_the_epochs_and_with_the_rates_found(run:
     network = build_network(config.model, rows.encoder.space, {**SMALL})
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    step = network_step(network, config, sample_weights=rows.train.weights)
+    step = network_step(network, config, sample_weights=rows.train.weights, click_rates=rows.train.click_rates)
     Trainer(step, train=rows.train, valid=None, config=config, monitor="log_loss", progress=Hears(), rates=rates).run()
     torch.set_num_threads(before)
     for name, weight in fitted.network.state_dict().items():
