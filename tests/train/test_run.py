@@ -412,12 +412,11 @@ def test_a_kill_while_an_overwriting_run_encodes_does_not_bring_the_older_run_ba
 def test_a_refit_trains_on_all_rows_for_the_epochs_and_with_the_rates_found(run: Run, home: Path) -> None:
     progress = Hears()
     paper = SMALL | {"reduction": 2.0, "embedding_norm": True}
-    config = run(refit=True, epochs=6, patience=9, learning_rate=0.3, monitor="log_loss", set=paper, seed=1)
+    config = run(refit=True, epochs=6, patience=9, learning_rate=0.3, monitor="log_loss", set=paper)
     fitted = trained(config, progress)
     best = fitted.manifest.training["best_epoch"]
     rates = [record["learning_rate"] for record in fitted.history[:best]]
-    assert len(set(rates)) > 1  # or the case shows nothing
-    assert best < 6
+    assert best < 6  # or the case shows nothing; that a refit takes rates that fall is shown in test_trainer.py
     assert f"refit on training and validation rows; epochs: {best}" in progress.notes
 
     table = open_table(home / "log.parquet")
