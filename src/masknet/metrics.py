@@ -420,7 +420,7 @@ def doubts(estimates: Mapping[str, Estimate], clicks: int) -> list[str]:
     if clicks < FEW_CLICKS:
         some = "is 1 click" if clicks == 1 else f"are {clicks} clicks"
         found.append(f"there {some}, and below {FEW_CLICKS} an interval is a rough guess: measure on more rows")
-    entropy = estimates["normalized_entropy"].value if "normalized_entropy" in estimates else None
+    entropy = estimates["normalized_entropy"].value
     if entropy is not None and entropy >= 1:
         found.append(
             f"the normalized entropy is {entropy:.4f}: the probabilities are no better than predicting the click rate "
@@ -547,7 +547,7 @@ class _Tally:
     def squares(self) -> float:
         return _sum(self.positive_squares + self.negative_squares)
 
-    @property
+    @cached_property
     def effective(self) -> tuple[float, float]:
         """How many positives and negatives count, `(sum w)^2 / sum w^2` (Kish); 0 of a class that is absent."""
         sums = ((self.positive, self.positive_squares), (self.negative, self.negative_squares))
@@ -705,13 +705,16 @@ def _auc(tally: _Tally) -> Estimate:
     if tally.why_one_class:
         return Estimate(None, why=tally.why_one_class)
     value = _auc_value(tally)
+    variance = math.nan if _is_end(value) else _delong(tally, value)
+    return _estimate(value, auc_interval(value, variance, *tally.effective))
+
+
+def _delong(tally: _Tally, value: float) -> float:
+    """The variance of an AUC, from the weighted placement values."""
     above, below = _placements(tally, value)
-    variance = _variance_of_mean(
+    return _variance_of_mean(
         _sum(tally.positive), _sum(tally.positive_squares), _sum(tally.positive_squares * above**2)
     ) + _variance_of_mean(_sum(tally.negative), _sum(tally.negative_squares), _sum(tally.negative_squares * below**2))
-    if _is_end(value):  # rounding is all that is left of the variance
-        variance = math.nan
-    return _estimate(value, auc_interval(value, variance, *tally.effective))
 
 
 def _is_end(auc_value: float) -> bool:
@@ -769,7 +772,8 @@ def _entropy(tally: _Tally) -> float:
 def _normalized_entropy(tally: _Tally, loss: Estimate) -> Estimate:
     if tally.why_one_class or loss.value is None:
         return Estimate(None, why=tally.why_one_class)
-    entropy, value = _entropy(tally), loss.value / _entropy(tally)
+    entropy = _entropy(tally)
+    value = loss.value / entropy
     of_positive, of_negative = tally.scores.losses
     clicks = _sum(tally.positive) / tally.total
     spread = tally.positive_squares * (of_positive + value * math.log(clicks)) ** 2

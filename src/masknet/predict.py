@@ -171,8 +171,8 @@ def predict_frame(
     """
     table = open_table(source, columns=columns)
     require_columns(artifact, table)
-    watch = Watch(artifact) if watch is None else watch
-    parts = [watch.probabilities(chunk) for chunk in table.chunks(artifact.encoder.schema.field_names)]
+    score = partial(probabilities, artifact) if watch is None else watch.probabilities
+    parts = [score(chunk) for chunk in table.chunks(artifact.encoder.schema.field_names)]
     return np.concatenate([no_rows(artifact), *parts])
 
 

@@ -380,8 +380,7 @@ def _encode(
         for source in sources:
             for chunk, to_valid in source.chunks(columns):
                 roles = values.read_roles(chunk, schema)
-                labels, to_train, train_roles = roles.get("labels"), ~to_valid, roles
-                assert labels is not None
+                labels, to_train, train_roles = roles["labels"], ~to_valid, roles
                 if rate < 1:
                     drawn = _drawn(labels, rate, done)
                     left_out += int((to_train & ~drawn).sum())

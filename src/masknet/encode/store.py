@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -87,7 +88,7 @@ class EncodedSet:
         """Rows."""
         return len(self.labels)
 
-    @property
+    @cached_property
     def click_rates(self) -> NDArray[np.float64]:
         """For each task the weighted share of clicks among the rows whose label is known; NaN where none weighs."""
         clicks, known = np.zeros((2, self.labels.shape[1]))

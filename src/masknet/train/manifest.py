@@ -94,13 +94,8 @@ def manifest_of(
 
 def click_rate(prepared: Prepared) -> float | dict[str, float]:
     """The share of clicks among the training rows, weighted where they are; of several labels each one's, by name."""
-    rows, names = prepared.train, prepared.encoder.schema.labels
-    weights = np.ones(len(rows)) if rows.weights is None else np.asarray(rows.weights)
-    rates = {}
-    for name, of_task in zip(names, np.asarray(rows.labels).T, strict=True):
-        known = of_task != UNKNOWN
-        rates[name] = float((weights * (of_task == 1))[known].sum() / weights[known].sum())
-    return rates if len(names) > 1 else rates[names[0]]
+    rates = prepared.train.click_rates.tolist()
+    return rates[0] if len(rates) == 1 else dict(zip(prepared.encoder.schema.labels, rates, strict=True))
 
 
 def _results(prepared: Prepared, of_tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -60,9 +60,9 @@ def size_of(model: str, space: FeatureSpace, settings: dict[str, Any], *, member
     # Its tables over two ids, and its other weights never written to: what is not written to takes no memory.
     with undrawn(lambda parameter: parameter):
         network = build_network(model, replace(space, num_ids=_FEW_IDS), settings)
-    of_tables = sum(table.weight.numel() for table in id_tables(network).values())
-    parameters = sum(p.numel() for p in network.parameters()) + of_tables // _FEW_IDS * (space.num_ids - _FEW_IDS)
-    read = batch_size * space.num_slots * sum(table.embedding_dim for table in id_tables(network).values())
+    width = sum(table.embedding_dim for table in id_tables(network).values())
+    parameters = sum(p.numel() for p in network.parameters()) + width * (space.num_ids - _FEW_IDS)
+    read = batch_size * space.num_slots * width
     return Size(parameters, 4 * ((_COPIES + members - 1) * parameters + _SLOT_COPIES * read))
 
 
