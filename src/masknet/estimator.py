@@ -320,7 +320,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Of several labels, a list of such arrays, one a label in their order, as scikit-learn has it.
 
         X needs the columns of `feature_names_in_`, in any order; others are not read. An array needs as many columns as
-        that of the training. Missing values, and values never seen in training, are scored too.
+        that of the training. Missing values, and values never seen in training, are scored too; where a field has far
+        more of them than in training and validation, a UserWarning names it.
 
         Raises:
             DataError: a column is missing, or a cell cannot be what its column means.

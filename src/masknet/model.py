@@ -13,8 +13,8 @@ from torch import nn
 
 from masknet.arrays import array_of, require_width
 from masknet.artifact import Artifact, load_artifact
-from masknet.errors import DataError
-from masknet.predict import predict_frame
+from masknet.errors import DataError, warn_user
+from masknet.predict import Watch, predict_frame
 from masknet.table import Source
 
 __all__ = ["Model", "load"]
@@ -93,13 +93,16 @@ class Model:
             X: a path, a glob or a folder of files, or a Polars, pandas or Arrow frame, a list of dicts, or an array.
             columns: names for a text file without a header; None takes those of the training.
 
+        Warns:
+            UserWarning: a column is far more often missing, or unseen, than it was in training.
+
         Raises:
             DataError: a column is missing, or a cell cannot be what its column means.
         """
-        array = array_of(X)
+        array, watch = array_of(X), Watch(self.artifact)
         if array is None:
             named = tuple(self.artifact.run.get("columns") or ()) if columns is None else columns
-            click = predict_frame(self.artifact, X, columns=names_for(X, named))
+            click = predict_frame(self.artifact, X, columns=names_for(X, named), watch=watch)
         else:
             if self._width is None:
                 names = self.artifact.encoder.schema.field_names
@@ -108,7 +111,9 @@ class Model:
                     f"with the columns {', '.join(names[:5])}" + (", ..." if len(names) > 5 else "")
                 )
             require_width(array, self._width)
-            click = predict_frame(self.artifact, array)
+            click = predict_frame(self.artifact, array, watch=watch)
+        if told := [skew.sentence for skew in watch.skews]:
+            warn_user("\n".join(told))
         if click.ndim == 2:
             return [np.column_stack([1 - of_task, of_task]) for of_task in click.T]
         return np.column_stack([1 - click, click])

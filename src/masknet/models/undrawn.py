@@ -1,22 +1,47 @@
-"""To build a network whose weights will be loaded: its random draws are passed over, and its size is bounded."""
+"""To build a network whose weights will be loaded, or only counted: its draws are passed over, its size is bounded."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from masknet.generator import own_draws
+
+_DRAWS = {
+    *(getattr(Tensor, f"{name}_") for name in ("bernoulli", "cauchy", "exponential", "geometric", "log_normal")),
+    *(getattr(Tensor, f"{name}_") for name in ("normal", "random", "uniform")),
+    *(getattr(nn.init, f"kaiming_{name}_") for name in ("normal", "uniform")),
+    *(getattr(nn.init, f"xavier_{name}_") for name in ("normal", "uniform")),
+    *(getattr(nn.init, f"{name}_") for name in ("normal", "orthogonal", "trunc_normal", "uniform")),
+}
+"""Whatever draws into a tensor: the methods, and PyTorch's functions for initial weights, which call them."""
+
+_NEW = {getattr(torch, name) for name in ("empty", "full", "ones", "rand", "randn", "zeros")}
+"""What makes a tensor of a shape."""
+
+_LEAST = 1024
+"""Numbers that a tensor counts as, at least: it takes time too."""
 
 
 @contextmanager
-def undrawn(*, at_most: int | None = None) -> Iterator[None]:
+def undrawn(fill: Callable[[Tensor], Tensor] = Tensor.zero_, *, at_most: int | None = None) -> Iterator[None]:
     """Make zeros of every random fill of a parameter from PyTorch's global generator, and leave that as it was.
 
     All else happens: tensors are real, buffers have their values, and a generator of the network's own draws.
+
+    Args:
+        fill: what happens to such a parameter instead; what is never written to takes no memory.
+        at_most: refuse, before memory is taken for it, the tensor with which all that are made would hold more numbers
+            than this, where a small one counts as 1,024. None knows no bound.
+
+    Raises:
+        ValueError: the bound is reached.
 
     >>> with undrawn():
     ...     layer = nn.Linear(2, 3)
@@ -25,44 +50,37 @@ def undrawn(*, at_most: int | None = None) -> Iterator[None]:
     >>> with undrawn(at_most=10_000):
     ...     layer = nn.Linear(10**6, 10**6)
     Traceback (most recent call last):
-    ValueError: they ask for more numbers than are there
-
-    Args:
-        at_most: refuse, before memory is taken for it, what would make the tensors hold more numbers than this; a
-            small tensor counts as 1,024, since it takes time too. None knows no bound.
-
-    Raises:
-        ValueError: the bound is reached.
+    ValueError: the tensors would hold more than 10,000 numbers
     """
-    with torch.random.fork_rng(devices=[]), _ZerosForDraws(at_most):
+    with own_draws(), _InsteadOfDraws(fill, at_most):
         yield
 
 
-class _Rule:
-    """What the mode does; in a class of its own, since PyTorch imports its compiler for a mode that defines it."""
-
-    def __init__(self, at_most: int | None) -> None:
+class _InsteadOfDraws(TorchFunctionMode):
+    # NOTE[perf]: a mode below the dispatcher would catch the same calls, and imports SymPy for it: as long as torch.
+    def __init__(self, fill: Callable[[Tensor], Tensor], at_most: int | None) -> None:
         super().__init__()
-        self._left = at_most
+        self._fill = fill
+        self._at_most = at_most
+        self._numbers = 0
 
-    def __torch_dispatch__(
+    def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        is_fill = torch.Tag.nondeterministic_seeded in func.tags and _writes_into_first(func)
-        if is_fill and isinstance(args[0], nn.Parameter) and kwargs.get("generator") is None:
-            return args[0].zero_()
-        if self._left is not None and args and isinstance(args[0], list | tuple) and "device" in kwargs:  # a new one
-            self._left -= max(math.prod(args[0]), 1024)
-            if self._left < 0:
-                raise ValueError("they ask for more numbers than are there")
+        if func in _DRAWS:
+            filled = args[0] if args else kwargs["tensor"]
+            if isinstance(filled, nn.Parameter) and kwargs.get("generator") is None:
+                with torch.no_grad():
+                    return self._fill(filled)
+        if self._at_most is not None and func in _NEW:
+            self._numbers += max(_LEAST, _numbers(*args, **kwargs))
+            if self._numbers > self._at_most:
+                raise ValueError(f"the tensors would hold more than {self._at_most:,} numbers")
         return func(*args, **kwargs)
 
 
-class _ZerosForDraws(_Rule, TorchDispatchMode):
-    pass
-
-
-def _writes_into_first(func: Any) -> bool:
-    first = next(iter(func._schema.arguments), None)
-    return first is not None and first.alias_info is not None and first.alias_info.is_write
+def _numbers(*shape: Any, size: Any = None, **_: Any) -> int:
+    """How many a new tensor holds; its shape is given as one argument or as several."""
+    first = shape[0] if size is None and shape else size
+    return math.prod(first if isinstance(first, list | tuple) else shape)
