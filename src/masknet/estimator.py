@@ -41,6 +41,7 @@ from masknet.predict import predict_frame
 from masknet.progress import LogProgress
 from masknet.scoring import NetworkScorer
 from masknet.table import Source, Table, open_table, with_columns
+from masknet.threads import require_threads
 
 __all__ = ["CTRClassifier", "load"]
 
@@ -210,6 +211,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ConfigError: a setting is unknown, out of range, or contradicts another.
             DataError: a table, a column or a value is not what the rule asks for.
         """
+        require_threads()
         if y is None:
             raise ConfigError(
                 "training requires y to be passed, but the target y is None: name the label's column, or give the "

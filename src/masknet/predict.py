@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -21,10 +20,12 @@ from masknet.artifact import Artifact, probabilities, probability_columns
 from masknet.encode import read_roles
 from masknet.errors import ConfigError, DataError, unknown
 from masknet.metrics import Estimate, Sample
+from masknet.places import temporary_folder
 from masknet.progress import Progress
 from masknet.schema import UNKNOWN, Schema
 from masknet.slices import SliceColumn
 from masknet.table import Source, Table, open_table
+from masknet.threads import require_threads
 
 __all__ = [
     "Evaluation",
@@ -82,6 +83,7 @@ def predict_frame(artifact: Artifact, source: Source, *, columns: Sequence[str] 
     Raises:
         DataError: a column is missing, or a cell cannot be what its column means.
     """
+    require_threads()
     table = open_table(source, columns=columns)
     require_columns(artifact, table)
     parts = [probabilities(artifact, chunk) for chunk in table.chunks(artifact.encoder.schema.field_names)]
@@ -127,6 +129,7 @@ def predict_file(
         DataError: a column is missing, or a cell cannot be what its column means.
         OSError: the disk is full, or the place not writable.
     """
+    require_threads()
     path = Path(out).absolute()
     writer = _writer_for(path)
     if path.is_dir() or (os.path.lexists(path) and not overwrite):
@@ -145,8 +148,8 @@ def predict_file(
     first = next(frames, nothing)
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = 0
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
-        made = Path(temporary) / path.name
+    with temporary_folder(path) as temporary:
+        made = temporary / path.name
         with writer(made, first) as write:
             frame: pl.DataFrame | None = first
             while frame is not None:
@@ -360,6 +363,7 @@ def evaluate_table(
         ConfigError: the baseline predicts another label, or one resample is asked for.
         DataError: a column is missing, or a cell cannot be what its column means.
     """
+    require_threads()
     schema = artifact.encoder.schema
     if group is not None:
         schema = schema.model_copy(update={"group": group})

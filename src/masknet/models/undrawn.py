@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from masknet.generator import own_draws
+
 
 @contextmanager
 def undrawn() -> Iterator[None]:
@@ -22,7 +24,7 @@ def undrawn() -> Iterator[None]:
     >>> layer.weight.tolist()
     [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     """
-    with torch.random.fork_rng(devices=[]), _ZerosForDraws():  # type: ignore[no-untyped-call]
+    with own_draws(), _ZerosForDraws():  # type: ignore[no-untyped-call]
         yield
 
 
