@@ -213,7 +213,7 @@ CASES = [
     Case(
         "a second label in the valid file only",
         f"{TRAIN} --valid valid.csv",
-        both(csv(), csv(cells("bought", 1), name="valid.csv")),
+        both(csv(), csv(cells("bought", 1), log()["price"] * 2, name="valid.csv")),
         read="measured on 200 validation rows",
         happens="the model reads the columns of training; one more in the valid file is not read",
     ),

@@ -28,7 +28,8 @@ from masknet.artifact import load_artifact
 from masknet.config import RunConfig
 from masknet.datasets import planted_log
 from masknet.encode import prepare
-from masknet.predict import evaluate_table, predict_file
+from masknet.evaluate import evaluate_table
+from masknet.predict import predict_file
 from masknet.progress import LogProgress
 from masknet.table import open_table
 from masknet.train import fit

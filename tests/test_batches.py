@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from masknet import batches
 from masknet.batches import Batch, EpochOrder, num_batches, ordered_batches, shuffled_batches
-from masknet.encode import Column, EncodedSet, Layout
+from masknet.encode import Column, EncodedSet, Layout, Shown, StandIns
 
 UNSEEN = 2
 
@@ -25,7 +26,7 @@ def encoded(rows: int, *, weights: bool = False) -> EncodedSet:
         weights=n / 2 if weights else None,
         groups=None,
         layout=Layout((Column(), Column(), Column(fixed_id=5, scaled=True))),
-        untrained_unseen_ids=np.array([UNSEEN, -1, -1], dtype=np.int32),
+        shown=(Shown(unseen=UNSEEN), Shown(unseen=UNSEEN, unseen_share=0.5), Shown()),
     )
 
 
@@ -156,7 +157,6 @@ def test_values_that_are_one_everywhere_need_no_memory() -> None:
         weights=None,
         groups=None,
         layout=Layout((Column(), Column())),
-        untrained_unseen_ids=np.array([-1, -1], dtype=np.int32),
     )
     for stream in (shuffled_batches(texts, batch_size=4, seed=0, epoch=0), ordered_batches(texts, batch_size=4)):
         for batch in stream:
@@ -223,8 +223,42 @@ def test_fields_are_hidden_independently() -> None:
         weights=None,
         groups=None,
         layout=Layout((Column(), Column())),
-        untrained_unseen_ids=np.array([2, 4], dtype=np.int32),
+        shown=(Shown(unseen=2), Shown(unseen=4)),
     )
     ids = torch.cat([b.ids for b in shuffled_batches(rows, batch_size=5000, seed=0, epoch=0, unseen_rate=0.1)])
     first, second = ids[:, 0] == 2, ids[:, 1] == 4
     assert (first & second).float().mean().item() == pytest.approx(0.01, abs=0.004)
+
+
+def shown_ids(fields: tuple[Shown, ...], ids: list[int], values: NDArray[np.float32], rate: float) -> NDArray[np.int32]:
+    """What the stand-ins make of 20,000 rows of the same ids; the values are changed in place."""
+    made = np.repeat(np.array([ids], dtype=np.int32), 20_000, axis=0)
+    StandIns(fields, rate).show(made, values, seed=0, epoch=0, numbers=np.arange(20_000))
+    return made
+
+
+def test_what_rows_have_of_themselves_is_topped_up_to_the_share() -> None:
+    fields = (
+        Shown(unseen=2, unseen_share=0.03),
+        Shown(unseen=4, unseen_share=0.2),
+        Shown(missing=5, missing_share=0.06),
+    )
+    made = shown_ids(fields, [100, 101, 102], np.ones((1, 3), dtype=np.float32), 0.1)
+    shares = (made == [[2, 4, 5]]).mean(axis=0)
+    np.testing.assert_allclose(shares, [0.07, 0.0, 0.04], atol=0.006)
+
+
+def test_a_missing_number_or_bag_is_one_id_with_value_1_and_nothing_else() -> None:
+    fields = (Shown(slots=2, missing=7), Shown(slots=3, missing=9, unseen=10))
+    values = np.full((20_000, 5), 0.25, dtype=np.float32)
+    made = shown_ids(fields, [100, 101, 102, 103, 0], values, 0.1)
+    number, bag = made[:, 0] == 7, made[:, 2] == 9
+    assert {tuple(row) for row in made[number, :2].tolist()} == {(7, 0)}
+    assert {tuple(row) for row in values[number, :2].tolist()} == {(1.0, 0.0)}
+    assert {tuple(row) for row in made[bag, 2:].tolist()} == {(9, 0, 0)}
+    assert {tuple(row) for row in values[bag, 2:].tolist()} == {(1.0, 0.0, 0.0)}
+    assert (values[~number, :2] == 0.25).all()
+    np.testing.assert_allclose([number.mean(), bag.mean()], 0.1, atol=0.008)
+    assert (number & bag).mean() == pytest.approx(0.01, abs=0.004)
+    assert (made[:, 4] == 0).all(), "the padding of a bag is no value"
+    assert (made[~bag, 2] == 10).mean() == pytest.approx(0.1, abs=0.008)

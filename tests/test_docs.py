@@ -74,7 +74,7 @@ def test_the_python_blocks_run(folder: Path) -> None:
 def test_the_page_on_evaluation_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = README.parent / "docs" / "evaluation.md"
     commands = [line for block in _blocks("sh", page) for line in block.splitlines()]
-    assert len(commands) == 6
+    assert len(commands) == 8
     _run(commands)
     shown = capsys.readouterr().out
     for words in ("by 'site', the worst auc first", "ndcg at 5", "auc difference", "1,000 resamples of groups"):

@@ -324,6 +324,19 @@ def test_before_fit_there_is_nothing_to_score_or_save(log: pl.DataFrame, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_values_that_training_never_saw_are_told_once(fitted: CTRClassifier, log: pl.DataFrame, tmp_path: Path) -> None:
+    other = log.head(100).with_columns(user=pl.col("user").cast(pl.String) + "x", ad=pl.col("ad").cast(pl.String) + "x")
+    fitted.save(tmp_path / "m")
+    for classifier in (fitted, load(tmp_path / "m")):
+        with pytest.warns(UserWarning, match=r"100 % of the values were never seen in training \(") as told:
+            classifier.predict_proba(other)
+        assert len(told) == 1
+        assert [line.split(":")[0] for line in str(told[0].message).splitlines()] == ["user", "ad"]
+        assert told[0].filename == __file__
+        classifier.predict_proba(other.head(1))  # by itself, a row that is unlike is no sign of anything
+        classifier.predict_proba(log)
+
+
 # Saving
 
 

@@ -29,7 +29,9 @@ def network_of(name: str, num_fields: int, num_ids: int) -> nn.Module:
     config = RunConfig(**run_file(name))
     fields = tuple(FieldSpace(f"f{i}") for i in range(num_fields))
     with torch.device("meta"):  # the shapes alone
-        return build_network(config.model, FeatureSpace(num_ids, fields), network_defaults(config.model) | config.set)
+        return build_network(
+            config.model, FeatureSpace(num_ids, fields), network_defaults(config.model, config.set) | config.set
+        )
 
 
 def dense_count(network: nn.Module) -> int:

@@ -2,6 +2,8 @@
 
 `tests/artifacts/format-2` was written by masknet 0.1.0 at commit 0aeded6: a made log with every kind of field, and
 beside each model the probabilities that it gave there for some rows, values never seen and missing ones among them.
+`format-3` was written by the first masknet that reads values in another dress: floats, moments, booleans and integers
+as categories, and rows that write them otherwise than training did.
 """
 
 from __future__ import annotations

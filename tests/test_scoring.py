@@ -35,7 +35,6 @@ def rows(count: int) -> EncodedSet:
         weights=None,
         groups=None,
         layout=Layout((Column(), Column(fixed_id=3, scaled=True))),
-        untrained_unseen_ids=np.array([-1, -1], dtype=np.int32),
     )
 
 

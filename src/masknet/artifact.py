@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from masknet.card import model_card
-from masknet.encode import Encoder
+from masknet.encode import Count, Encoder
 from masknet.errors import ArtifactError, MasknetError
 from masknet.gbdt import Trees
 from masknet.manifest import MANIFEST_FILE, Manifest, damaged, read_manifest, write_checksums
@@ -175,14 +175,19 @@ class CheckResult:
         )
 
 
-def probabilities(artifact: Artifact, chunk: Chunk) -> NDArray[np.float64]:
+def probabilities(artifact: Artifact, chunk: Chunk, *counts: Count) -> NDArray[np.float64]:
     """The probability of each row of a chunk that has the schema's fields, in [0, 1]: `[rows]`, or `[rows, tasks]`.
+
+    Args:
+        artifact: scores.
+        chunk: raw rows.
+        counts: are told of the cells and ids of each field.
 
     Raises:
         DataError: a cell cannot be what its column means.
     """
     require_threads()
-    return probabilities_of(artifact.scorer.logits(artifact.encoder.encode(chunk)))
+    return probabilities_of(artifact.scorer.logits(artifact.encoder.encode(chunk, *counts)))
 
 
 def check(artifact: Artifact) -> CheckResult:

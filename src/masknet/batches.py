@@ -16,8 +16,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from masknet.draws import keyed_uniform
-from masknet.encode import EncodedRows, EncodedSet
+from masknet.encode import EncodedRows, EncodedSet, StandIns
 from masknet.schema import UNKNOWN
 
 __all__ = ["Batch", "EpochOrder", "num_batches", "ordered_batches", "shuffled_batches"]
@@ -105,18 +104,15 @@ def shuffled_batches(
         batch_size: rows a batch.
         seed, epoch: together they fix the order, and which values are shown as unseen.
         start: skip so many batches, at no cost.
-        unseen_rate: the share of values shown as unseen in fields where nothing is rare.
+        unseen_rate: the share of values that are shown as unseen, and as missing where a field knows missing ones, with
+            those that are so themselves.
     """
     order = EpochOrder(len(rows), seed=seed, epoch=epoch)
-    slots = np.flatnonzero(rows.untrained_unseen_ids >= 0)
+    stand_ins = StandIns(rows.shown, unseen_rate)
     for index in range(start, num_batches(len(rows), batch_size)):
         picked = order[index * batch_size : (index + 1) * batch_size]
         taken = rows.take(picked)
-        if unseen_rate > 0 and len(slots):
-            ids = taken.ids
-            hidden = keyed_uniform(seed, epoch, picked[:, None], slots[None, :]) < unseen_rate
-            hidden &= ids[:, slots] != 0  # the padding of a bag is no value
-            ids[:, slots] = np.where(hidden, rows.untrained_unseen_ids[slots], ids[:, slots])
+        stand_ins.show(taken.ids, taken.values, seed=seed, epoch=epoch, numbers=picked)
         yield _batch(rows, picked, taken)
 
 

@@ -138,7 +138,11 @@ class RunConfig(BaseModel):
         DATA, "Train on this share of the negatives, weighted back to all of them.", 1.0, gt=0, le=1
     )
     unseen_rate: float = _setting(
-        DATA, "The share of values shown as unseen in training, in fields where nothing is rare.", 0.01, ge=0, lt=1
+        DATA,
+        "The share of values that training shows as unseen, and as missing, those that are so included.",
+        0.01,
+        ge=0,
+        lt=1,
     )
     bad_rows: Literal["refuse", "quarantine"] = _setting(
         DATA, "quarantine: set bad rows aside in a file, with place and reason, and train on the others.", "refuse"

@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,7 @@ from masknet.config import RunConfig
 from masknet.encode import Encoder
 from masknet.errors import ConfigError, DataError, unknown
 from masknet.models import model_name, network_class
-from masknet.predict import predict_frame
+from masknet.predict import Watch, predict_frame
 from masknet.progress import LogProgress
 from masknet.scoring import NetworkScorer
 from masknet.table import Source, Table, open_table, with_columns
@@ -329,13 +330,14 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Of several labels, a list of such arrays, one a label in their order, as scikit-learn has it.
 
         X needs the columns of `feature_names_in_`, in any order; others are not read. An array needs as many columns as
-        that of the training. Missing values, and values never seen in training, are scored too.
+        that of the training. Missing values, and values never seen in training, are scored too; where a field has far
+        more of them than in training and validation, a UserWarning names it.
 
         Raises:
             DataError: a column is missing, or a cell cannot be what its column means.
         """
         check_is_fitted(self)
-        array = array_of(X)
+        array, watch = array_of(X), Watch(self._model)
         if array is not None:
             if hasattr(self, "feature_names_in_"):
                 raise DataError(
@@ -344,9 +346,12 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     + (", ..." if self.n_features_in_ > 5 else "")
                 )
             require_width(array, self.n_features_in_)
-            click = predict_frame(self._model, array)
+            click = predict_frame(self._model, array, watch=watch)
         else:
-            click = predict_frame(self._model, X, columns=_names_for(X, RunConfig(columns=self.columns).columns))
+            names = _names_for(X, RunConfig(columns=self.columns).columns)
+            click = predict_frame(self._model, X, columns=names, watch=watch)
+        if told := [skew.sentence for skew in watch.skews]:
+            warnings.warn("\n".join(told), UserWarning, stacklevel=2)
         if click.ndim == 2:
             return [np.column_stack([1 - of_task, of_task]) for of_task in click.T]
         return np.column_stack([1 - click, click])

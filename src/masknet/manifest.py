@@ -30,7 +30,7 @@ __all__ = [
     "write_checksums",
 ]
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever an older masknet could not read, or would misread, what is written."""
 
 MANIFEST_FILE, CHECKSUMS_FILE = "manifest.json", "checksums.json"
@@ -51,11 +51,13 @@ class Manifest(BaseModel):
         num_parameters: of the id tables (`embedding`) and of all else (`network`), in all members together.
         precision, threads, device, seed: what the numbers depend on beside data and settings.
         versions: of Python and the libraries.
-        data: name, rows, fingerprint, ... of the training table.
+        data: name, rows, click rate (of several labels one each, by its name), fingerprint, ... of the training table.
         training: epochs, seconds, monitor, ... of the run.
         metrics: on the validation rows, each as `Estimate.to_json` gives it; none where there are several labels.
         tasks: of several labels, each its `metrics` and the `rows` where it is known.
         rows: how many validation rows there were.
+        fields: by field, then `train` and `valid`: the shares of `missing` cells and of `unseen` values; what is scored
+            is compared with them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,12 +79,13 @@ class Manifest(BaseModel):
     metrics: dict[str, dict[str, Any]]
     tasks: dict[str, dict[str, Any]] = {}
     rows: int
+    fields: dict[str, dict[str, dict[str, float]]] = {}
 
     @model_serializer(mode="wrap")
     def _as_if_alone(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """With one label, as if there could be no others."""
+        """With one label, as if there could be no others; of an older format, as if fields had no shares."""
         content: dict[str, Any] = serialize(self)
-        return content if self.tasks else {name: value for name, value in content.items() if name != "tasks"}
+        return {name: value for name, value in content.items() if value or name not in ("tasks", "fields")}
 
     @property
     def results(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ for 2 million (`np.cumsum`: 1e-13); the grouped AUC, which subtracts such totals
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -21,13 +22,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from masknet.errors import ConfigError, DataError
+from masknet.intervals import Interval, auc_interval, normal_interval, positive_interval
 from masknet.progress import LogProgress, Progress
 from masknet.schema import UNKNOWN
 
 Floats = NDArray[np.float64]
 
-_Z95 = 1.959963984540054  # the normal distribution's 97.5 % quantile
 _NDCG_AT = (5, 10)
+
+FEW_CLICKS = 30
+"""Below so many clicks intervals are told to be rough."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,8 @@ class Estimate:
 def auc(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Estimate:
     """The share of (positive, negative) pairs ranked rightly, ties counted half, each pair weighing `w_i w_j`.
 
-    The interval is DeLong's (DeLong, DeLong and Clarke-Pearson, Biometrics 1988), from the variance of the weighted
-    placement values. There is none at 0 or 1, where that variance collapses, or with a single row of a class.
+    The interval is that of `masknet.intervals.auc_interval`: Newcombe's, with the variance of the weighted placement
+    values (DeLong, DeLong and Clarke-Pearson, Biometrics 1988).
 
     >>> auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]).value
     0.75
@@ -96,8 +100,8 @@ def log_loss(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | N
 def normalized_entropy(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Estimate:
     """Log loss over the entropy of the weighted base rate: 1 is what predicting the base rate earns; as for `auc`.
 
-    He et al., Practical Lessons from Predicting Clicks on Ads at Facebook, ADKDD 2014, eq. 1. The interval is that of
-    the log loss, the base rate taken as known.
+    He et al., Practical Lessons from Predicting Clicks on Ads at Facebook, ADKDD 2014, eq. 1. The interval is the delta
+    method's for a ratio: a sample of more clicks has a higher log loss, and a higher entropy with it.
 
     >>> round(normalized_entropy([0, 0, 0, 1], [0.25, 0.25, 0.25, 0.25]).value, 12)
     1.0
@@ -109,7 +113,7 @@ def normalized_entropy(labels: ArrayLike, probabilities: ArrayLike, weights: Arr
 def calibration_ratio(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Estimate:
     """Predicted over observed positives, 1 when calibrated on the whole; arguments as for `auc`.
 
-    The interval is the delta method's for a ratio of means.
+    The interval is the delta method's for a ratio of means, on a log scale.
 
     >>> calibration_ratio([0, 0, 0, 1], [0.5, 0.5, 0.5, 0.5]).value
     2.0
@@ -402,6 +406,29 @@ MONITORS: dict[str, Monitor] = {
 }
 
 
+def doubts(estimates: Mapping[str, Estimate], clicks: int) -> list[str]:
+    """What the reader of an evaluation should know before its numbers are believed, a sentence each.
+
+    >>> doubts({"normalized_entropy": Estimate(1.02)}, clicks=7)[0]
+    'there are 7 clicks, and below 30 an interval is a rough guess: measure on more rows'
+
+    Args:
+        estimates: by name, as `evaluate` gives them.
+        clicks: how many rows are positive.
+    """
+    found = []
+    if clicks < FEW_CLICKS:
+        some = "is 1 click" if clicks == 1 else f"are {clicks} clicks"
+        found.append(f"there {some}, and below {FEW_CLICKS} an interval is a rough guess: measure on more rows")
+    entropy = estimates["normalized_entropy"].value
+    if entropy is not None and entropy >= 1:
+        found.append(
+            f"the normalized entropy is {entropy:.4f}: the probabilities are no better than predicting the click rate "
+            f"for everybody"
+        )
+    return found
+
+
 @dataclass(frozen=True)
 class _Rows:
     """Checked rows of positive weight, by rising probability."""
@@ -442,6 +469,8 @@ def _rows(
     if w is not None:
         _require((w >= 0) & np.isfinite(w), w, "weights are finite and not negative", "use 0 to leave a row out")
         w = w.astype(np.float64, copy=False)
+        # By a power of two, which changes no digit: squares of 1e-200 or 1e160 are no numbers.
+        w = np.ldexp(w, -int(np.frexp(w.max(initial=0.0))[1]))
         kept = np.flatnonzero(w)
         unit = np.argsort(p[kept])
         order = kept[unit]
@@ -517,6 +546,19 @@ class _Tally:
     @cached_property
     def squares(self) -> float:
         return _sum(self.positive_squares + self.negative_squares)
+
+    @cached_property
+    def effective(self) -> tuple[float, float]:
+        """How many positives and negatives count, `(sum w)^2 / sum w^2` (Kish); 0 of a class that is absent."""
+        sums = ((self.positive, self.positive_squares), (self.negative, self.negative_squares))
+        found = [(_sum(weights), _sum(squares)) for weights, squares in sums]
+        positives, negatives = (total**2 / squares if squares else 0.0 for total, squares in found)
+        return positives, negatives
+
+    @property
+    def freedom(self) -> float:
+        """How well a spread is known: the rows of the rarer class less one, of all where there is one class."""
+        return (min(self.effective) or max(self.effective)) - 1
 
     @property
     def why_empty(self) -> str | None:
@@ -623,12 +665,8 @@ def _variance_of_mean(total: float, squares: float, spread: float) -> float:
     return spread / total**2 / (1 - share) if share < 1 else math.nan
 
 
-def _estimate(value: float, variance: float, *, lowest: float = 0.0, highest: float = math.inf) -> Estimate:
-    """The value with the normal interval, cut to [lowest, highest], or with none where the variance is NaN."""
-    if math.isnan(variance):
-        return Estimate(value)
-    half = _Z95 * math.sqrt(variance)
-    return Estimate(value, max(value - half, lowest), min(value + half, highest))
+def _estimate(value: float, interval: Interval) -> Estimate:
+    return Estimate(value) if interval is None else Estimate(value, *interval)
 
 
 def _values(tally: _Tally) -> dict[str, float]:
@@ -667,13 +705,16 @@ def _auc(tally: _Tally) -> Estimate:
     if tally.why_one_class:
         return Estimate(None, why=tally.why_one_class)
     value = _auc_value(tally)
-    if _is_end(value):
-        return Estimate(value)
+    variance = math.nan if _is_end(value) else _delong(tally, value)
+    return _estimate(value, auc_interval(value, variance, *tally.effective))
+
+
+def _delong(tally: _Tally, value: float) -> float:
+    """The variance of an AUC, from the weighted placement values."""
     above, below = _placements(tally, value)
-    variance = _variance_of_mean(
+    return _variance_of_mean(
         _sum(tally.positive), _sum(tally.positive_squares), _sum(tally.positive_squares * above**2)
     ) + _variance_of_mean(_sum(tally.negative), _sum(tally.negative_squares), _sum(tally.negative_squares * below**2))
-    return _estimate(value, variance, highest=1.0)
 
 
 def _is_end(auc_value: float) -> bool:
@@ -696,7 +737,9 @@ def _auc_difference(model: _Ranking, baseline: _Ranking) -> Estimate:
         d = gap[of_class]
         w = np.ones(len(d)) if model.rows.weights is None else model.rows.weights[of_class]
         variance += _variance_of_mean(_sum(w), _sum(w**2), _sum((w * d) ** 2))
-    return Estimate(value - base) if variance < 1e-24 else _estimate(value - base, variance, lowest=-1.0, highest=1.0)
+    if variance < 1e-24:
+        return Estimate(value - base)
+    return _estimate(value - base, normal_interval(value - base, variance, low=-1.0, high=1.0))
 
 
 def _rela_imp(auc_estimate: Estimate, base: Estimate) -> Estimate:
@@ -717,7 +760,8 @@ def _log_loss(tally: _Tally) -> Estimate:
     of_positive, of_negative = tally.scores.losses
     value = _log_loss_value(tally)
     spread = tally.positive_squares * (of_positive - value) ** 2 + tally.negative_squares * (of_negative - value) ** 2
-    return _estimate(value, _variance_of_mean(tally.total, tally.squares, _sum(spread)))
+    variance = _variance_of_mean(tally.total, tally.squares, _sum(spread))
+    return _estimate(value, positive_interval(value, variance, tally.freedom))
 
 
 def _entropy(tally: _Tally) -> float:
@@ -729,11 +773,13 @@ def _normalized_entropy(tally: _Tally, loss: Estimate) -> Estimate:
     if tally.why_one_class or loss.value is None:
         return Estimate(None, why=tally.why_one_class)
     entropy = _entropy(tally)
-    return Estimate(
-        value=loss.value / entropy,
-        low=None if loss.low is None else loss.low / entropy,
-        high=None if loss.high is None else loss.high / entropy,
-    )
+    value = loss.value / entropy
+    of_positive, of_negative = tally.scores.losses
+    clicks = _sum(tally.positive) / tally.total
+    spread = tally.positive_squares * (of_positive + value * math.log(clicks)) ** 2
+    spread += tally.negative_squares * (of_negative + value * math.log1p(-clicks)) ** 2
+    variance = _variance_of_mean(tally.total, tally.squares, _sum(spread)) / entropy**2
+    return _estimate(value, positive_interval(value, variance, tally.freedom))
 
 
 def _predicted(tally: _Tally) -> float:
@@ -748,7 +794,7 @@ def _calibration_ratio(tally: _Tally) -> Estimate:
     value = _predicted(tally) / clicks
     spread = tally.positive_squares * (p - value) ** 2 + tally.negative_squares * p**2
     variance = _variance_of_mean(tally.total, tally.squares, _sum(spread))
-    return _estimate(value, variance * (tally.total / clicks) ** 2)
+    return _estimate(value, positive_interval(value, variance * (tally.total / clicks) ** 2, tally.freedom))
 
 
 def _expected_calibration_error(tally: _Tally, bins: int) -> Estimate:
@@ -865,7 +911,7 @@ def _mean_of_groups(groups: _Groups, values: Floats, mass: Floats, rule: str) ->
     mass, values = mass[defined], values[defined]
     value = min(_sum(mass * values) / _sum(mass), 1.0)
     variance = _variance_of_mean(_sum(mass), _sum(mass**2), _sum((mass * (values - value)) ** 2))
-    return _estimate(value, variance, highest=1.0)
+    return _estimate(value, normal_interval(value, variance, low=0.0, high=1.0))
 
 
 def _sum(values: Floats) -> float:

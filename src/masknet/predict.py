@@ -1,12 +1,11 @@
-"""Artifact and table to probabilities: as an array, as a file, or held against the labels."""
+"""Artifact and table to probabilities: as an array, or as a file."""
 
 from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
@@ -17,30 +16,112 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from masknet.artifact import Artifact, probabilities, probability_columns
-from masknet.encode import read_roles
+from masknet.encode import FieldSkew, ValueCounts
 from masknet.errors import ConfigError, DataError, unknown
-from masknet.metrics import Estimate, Sample
 from masknet.places import temporary_folder
 from masknet.progress import Progress
-from masknet.schema import UNKNOWN, Schema
-from masknet.slices import SliceColumn
-from masknet.table import Source, Table, open_table
+from masknet.table import Chunk, Source, Table, open_table
 from masknet.threads import require_threads
 
 __all__ = [
-    "Evaluation",
-    "GroupCounts",
-    "SliceEvaluation",
-    "evaluate_table",
-    "evaluation_json",
+    "Watch",
+    "no_rows",
     "predict_file",
     "predict_frame",
     "probabilities",
     "require_columns",
+    "rows_to_read",
 ]
 
 _Write = Callable[[pl.DataFrame], None]
-_GROUP_RESAMPLES = 1000
+
+
+class Watch:
+    """Scores the rows of one table chunk by chunk, and looks whether they are like those of training.
+
+    A field that is missing, or unseen, far more often than in training and validation is a *skew*: mostly it is
+    written otherwise than it was. An artifact of a format before 3 knows nothing of that, and nothing is told.
+
+    Args:
+        artifact: scores.
+        strict: whether a skew is an error.
+        name: what to call the model in a sentence, where there are two.
+
+    Raises:
+        ConfigError: it is strict, and the artifact does not know what was usual.
+    """
+
+    def __init__(self, artifact: Artifact, *, strict: bool = False, name: str | None = None) -> None:
+        self.artifact = artifact
+        self.counts = ValueCounts()
+        self._strict, self._name = strict, name
+        if strict and not artifact.manifest.fields:
+            raise ConfigError(
+                f"--strict compares the rows with those of training; this model, of format {artifact.manifest.format}, "
+                f"does not tell how often those were missing or unseen: train it again, or leave out --strict"
+            )
+        self._sums, self._rows = np.zeros(max(1, len(artifact.labels))), 0
+
+    def probabilities(self, chunk: Chunk) -> NDArray[np.float64]:
+        """As `artifact.probabilities`; the rows are counted."""
+        found = probabilities(self.artifact, chunk, self.counts.where())
+        self._sums += found.reshape(len(chunk.frame), -1).sum(axis=0)
+        self._rows += len(chunk.frame)
+        return found
+
+    @property
+    def skews(self) -> list[FieldSkew]:
+        """The fields that are far more often missing, or unseen, than they were."""
+        return list(self.counts.skews(self.artifact.manifest.fields))
+
+    @property
+    def mean_probability(self) -> dict[str, float | None]:
+        """The mean over the rows so far, by label; None of no rows."""
+        labels = self.artifact.labels or ("label",)
+        return {
+            name: float(one) / self._rows if self._rows else None for name, one in zip(labels, self._sums, strict=True)
+        }
+
+    @property
+    def train_click_rate(self) -> dict[str, float | None]:
+        """What the mean probability stands beside, by label; None where the artifact is too old to know."""
+        known = self.artifact.manifest.data.get("click_rate")
+        labels = self.artifact.labels or ("label",)
+        return {name: known.get(name) if isinstance(known, dict) else known for name in labels}
+
+    def tell(self, progress: Progress) -> None:
+        """Warn of each skew.
+
+        Raises:
+            DataError: there is one, and it is strict.
+        """
+        for skew in self.skews:
+            sentence = skew.sentence if self._name is None else f"{self._name}: {skew.sentence}"
+            if self._strict:
+                raise DataError(
+                    f"{sentence}: write them as the training table does, or leave out --strict", column=skew.field
+                )
+            progress.warn(sentence)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` tells of it; of several labels the rates by label."""
+        rates = {"mean_probability": self.mean_probability, "train_click_rate": self.train_click_rate}
+        alone = len(self.artifact.labels) < 2
+        return {
+            "skew": [skew.to_json() for skew in self.skews],
+            **{name: next(iter(rate.values())) if alone else rate for name, rate in rates.items()},
+        }
+
+    @property
+    def sentence(self) -> str:
+        """The mean probability beside training's click rate, in words."""
+        parts = []
+        for label, mean in self.mean_probability.items():
+            rate = self.train_click_rate[label]
+            of_label = f" of '{label}'" if len(self.artifact.labels) > 1 else ""
+            beside = "" if rate is None else f"; the click rate of training was {rate:.5f}"
+            parts.append("" if mean is None else f"mean probability{of_label} {mean:.5f}{beside}")
+        return "\n".join(part for part in parts if part)
 
 
 def require_columns(artifact: Artifact, table: Table) -> None:
@@ -58,27 +139,33 @@ def require_columns(artifact: Artifact, table: Table) -> None:
         it = "it" if table.name == "the frame" else "this file"
         raise DataError(
             f"{subject} missing from {table.name}; the model was trained with {len(names)} columns, of which {it} has "
-            f"{len(names) - len(lacking)}{_way_out(artifact, table)}",
+            f"{len(names) - len(lacking)}: {_way_out(artifact, table, lacking)}",
             file=table.name,
             column=lacking[0],
         )
 
 
-def _way_out(artifact: Artifact, table: Table) -> str:
-    """What to pass where the model learned from a file without a header, and this one may have none either."""
+def _way_out(artifact: Artifact, table: Table, lacking: Sequence[str]) -> str:
+    """What to pass where the model learned from a file without a header, else to train without the columns."""
     columns = artifact.run.get("columns")
-    if table.typed or not columns:
-        return ""
-    return (
-        f"; it was trained with names for a file without a header: if this one has none, --columns {','.join(columns)}"
-    )
+    if columns and not table.typed:
+        return f"where it has no header, name its columns with --columns {','.join(columns)}"
+    they = "it" if len(lacking) == 1 else "them"
+    return f"add {they}, or retrain without {they} (--ignore {','.join(lacking[:5])})"
 
 
-def predict_frame(artifact: Artifact, source: Source, *, columns: Sequence[str] = ()) -> NDArray[np.float64]:
+def predict_frame(
+    artifact: Artifact, source: Source, *, columns: Sequence[str] = (), watch: Watch | None = None
+) -> NDArray[np.float64]:
     """The probability of each row of a path, a frame or a list of dicts, in their order.
 
-    It is `[rows]`, or `[rows, tasks]` of a model for several labels. `columns` are names for a text file without a
-    header, as in `open_table`.
+    It is `[rows]`, or `[rows, tasks]` of a model for several labels.
+
+    Args:
+        artifact: scores.
+        source: raw rows.
+        columns: names for a text file without a header, as in `open_table`.
+        watch: knows afterwards how far the rows are from those of training.
 
     Raises:
         DataError: a column is missing, or a cell cannot be what its column means.
@@ -86,11 +173,12 @@ def predict_frame(artifact: Artifact, source: Source, *, columns: Sequence[str] 
     require_threads()
     table = open_table(source, columns=columns)
     require_columns(artifact, table)
-    parts = [probabilities(artifact, chunk) for chunk in table.chunks(artifact.encoder.schema.field_names)]
-    return np.concatenate([_no_rows(artifact), *parts])
+    score = partial(probabilities, artifact) if watch is None else watch.probabilities
+    parts = [score(chunk) for chunk in table.chunks(artifact.encoder.schema.field_names)]
+    return np.concatenate([no_rows(artifact), *parts])
 
 
-def _no_rows(artifact: Artifact) -> NDArray[np.float64]:
+def no_rows(artifact: Artifact) -> NDArray[np.float64]:
     """The probabilities of a table without rows."""
     tasks = len(artifact.labels)
     return np.empty(0 if tasks < 2 else (0, tasks))
@@ -104,6 +192,7 @@ def predict_file(
     append: Sequence[str] = (),
     overwrite: bool = False,
     limit: int | None = None,
+    watch: Watch | None = None,
     progress: Progress,
 ) -> int:
     """Write a row for each row of the table, in its order: the appended columns, then `probability`.
@@ -119,14 +208,15 @@ def predict_file(
         append: columns of the table to copy, as they are.
         overwrite: replace a file that lies there.
         limit: score only the first so many rows.
-        progress: told of the rows done.
+        watch: knows afterwards how far the rows are from those of training; a strict one makes that an error.
+        progress: told of the rows done, and warned of skews.
 
     Returns:
         how many rows were written.
 
     Raises:
         ConfigError: `out` has another ending, or lies there already.
-        DataError: a column is missing, or a cell cannot be what its column means.
+        DataError: a column is missing, a cell cannot be what its column means, or a strict watch found a skew.
         OSError: the disk is full, or the place not writable.
     """
     require_threads()
@@ -143,7 +233,8 @@ def predict_file(
             raise DataError(f"--append copies columns of {table.name}: {unknown('column', name, table.columns)}")
     require_columns(artifact, table)
 
-    frames = _scored(artifact, table, append, limit, progress)
+    watch = Watch(artifact) if watch is None else watch
+    frames = _scored(watch, table, append, limit, progress)
     nothing = pl.DataFrame(schema=dict.fromkeys(append, pl.String) | dict.fromkeys(scores, pl.Float64))
     first = next(frames, nothing)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,23 +247,26 @@ def predict_file(
                 write(frame)
                 rows += len(frame)
                 frame = next(frames, None)
+        watch.tell(progress)
         made.replace(path)
     return rows
 
 
 def _scored(
-    artifact: Artifact, table: Table, append: tuple[str, ...], limit: int | None, progress: Progress
+    watch: Watch, table: Table, append: tuple[str, ...], limit: int | None, progress: Progress
 ) -> Iterator[pl.DataFrame]:
-    done, total = 0, _rows_to_read(table, limit)
+    artifact = watch.artifact
+    done, total = 0, rows_to_read(table, limit)
     for chunk in table.chunks((*artifact.encoder.schema.field_names, *append), limit=limit):
-        found = probabilities(artifact, chunk).reshape(len(chunk.frame), -1).T
+        found = watch.probabilities(chunk).reshape(len(chunk.frame), -1).T
         scores = map(pl.Series, probability_columns(artifact.labels), found)
         yield pl.DataFrame([*(chunk.frame[name] for name in append), *scores])
         done += len(chunk.frame)
         progress.track("predict", done, total)
 
 
-def _rows_to_read(table: Table, limit: int | None) -> int:
+def rows_to_read(table: Table, limit: int | None) -> int:
+    """How many rows will be read, or an estimate of it: what the progress counts up to."""
     rows = table.estimated_rows()
     return rows if limit is None else min(rows, limit)
 
@@ -236,232 +330,3 @@ def _writer_for(path: Path) -> Callable[[Path, pl.DataFrame], AbstractContextMan
         if path.name.lower().endswith(suffix):
             return writer
     raise ConfigError(f"probabilities are written to a file that ends in {', '.join(_WRITERS)}; got '{path.name}'")
-
-
-@dataclass(frozen=True)
-class SliceEvaluation:
-    """How good the probabilities of the rows of one value are.
-
-    Args:
-        value: the value, a range of numbers, "missing" or "other values".
-        rows: how many.
-        metrics: by name.
-        below_overall: whether the whole interval of the AUC lies below the AUC of all rows.
-    """
-
-    value: str
-    rows: int
-    metrics: dict[str, Estimate]
-    below_overall: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready copy."""
-        return {
-            "value": self.value,
-            "rows": self.rows,
-            "metrics": _to_json(self.metrics),
-            "below_overall": self.below_overall,
-        }
-
-
-@dataclass(frozen=True)
-class GroupCounts:
-    """The groups of an evaluation.
-
-    Args:
-        column: of the groups.
-        count: how many groups there are.
-        one_class: how many of them the grouped AUC leaves out.
-        without_positive: how many of them NDCG leaves out.
-        resamples: of groups, from which the intervals of the grouped metrics are.
-    """
-
-    column: str
-    count: int
-    one_class: int
-    without_positive: int
-    resamples: int
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready copy."""
-        return {
-            "column": self.column,
-            "count": self.count,
-            "one_class": self.one_class,
-            "without_positive": self.without_positive,
-            "interval": {"kind": "bootstrap", "resamples": self.resamples, "unit": "group"},
-        }
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How good the probabilities of one label are.
-
-    Args:
-        rows: of the table whose label is known.
-        metrics: by name.
-        resamples: from which all intervals are, of groups where there are groups, else of rows; 0: theory's intervals.
-        groups: where the rows have groups.
-        slices: by column, in each the worst AUC first, where it is undefined last.
-    """
-
-    rows: int
-    metrics: dict[str, Estimate]
-    resamples: int = 0
-    groups: GroupCounts | None = None
-    slices: dict[str, list[SliceEvaluation]] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """What `masknet evaluate --json` prints of the one label, or of each."""
-        found: dict[str, Any] = {"metrics": _to_json(self.metrics), "rows": self.rows}
-        if self.resamples:
-            unit = "row" if self.groups is None else "group"
-            found["interval"] = {"kind": "bootstrap", "resamples": self.resamples, "unit": unit}
-        if self.groups is not None:
-            found["groups"] = self.groups.to_json()
-        if self.slices:
-            found["slices"] = {name: [part.to_json() for part in parts] for name, parts in self.slices.items()}
-        return found
-
-
-def _to_json(found: dict[str, Estimate]) -> dict[str, Any]:
-    return {name: estimate.to_json() for name, estimate in found.items()}
-
-
-def evaluate_table(
-    artifact: Artifact,
-    table: Table,
-    *,
-    baseline: Artifact | None = None,
-    group: str | None = None,
-    slices: Sequence[str] = (),
-    bootstrap: int = 0,
-    seed: int = 0,
-    limit: int | None = None,
-    progress: Progress,
-) -> dict[str, Evaluation]:
-    """Score a labelled table and hold the probabilities against its labels; label and weight are those of training.
-
-    Each label is measured on the rows where it is known: one for each of them, by its name.
-
-    The intervals of grouped metrics are from resampled groups, 1,000 of them unless `bootstrap` says otherwise.
-
-    Args:
-        artifact: scores.
-        table: rows with the fields, the label, and the weight and group where the model was trained with them.
-        baseline: another model that scores the same rows; adds its AUC, `baseline_auc`, and `rela_imp` and
-            `auc_difference` against it.
-        group: the column of groups for the grouped metrics, instead of that of training.
-        slices: columns by whose values the rows are evaluated too, fields or not.
-        bootstrap: make all intervals from so many resamples, of groups where there are groups, else of rows; those of
-            a slice from resamples of the slice.
-        seed: of the resamples.
-        limit: read only the first so many rows.
-        progress: told of the rows done.
-
-    Raises:
-        ConfigError: the baseline predicts another label, or one resample is asked for.
-        DataError: a column is missing, or a cell cannot be what its column means.
-    """
-    require_threads()
-    schema = artifact.encoder.schema
-    if group is not None:
-        schema = schema.model_copy(update={"group": group})
-    if baseline is not None and baseline.labels != artifact.labels:
-        own, other_labels = (" and ".join(f"'{label}'" for label in one.labels) for one in (artifact, baseline))
-        raise ConfigError(
-            f"a baseline predicts the same label; the model's is {own}, the baseline's {other_labels}: name another "
-            f"--baseline"
-        )
-    scorers = [artifact] if baseline is None else [artifact, baseline]
-    for scorer in scorers:
-        require_columns(scorer, table)
-    _require_roles(schema, table)
-    for name in slices:
-        if name not in table.columns:
-            raise DataError(f"a slice is by a column of {table.name}: {unknown('column', name, table.columns)}")
-    by_name = {field.name: field for field in schema.fields}
-    cut = {name: SliceColumn(name, by_name.get(name)) for name in slices}
-
-    fields = [name for scorer in scorers for name in scorer.encoder.schema.field_names]
-    roles: dict[str, list[NDArray[Any]]] = {"labels": [np.empty((0, len(schema.labels)), dtype=np.uint8)]}
-    if schema.group is not None:
-        roles["groups"] = [np.empty(0, dtype=np.uint64)]
-    scores = [[_no_rows(scorer)] for scorer in scorers]
-    done, total = 0, _rows_to_read(table, limit)
-    for chunk in table.chunks((*fields, *schema.role_names, *cut), limit=limit):
-        for name, array in read_roles(chunk, schema).items():
-            roles.setdefault(name, []).append(array)
-        for kept, scorer in zip(scores, scorers, strict=True):
-            kept.append(probabilities(scorer, chunk))
-        for column in cut.values():
-            column.add(chunk)
-        done += len(chunk.frame)
-        progress.track("evaluate", done, total)
-
-    columns = {name: np.concatenate(parts) for name, parts in roles.items()}
-    labels = columns.pop("labels")
-    of_tasks = [np.concatenate(kept).reshape(labels.shape) for kept in scores]
-    sliced = {name: column.slices() for name, column in cut.items()}
-
-    def measure(sample: Sample) -> dict[str, Estimate]:
-        if bootstrap:
-            return sample.bootstrap(bootstrap, seed=seed, progress=progress)
-        return sample.estimates | sample.bootstrap(_GROUP_RESAMPLES, seed=seed, only_grouped=True, progress=progress)
-
-    def of_task(task: int) -> Evaluation:
-        known = labels[:, task] != UNKNOWN
-        all_columns = columns | {"labels": labels[:, task], "probabilities": of_tasks[0][:, task]}
-        own = {name: array[known] for name, array in all_columns.items()}
-        sample = Sample(**own, baseline=None if baseline is None else of_tasks[1][known, task])
-        found = measure(sample)
-        groups = None
-        if schema.group is not None:
-            groups = GroupCounts(
-                column=schema.group,
-                count=sample.num_groups,
-                one_class=sample.groups_of_one_class,
-                without_positive=sample.groups_without_positive,
-                resamples=bootstrap or _GROUP_RESAMPLES,
-            )
-        slices = {}
-        for name, parts in sliced.items():
-            measured = []
-            for part in parts:
-                rows = part.rows[known[part.rows]]
-                of_part = measure(Sample(**{role: array[rows] for role, array in all_columns.items()}))
-                high, overall = of_part["auc"].high, found["auc"].value
-                below = high is not None and overall is not None and high < overall
-                measured.append(SliceEvaluation(part.value, len(rows), of_part, below))
-            slices[name] = sorted(measured, key=_worst_first)
-        return Evaluation(int(known.sum()), found, bootstrap, groups, slices)
-
-    return {label: of_task(task) for task, label in enumerate(schema.labels)}
-
-
-def evaluation_json(tasks: Mapping[str, Evaluation]) -> dict[str, Any]:
-    """What `masknet evaluate --json` prints: of one label its evaluation, of several `{"tasks": {label: ...}}`."""
-    if len(tasks) == 1:
-        return next(iter(tasks.values())).to_json()
-    return {"tasks": {label: evaluation.to_json() for label, evaluation in tasks.items()}}
-
-
-def _worst_first(part: SliceEvaluation) -> tuple[bool, float, int]:
-    value = part.metrics["auc"].value
-    return value is None, value or 0.0, -part.rows
-
-
-def _require_roles(schema: Schema, table: Table) -> None:
-    if not schema.labels:
-        raise DataError("an evaluation needs a label; this model was trained without naming one")
-    reasons = dict.fromkeys(schema.labels, "an evaluation compares probabilities with the labels") | {
-        schema.weight: "the model was trained with this column of weights, and its evaluation reads it",
-        schema.group: "the grouped metrics read it",
-    }
-    for name, reason in reasons.items():
-        if name is not None and name not in table.columns:
-            raise DataError(
-                f"column '{name}' is missing from {table.name}; {reason}: name a table that has it",
-                file=table.name,
-                column=name,
-            )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from masknet.space import Pooling
 
-ValueType = Literal["integer", "boolean", "text"]
+ValueType = Literal["integer", "boolean", "float", "moment", "text"]
 NumericEncodingName = Literal["linear", "knots"]
 Label = str | tuple[str, ...] | None
 """The column to predict, or several; None where none is known."""
@@ -47,8 +47,8 @@ class Categorical(_Column):
     """A field of values that are the same or different, and nothing else.
 
     Args:
-        values: when two of them are the same: integers compare as numbers (7, 7.0 and "7" are one value), booleans
-            in any case, texts letter by letter.
+        values: when two of them are the same: integers and floats compare as numbers (7, 7.0, "7" and "007" are one
+            value), moments as instants, booleans as true and false, texts letter by letter.
         buckets: hash the values into so many ids, at least 1, and keep no vocabulary; None keeps one.
         shares: the field whose vocabulary this one reads; None where it has its own.
     """

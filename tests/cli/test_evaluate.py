@@ -21,7 +21,7 @@ def _log(rows) -> None:
 def test_one_json_object_as_the_contract_says(masknet, trained: Path) -> None:
     result = masknet("evaluate", trained, "test.parquet", "--threads", 1, "--json")
     assert result.code == 0
-    assert set(result.json) == {"model", "metrics", "rows"}
+    assert set(result.json) == {"model", "metrics", "rows", "skew", "mean_probability", "train_click_rate"}
     assert result.json["model"] == read_manifest(trained).subject
     assert set(result.json["model"]) == {"name", "members", "parameters"}
     assert result.json["rows"] == 300
@@ -45,11 +45,24 @@ def test_a_table_for_people(masknet, trained: Path) -> None:
     assert result.code == 0
     lines = result.out.splitlines()
     assert lines[0].split() == ["metric", "value", "95", "%", "interval"]
-    assert re.fullmatch(r"parallel-masknet, 1 member, [\d,]+ parameters", lines[-2])
+    assert re.fullmatch(r"parallel-masknet, 1 member, [\d,]+ parameters", lines[-3])
+    assert re.fullmatch(r"mean probability 0\.\d{5}; the click rate of training was 0\.\d{5}", lines[-2])
     assert lines[-1] == "300 rows of test.parquet"
     assert lines[1].startswith("auc ")
     assert " to " in lines[1]
     assert "auc" not in result.err
+
+
+def test_values_that_training_never_saw_are_told(masknet, trained: Path) -> None:
+    pl.read_parquet("test.parquet").with_columns(user_id=pl.col("user_id") + 1000).write_parquet("new.parquet")
+    result = masknet("evaluate", trained, "new.parquet", "--baseline", trained, "--threads", 1, "--json")
+    (skew,) = result.json["skew"]
+    assert (skew["field"], skew["kind"], skew["share"]) == ("user_id", "unseen", 1.0)
+    sentence = f"user_id: 100 % of the values were never seen in training (0 % in validation), e.g. '{skew['example']}'"
+    assert f"warning: {sentence}\n" in result.err
+    assert f"warning: the baseline: {sentence}\n" in result.err
+    assert masknet("evaluate", trained, "new.parquet", "--threads", 1, "--strict").error.startswith(sentence)
+    assert masknet("evaluate", trained, "test.parquet", "--threads", 1, "--strict").code == 0
 
 
 def test_a_baseline_on_the_same_rows(masknet, trained: Path, tiny) -> None:
@@ -85,7 +98,7 @@ def test_an_undefined_metric_says_why(masknet, trained: Path, rows) -> None:
 def test_slices_are_shown_worst_first(masknet, trained: Path) -> None:
     arguments = ["evaluate", trained, "test.csv", "--threads", 1, "--slice", "site, price", "--slice", "user_id"]
     found = masknet(*arguments, "--json").json
-    assert set(found) == {"model", "metrics", "rows", "slices"}
+    assert set(found) == {"model", "metrics", "rows", "slices", "skew", "mean_probability", "train_click_rate"}
     assert list(found["slices"]) == ["site", "price", "user_id"]
     assert {part["value"] for part in found["slices"]["site"]} == {"north", "south", "Köln", "07", "missing"}
     for parts in found["slices"].values():

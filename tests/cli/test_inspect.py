@@ -137,3 +137,19 @@ def test_a_reader_who_leaves_is_no_error_of_ours() -> None:
         process.stdout.read(10)
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("encoding", ["knots", "linear"])
+def test_a_number_that_is_the_label_under_another_name_is_told(encoding: str, masknet) -> None:
+    log = pl.read_parquet("log.parquet")
+    dwell = pl.when(pl.col("click") == 1).then(1.5 + pl.int_range(400)).otherwise(0.0)
+    log.with_columns(dwell_seconds=dwell).write_csv("leak.csv")
+    sentence = (
+        "column 'dwell_seconds' alone tells the label (AUC 1.0000): if it is the label under another name, leave it "
+        "out with --ignore dwell_seconds"
+    )
+    result = masknet("inspect", "leak.csv", "--label", "click", "--numeric-encoding", encoding, "--json")
+    assert result.json["warnings"] == [sentence]
+    assert f"warning: {sentence}\n" in result.err
+    assert "alone" not in masknet("inspect", "leak.csv", "--label", "click", "--ignore", "dwell_seconds").err
+    assert "alone" not in masknet("inspect", "leak.csv").err

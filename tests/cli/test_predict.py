@@ -7,6 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from masknet.manifest import read_manifest, write_checksums
+
 
 @pytest.fixture(autouse=True)
 def _today(rows) -> None:
@@ -21,8 +23,14 @@ def probabilities(file: str) -> np.ndarray:
 
 def test_unlabelled_rows_to_parquet(masknet, trained: Path) -> None:
     result = masknet("predict", trained, "today.csv", "--out", "scores.parquet", "--threads", 1)
-    assert (result.code, result.out) == (0, "200 probabilities lie in scores.parquet\n")
     frame = pl.read_parquet("scores.parquet")
+    rate = read_manifest(trained).data["click_rate"]
+    mean = frame["probability"].mean()
+    assert result.code == 0
+    assert result.out == (
+        f"200 probabilities lie in scores.parquet\n"
+        f"mean probability {mean:.5f}; the click rate of training was {rate:.5f}\n"
+    )
     assert frame.columns == ["probability"]
     assert len(frame) == 200
     assert frame["probability"].is_between(0, 1).all()
@@ -31,7 +39,61 @@ def test_unlabelled_rows_to_parquet(masknet, trained: Path) -> None:
 
 def test_json_is_one_object(masknet, trained: Path) -> None:
     result = masknet("predict", trained, "today.csv", "--out", "scores.csv", "--threads", 1, "--json")
-    assert (result.code, result.json) == (0, {"rows": 200, "out": "scores.csv"})
+    rate = read_manifest(trained).data["click_rate"]
+    mean = pytest.approx(probabilities("scores.csv").mean(), abs=1e-12)
+    told = {"skew": [], "mean_probability": mean, "train_click_rate": rate}
+    assert (result.code, result.json) == (0, {"rows": 200, "out": "scores.csv", **told})
+
+
+SKEW = "user_id: 100 % of the values were never seen in training (0 % in validation), e.g. 'u7'"
+
+
+@pytest.fixture
+def _written_otherwise() -> None:
+    today = pl.read_csv("today.csv", infer_schema=False)
+    today.with_columns(user_id="u" + pl.col("user_id"), price=pl.lit("")).with_columns(
+        user_id=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("u7")).otherwise("user_id")
+    ).write_csv("skewed.csv")
+
+
+@pytest.mark.usefixtures("_written_otherwise")
+def test_values_that_training_never_saw_are_told(masknet, trained: Path) -> None:
+    result = masknet("predict", trained, "skewed.csv", "--out", "scores.csv", "--threads", 1, "--json")
+    assert result.code == 0
+    assert f"warning: {SKEW}\n" in result.err
+    unseen, missing = result.json["skew"]
+    shares = read_manifest(trained).fields["user_id"]
+    assert unseen == {
+        "field": "user_id", "kind": "unseen", "share": 1.0, "train": shares["train"]["unseen"],
+        "valid": shares["valid"]["unseen"], "example": "u7",
+    }  # fmt: skip
+    assert (missing["field"], missing["kind"], missing["share"], missing["example"]) == ("price", "missing", 1.0, None)
+    assert "warning" not in masknet("predict", trained, "today.csv", "--out", "same.csv", "--threads", 1).err
+
+
+@pytest.mark.usefixtures("_written_otherwise")
+def test_strict_makes_a_skew_an_error_and_writes_nothing(masknet, trained: Path) -> None:
+    before = sorted(Path().iterdir())
+    result = masknet("predict", trained, "skewed.csv", "--out", "scores.csv", "--threads", 1, "--strict")
+    assert result.error == f"{SKEW}: write them as the training table does, or leave out --strict"
+    assert sorted(Path().iterdir()) == before
+    assert masknet("predict", trained, "today.csv", "--out", "scores.csv", "--threads", 1, "--strict").code == 0
+
+
+def test_strict_needs_to_know_what_was_usual(masknet, copied: Path) -> None:
+    manifest = read_manifest(copied).model_copy(update={"format": 2, "fields": {}})
+    (copied / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
+    write_checksums(copied)
+    result = masknet("predict", copied, "today.csv", "--out", "scores.csv", "--threads", 1, "--strict")
+    assert result.error.startswith("--strict compares the rows with those of training; this model, of format 2, does")
+    assert masknet("predict", copied, "today.csv", "--out", "scores.csv", "--threads", 1).code == 0
+
+
+def test_padded_ids_are_the_ids(masknet, trained: Path) -> None:
+    pl.read_csv("today.csv", infer_schema=False).with_columns(pl.col("user_id").str.zfill(6)).write_csv("padded.csv")
+    for data in ("today.csv", "padded.csv"):
+        assert masknet("predict", trained, data, "--out", f"of-{data}", "--threads", 1, "--strict").code == 0
+    assert Path("of-padded.csv").read_bytes() == Path("of-today.csv").read_bytes()
 
 
 @pytest.mark.parametrize("out", ["scores.csv", "scores.tsv", "scores.csv.gz"])

@@ -56,7 +56,11 @@ def test_each_label_is_learned_measured_and_predicted(
     scores = pl.read_parquet("scores.parquet")
     assert scores.columns == ["probability_click", "probability_like"]
     evaluated = masknet("evaluate", "m.masknet", table, "--json").json
-    assert set(evaluated) == {"model", "tasks"}
+    assert set(evaluated) == {"model", "tasks", "skew", "mean_probability", "train_click_rate"}
+    for name in ("click", "like"):
+        mean = scores[f"probability_{name}"].mean()
+        assert evaluated["mean_probability"][name] == pytest.approx(mean, abs=1e-12)
+        assert 0 < evaluated["train_click_rate"][name] < 1
     assert [evaluated["tasks"][name]["rows"] for name in ("click", "like")] == [600, known.sum()]
     for name, some in (("click", pl.Series([True] * 600)), ("like", known)):
         auc = evaluated["tasks"][name]["metrics"]["auc"]["value"]

@@ -35,7 +35,7 @@ def bag(cells: Any, dtype: Any = None, **options: Any) -> tuple[list[str], list[
         (["日.本.🙂"], {"separator": "."}, ["日", "本", "🙂"], [0, 0, 0]),
         (["a|b"], {"separator": ";"}, ["a|b"], [0]),
         (["a|b"], {}, ["a|b"], [0]),
-        (["07|7|7.0|x"], {"separator": "|", "values": "integer"}, ["07", "7", "7", "x"], [0, 0, 0, 0]),
+        (["07|7|7.0|x"], {"separator": "|", "values": "integer"}, ["7", "7", "7", "x"], [0, 0, 0, 0]),
         (["07|7.0"], {"separator": "|"}, ["07", "7.0"], [0, 0]),
         ([[7, None, 2**60]], {"values": "integer"}, ["7", str(2**60)], [0, 0]),
         ([[7.0, float("nan"), -0.0]], {"values": "integer"}, ["7", "0"], [0, 0]),

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from masknet.encode import Declared, EncodedRows, Encoder, EncoderLearner, inspect_table
+from masknet.encode import Declared, EncodedRows, Encoder, EncoderLearner, Shown, inspect_table
 from masknet.encode.fields import CategoricalEncoding, NumericEncoding
 from masknet.errors import DataError
 from masknet.progress import LogProgress
@@ -277,21 +277,24 @@ def test_a_field_never_missing_in_training_reads_a_missing_value_as_unseen() -> 
 def test_rare_values_are_read_as_unseen_and_train_it() -> None:
     encoder = fit(USER, {"user": ["a", "a", "b", None]}, min_count=2)
     assert ids_of(encoder, {"user": ["a", "b", "zzz", None]}) == [3, 2, 2, 1]
-    assert encoder.untrained_unseen_ids.tolist() == [-1]
+    assert encoder.shown == (Shown(1, unseen=2, unseen_share=1 / 3, missing=1, missing_share=1 / 4),)
     assert encoder.space.num_ids == 4
 
 
-def test_where_nothing_is_rare_the_unseen_row_is_untrained() -> None:
+def test_what_was_rare_or_missing_is_counted_for_training_to_top_it_up() -> None:
     schema = Schema(label=None, fields=(Categorical(name="a"), Numeric(name="n"), Categorical(name="b")))
-    columns = {"a": ["x", "x"], "n": [1, 2], "b": ["p", "q"]}
-    assert fit(schema, columns, min_count=2).untrained_unseen_ids.tolist() == [2, -1, -1]
-    assert fit(schema, columns).untrained_unseen_ids.tolist() == [2, -1, 6]
+    columns = {"a": ["x", "x", None, None], "n": [1, 2, 3, None], "b": ["p", "q", "r", "r"]}
+    a, n, b = fit(schema, columns, min_count=2).shown
+    assert a == Shown(1, unseen=2, missing=1, missing_share=0.5)
+    assert n == Shown(1, missing=4, missing_share=0.25)
+    assert b == Shown(1, unseen=6, unseen_share=0.5)
+    assert fit(schema, {"a": ["x"], "n": [1], "b": ["p"]}).shown == (Shown(unseen=2), Shown(), Shown(unseen=6))
 
 
 def test_the_commonest_values_are_kept() -> None:
     encoder = fit(USER, {"user": ["c"] * 3 + ["b"] * 2 + ["a"] * 2 + ["d"]}, max_vocabulary=2)
     assert ids_of(encoder, {"user": ["c", "a", "b", "d"]}) == [3, 4, 2, 2]  # of equals the first in order
-    assert encoder.untrained_unseen_ids.tolist() == [-1]
+    assert encoder.shown == (Shown(unseen=2, unseen_share=3 / 8),)
 
 
 def test_only_kept_rows_are_learned_from() -> None:
@@ -323,7 +326,7 @@ def test_a_field_that_is_missing_everywhere_can_be_encoded() -> None:
     ids, values = found.ids, found.values
     assert ids.tolist() == [[1, 4], [2, 3]]
     assert values.tolist() == [[1, 1], [1, 0]]
-    assert encoder.untrained_unseen_ids.tolist() == [2, -1]
+    assert encoder.shown == (Shown(unseen=2, missing=1, missing_share=1.0), Shown(missing=4, missing_share=1.0))
 
 
 def test_columns_are_found_by_name_and_others_are_not_read() -> None:
@@ -375,7 +378,7 @@ def test_an_encoder_survives_the_disk(tmp_path: Path) -> None:
     loaded = Encoder.load(tmp_path)
     assert loaded.schema == schema
     assert loaded.space == encoder.space
-    assert loaded.untrained_unseen_ids.tolist() == encoder.untrained_unseen_ids.tolist()
+    assert loaded.shown == encoder.shown
     assert loaded.layout.fixed_ids.tolist() == encoder.layout.fixed_ids.tolist()
     both = (arrays_of(one.encode(chunk_of(columns))) for one in (encoder, loaded))
     for own, other in zip(*both, strict=True):

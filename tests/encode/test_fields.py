@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils import murmurhash3_32
 
-from masknet.encode import Encoder, EncoderLearner
+from masknet.encode import Encoder, EncoderLearner, Shown
 from masknet.encode.fields import BagEncoding, CategoricalEncoding, DatetimeEncoding, EncodedRows
 from masknet.encode.vocabulary import Vocabulary
 from masknet.errors import ConfigError
@@ -64,7 +64,7 @@ def test_missing_and_unseen_values_of_a_bag() -> None:
     ]  # fmt: skip
     assert encoder.layout.fixed_ids.tolist() == [-1, -1]
     assert encoder.layout.unit_values.tolist() == [True, True]
-    assert encoder.untrained_unseen_ids.tolist() == [2, 2]
+    assert encoder.shown == (Shown(2, unseen=2, missing=1, missing_share=1 / 3),)
     assert [f.kind for f in encoder.space.fields] == ["bag"]
 
 
@@ -88,7 +88,7 @@ def test_slots_are_those_of_the_longest_bag_of_training_and_max_length_at_most()
 def test_every_value_of_a_bag_counts_though_it_is_cut_off() -> None:
     encoder = fit(Bag(name="b", max_length=1), rows={"b": [["x", "y"], ["x", "y"], ["z", "x"]]}, min_count=2)
     assert said(encoder, "b", {"b": [["x"], ["y"], ["z"]]}) == [["x"], ["y"], ["unseen"]]
-    assert encoder.untrained_unseen_ids.tolist() == [-1]
+    assert encoder.shown == (Shown(1, unseen=2, unseen_share=1 / 6),)
     assert words_of(fit(Bag(name="b"), rows={"b": [list("aab")]}, max_vocabulary=1), "b")[3] == "a"
 
 
@@ -147,7 +147,7 @@ def test_sharing_fields_count_together_whichever_comes_first() -> None:
             empty = {"item": [None], "seen": [[]], "last": [None]}
             assert words[encode(encoder, empty).ids[0, slot]] == missing
         assert encoder.space.num_ids == 1 + 6 + 4
-        rare = [e.unseen_rows for e in encoder.encodings]  # type: ignore[union-attr]
+        rare = [e.counts.rare for e in encoder.encodings]  # type: ignore[union-attr]
         assert rare == [{"item": 1, "seen": 0, "last": 0}[name] for name in encoder.schema.field_names], "c is rare"
 
 
@@ -169,10 +169,10 @@ def test_a_hashed_field_shows_its_unseen_id_only_where_it_may_return_it() -> Non
     """No value is unseen to it; a missing value reads as unseen where none was missing in training."""
     fields = (Categorical(name="user", buckets=10), Bag(name="tags", buckets=10))
     whole = fit(*fields, rows={"user": ["a", "b"], "tags": [["x"], ["y"]]})
-    assert whole.untrained_unseen_ids.tolist() == [2, 4]
+    assert whole.shown == (Shown(unseen=2), Shown(unseen=4))
     assert encode(whole, {"user": [None], "tags": [[]]}).ids.tolist() == [[2, 4]]
     holes = fit(*fields, rows={"user": ["a", None], "tags": [["x"], []]})
-    assert holes.untrained_unseen_ids.tolist() == [-1, -1]
+    assert holes.shown == (Shown(missing=1, missing_share=0.5), Shown(missing=3, missing_share=0.5))
 
 
 def test_a_field_may_share_the_buckets_of_another() -> None:
@@ -312,7 +312,7 @@ def test_every_kind_survives_the_disk(tmp_path: Path) -> None:
     encoder.save(tmp_path)
     again = Encoder.load(tmp_path)
     assert (again.schema, again.space, again.layout) == (encoder.schema, encoder.space, encoder.layout)
-    np.testing.assert_array_equal(again.untrained_unseen_ids, encoder.untrained_unseen_ids)
+    assert again.shown == encoder.shown
     assert [e.known for e in again.encodings] == [e.known for e in encoder.encodings]
     for rows in (ROWS, LATER):
         assert same(encode(again, rows), encode(encoder, rows))

@@ -280,7 +280,7 @@ def test_declared_parts_win(tmp_path: Path) -> None:
         assert schema.fields == (
             Categorical(name="user", values="text"),
             Numeric(name="n"),
-            Categorical(name="f", values="text"),
+            Categorical(name="f", values="float"),
         )
         assert (schema.label, schema.weight, schema.group, schema.time) == ("click", "w", "session", "at")
         assert schema.ignored == ("junk",)

@@ -504,3 +504,77 @@ def test_a_damaged_set_is_made_again_and_it_says_so(tmp_path: Path, name: str, c
     for old, new in zip(before, arrays_of(again.train), strict=True):
         np.testing.assert_array_equal(old, new)
     assert run(tmp_path, log)[1]
+
+
+# What is told of the validation rows
+
+
+def wide(rows: int = 400, *, seed: int = 0) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "click": np.arange(rows) % 2,
+            "user": [f"u{user}" for user in rng.integers(0, 30, rows)],
+            "ad": rng.integers(0, 10, rows),
+            "price": rng.random(rows),
+        }
+    )
+
+
+@pytest.mark.parametrize("join", [False, True])
+def test_shares_of_both_parts_are_counted_and_kept(tmp_path: Path, join: bool) -> None:
+    valid = wide(60, seed=1).with_columns(
+        user=pl.when(pl.int_range(60) < 15).then(pl.lit("new")).otherwise("user"),
+        price=pl.when(pl.int_range(60) < 30).then(None).otherwise("price"),
+    )
+    plan = EncodingPlan(Declared(label="click", categorical=("ad",)), min_count=2)
+    for reused in (False, True):
+        prepared, taken = run(tmp_path, wide(), plan, valid=valid, join=join)
+        assert taken == reused
+        assert prepared.counts["train"].fields["user"].rows == (460 if join else 400)
+        if not join:
+            assert prepared.shares == {
+                "user": {"train": {"unseen": 0.0, "missing": 0.0}, "valid": {"unseen": 0.25, "missing": 0.0}},
+                "ad": {"train": {"unseen": 0.0, "missing": 0.0}, "valid": {"unseen": 0.0, "missing": 0.0}},
+                "price": {"train": {"missing": 0.0}, "valid": {"missing": 0.5}},
+            }
+            assert prepared.warnings == (
+                "user: 25 % of the values were never seen in training (0 % in training), e.g. 'new'",
+                "price: 50 % of the values are missing (0 % in training)",
+            )
+        else:
+            assert prepared.warnings == ()
+
+
+def test_rows_that_are_split_off_are_counted_and_nothing_told(tmp_path: Path) -> None:
+    prepared, _ = run(tmp_path, wide().with_columns(user=pl.int_range(400).cast(pl.String) + "x"), full_wide())
+    assert prepared.shares["user"]["valid"]["unseen"] == 1.0
+    assert prepared.warnings == ()
+
+
+def full_wide(**changes: Any) -> EncodingPlan:
+    return EncodingPlan(**{"declared": Declared(label="click", categorical=("ad",))} | changes)
+
+
+def test_negatives_that_are_left_out_are_not_counted(tmp_path: Path) -> None:
+    prepared, _ = run(tmp_path, wide(), full_wide(negative_rate=0.5), valid=wide(60, seed=1))
+    assert prepared.counts["train"].fields["user"].rows == len(prepared.train) < 400
+    assert prepared.counts["valid"].fields["user"].rows == 60
+
+
+def test_validation_rows_that_are_the_training_rows_are_told(tmp_path: Path) -> None:
+    for reused in (False, True):
+        prepared, taken = run(tmp_path, wide(), full_wide(), valid=wide())
+        assert taken == reused
+        assert prepared.warnings[-1].startswith(
+            "the validation rows are the training rows: the frame is the table that is trained on"
+        )
+    shuffled = wide().sample(300, shuffle=True, seed=1)
+    (told,) = run(tmp_path, wide(), full_wide(), valid=shuffled)[0].warnings
+    assert told.startswith("100 % of the validation rows are training rows too, label and all fields alike (of the")
+    wide().write_csv(tmp_path / "train.csv")
+    wide().write_csv(tmp_path / "again.csv")
+    os.utime(tmp_path / "again.csv", (0, 0))  # a copy, made at another time
+    (told,) = run(tmp_path, tmp_path / "train.csv", full_wide(), valid=tmp_path / "again.csv")[0].warnings
+    assert told.startswith("100 % of the validation rows are training rows too")
+    assert run(tmp_path, wide(), full_wide(), valid=wide(seed=1))[0].warnings == ()

@@ -13,6 +13,7 @@ import pytest
 from masknet.encode import Declared, EncodedRows, EncodedSet, Encoder, EncodingPlan, Prepared, prepare
 from masknet.encode.fields import KnotEncoding
 from masknet.encode.numeric import Knots
+from masknet.encode.shown import Counts
 from masknet.encode.split import random_rows
 from masknet.encode.store import SetWriter
 from masknet.progress import LogProgress
@@ -178,7 +179,7 @@ def scattered() -> Encoder:
     knots = Knots(at=(0.0, 10.0, 20.0, 30.0))
     schema = Schema(label="click", fields=(Numeric(name="a", encoding="knots"), Numeric(name="b", encoding="knots")))
     numbers = [
-        KnotEncoding(field, missing, ids, knots)  # type: ignore[arg-type]
+        KnotEncoding(field, missing, ids, knots, Counts())  # type: ignore[arg-type]
         for field, missing, ids in zip(schema.fields, (2, None), ((90, 7, 41, 8), (9, 40, 6, 91)), strict=True)
     ]
     return Encoder(schema, numbers, num_ids=92)
@@ -218,7 +219,7 @@ def test_knots_are_kept_by_their_first_id_or_where_they_lie_apart_by_all(tmp_pat
     assert encoder.encodings[0].to_json()["knot_ids"] == [90, 7, 41, 8]
     encoder.save(tmp_path)
     assert Encoder.load(tmp_path).encodings == encoder.encodings
-    beside = KnotEncoding(Numeric(name="a", encoding="knots"), None, (5, 6, 7), Knots(at=(0.0, 1.0, 2.0)))
+    beside = KnotEncoding(Numeric(name="a", encoding="knots"), None, (5, 6, 7), Knots(at=(0.0, 1.0, 2.0)), Counts())
     assert set(beside.to_json()) == {"missing", "first_knot", "knots"}
 
 

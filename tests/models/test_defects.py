@@ -120,6 +120,7 @@ def test_8_one_knob_sets_the_aggregation_width_and_it_works(model: type[nn.Modul
         "embedding_dim",
         "block_dims",
         "reduction",
+        "max_mask_weights",
         "embedding_norm",
         "hidden_norm",
         "dropout",

@@ -33,6 +33,7 @@ def test_defaults_are_the_papers() -> None:
         "embedding_dim": 10,
         "block_dims": (400, 400, 400),
         "reduction": 2.0,
+        "max_mask_weights": None,
         "embedding_norm": True,
         "hidden_norm": True,
         "dropout": 0.0,

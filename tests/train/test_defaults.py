@@ -20,9 +20,11 @@ from masknet.cli import main
 from masknet.config import RunConfig
 from masknet.datasets import DATASETS, planted_log
 from masknet.errors import ConfigError
-from masknet.models import MODELS, Recipe
+from masknet.models import MODELS, Recipe, build_network
+from masknet.models.undrawn import undrawn
+from masknet.nn import InstanceGuidedMask
 from masknet.progress import LogProgress
-from masknet.space import FeatureSpace
+from masknet.space import FeatureSpace, FieldSpace
 from masknet.train import defaults as rules
 from masknet.train import train
 from masknet.train.defaults import network_defaults, resolved
@@ -154,6 +156,7 @@ def test_logistic_regression_is_trained_to_its_optimum_alone() -> None:
 
 def test_a_run_has_smaller_networks_than_the_papers_which_the_classes_keep() -> None:
     small = {"embedding_dim": 10, "block_dims": [64] * 3, "reduction": 1.0, "embedding_norm": False}
+    small |= {"max_mask_weights": 2_000_000}
     assert network_defaults("serial-masknet") == small
     assert network_defaults("parallel-masknet") == small | {"top_dims": [128]}
     assert network_defaults("lr") == network_defaults(OWN) == {}
@@ -162,6 +165,30 @@ def test_a_run_has_smaller_networks_than_the_papers_which_the_classes_keep() -> 
         assert network_defaults(name).keys() <= keywords.keys()
         assert keywords["block_dims"].default == (400, 400, 400)
         assert (keywords["reduction"].default, keywords["embedding_norm"].default) == (2.0, True)
+
+
+@pytest.mark.parametrize("model", ["parallel-masknet", "serial-masknet"])
+def test_the_masks_of_a_run_are_bounded_but_not_where_their_width_is_given(model: str) -> None:
+    assert "max mask weights 2000000" in line(1000, model=model)
+    assert "max_mask_weights" not in network_defaults(model, {"reduction": 3})
+    assert "max mask weights" not in line(1000, model=model, set={"reduction": 3})
+    assert inspect.signature(MODELS[model]).parameters["max_mask_weights"].default is None
+
+    def masks(fields: int, settings: dict[str, Any]) -> list[tuple[int, int]]:
+        space = FeatureSpace(3, tuple(FieldSpace(f"f{i}") for i in range(fields)))
+        with undrawn(lambda parameter: parameter):  # no memory
+            network = build_network(model, space, settings)
+        pairs = [(m.aggregation, m.projection) for m in network.modules() if isinstance(m, InstanceGuidedMask)]
+        return [(first.out_features, first.weight.numel() + last.weight.numel()) for first, last in pairs]
+
+    bounded = network_defaults(model)
+    free = {name: value for name, value in bounded.items() if name != "max_mask_weights"}
+    for fields in (1, 39, 100):
+        assert masks(fields, bounded) == masks(fields, free), "up to 100 fields nothing changes"
+    for fields in (101, 500, 2000):
+        assert max(weights for _, weights in masks(fields, bounded)) <= 2_000_000
+    assert masks(500, network_defaults(model, {"reduction": 1}) | {"reduction": 1})[0] == (5000, 2 * 5000 * 5000)
+    assert [width for width, _ in masks(2000, bounded)][-1] == (64 if model == "serial-masknet" else 50)
 
 
 def test_a_network_of_ones_own_may_have_a_recipe() -> None:
@@ -234,8 +261,8 @@ def test_the_line_says_what_was_decided_and_why() -> None:
     assert line(80_000, by_time=True) == (
         "defaults: members 4 (up to 500,000 rows), batch size 1,024 (below 1,000,000 rows), "
         "learning rate 0.0002 (validated on the latest rows), epochs 20, evaluations 4, patience 8, schedule constant, "
-        "embedding l2 0.03, average weights 0.999, embedding dim 10, reduction 1.0, embedding norm False, "
-        "block dims [64, 64, 64], top dims [128]"
+        "embedding l2 0.03, average weights 0.999, embedding dim 10, reduction 1.0, max mask weights 2000000, "
+        "embedding norm False, block dims [64, 64, 64], top dims [128]"
     )
     assert line(3_000_000, model="lr") == (
         "defaults: members 1, batch size 4,096 (from 1,000,000 rows), learning rate 0.01, epochs 50, evaluations 1, "

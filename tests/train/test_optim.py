@@ -261,7 +261,7 @@ def test_each_evaluation_without_a_better_one_cuts_the_learning_rate_to_a_tenth(
     optimizer, plateau = optimizer_of_one(), Plateau(larger, patience=3, drop=True)
     seen = []
     for value in (0.5, 0.5, 0.6, 0.4, 0.55, 0.6):
-        best = plateau.update(value, optimizer)
+        best = plateau.update(value, 1.0, optimizer)
         seen.append((best, round(optimizer.learning_rate, 9), plateau.since_best, plateau.exhausted))
     assert seen == [
         (True, 1.0, 0, False),
@@ -279,19 +279,26 @@ def test_patience_counts_where_there_is_no_learning_rate() -> None:
         learning_rate = None
 
     plateau = Plateau(larger, patience=2, drop=True)
-    assert [plateau.update(value, Unrated()) for value in (0.5, 0.4, 0.3)] == [True, False, False]
+    assert [plateau.update(value, 1.0, Unrated()) for value in (0.5, 0.4, 0.3)] == [True, False, False]
     assert plateau.exhausted
 
 
 def test_a_constant_learning_rate_stays_and_patience_counts_all_the_same() -> None:
     optimizer, plateau = optimizer_of_one(), Plateau(larger, patience=2, drop=False)
-    assert [plateau.update(value, optimizer) for value in (0.5, 0.4)] == [True, False]
+    assert [plateau.update(value, 1.0, optimizer) for value in (0.5, 0.4)] == [True, False]
     assert not plateau.exhausted
-    assert not plateau.update(0.3, optimizer)
+    assert not plateau.update(0.3, 1.0, optimizer)
     assert plateau.exhausted
     assert optimizer.learning_rate == 1.0
 
 
+def test_of_equal_values_the_lower_log_loss_is_the_better() -> None:
+    plateau = Plateau(larger, patience=2, drop=False)
+    seen = [(1.0, 0.5), (1.0, 0.3), (1.0, 0.3), (0.9, 0.1), (1.0, 0.2)]
+    assert [plateau.update(*both, optimizer_of_one()) for both in seen] == [True, True, False, False, True]
+    assert (plateau.best, plateau.best_log_loss, plateau.since_best) == (1.0, 0.2, 0)
+
+
 def test_the_smaller_may_be_the_better() -> None:
     plateau = Plateau(lambda value, best: value < best, patience=1, drop=False)
-    assert [plateau.update(value, optimizer_of_one()) for value in (0.5, 0.4, 0.45)] == [True, True, False]
+    assert [plateau.update(value, 1.0, optimizer_of_one()) for value in (0.5, 0.4, 0.45)] == [True, True, False]

@@ -10,9 +10,12 @@ from torch.nn import functional as F  # noqa: N812
 
 from masknet.batches import Batch
 from masknet.encode import EncodedRows
+from masknet.models import LogisticRegression, ParallelMaskNet
+from masknet.nn import Head
+from masknet.space import FeatureSpace, FieldSpace
 from masknet.train.checkpoint import Checkpoint
 from masknet.train.optim import Optimizer, WeightAverage
-from masknet.train.step import NetworkStep, loss_over_tasks
+from masknet.train.step import NetworkStep, loss_over_tasks, start_at
 
 NAN = float("nan")
 
@@ -193,3 +196,37 @@ def test_weights_that_are_not_finite_are_told_with_the_way_out() -> None:
     assert not step.finite()
     assert step.advice() == "lower --learning-rate (now 0.05) or --clip (now 2)"
     assert step_of(net).advice() == "lower --learning-rate (now 0.05) or set --clip"
+
+
+# --- the start
+
+
+@pytest.mark.parametrize("tasks", [1, 2])
+@pytest.mark.parametrize("model", [LogisticRegression, ParallelMaskNet])
+def test_the_first_guess_is_the_click_rate_of_each_task(model: type[nn.Module], tasks: int) -> None:
+    network = model(FeatureSpace(9, (FieldSpace("user"),), num_tasks=tasks))
+    rates = np.array([0.016, 0.4])[:tasks]
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    assert start_at(network, rates)
+    changed = [name for name, p in network.named_parameters() if not torch.equal(p, before[name])]
+    (bias,) = changed
+    assert bias in ("term.bias", "head.bias", "linear.bias", "bias")
+    nothing = torch.zeros(1, 1, dtype=torch.int32), torch.ones(1, 1)
+    moved = network(*nothing).detach().double().sigmoid().numpy().reshape(-1)
+    if model is LogisticRegression:
+        np.testing.assert_allclose(moved, rates, rtol=1e-6)
+
+
+def test_towers_have_a_bias_each_and_other_networks_are_left_as_they_are() -> None:
+    towers = nn.ModuleList([Head(3), Head(4)])
+    assert start_at(towers, np.array([0.2, 0.7]))
+    np.testing.assert_allclose([tower.bias.detach().sigmoid().item() for tower in towers], [0.2, 0.7], rtol=1e-6)
+    plain = nn.Sequential(nn.Linear(3, 1))
+    state = {name: t.clone() for name, t in plain.state_dict().items()}
+    assert not start_at(plain, np.array([0.2]))
+    assert not start_at(towers, np.array([0.2]))
+    assert all(torch.equal(state[name], t) for name, t in plain.state_dict().items())
+    head = Head(3)
+    for rate in (0.0, 1.0, NAN):
+        start_at(head, np.array([rate]))
+        assert head.bias.item() == 0

@@ -62,7 +62,6 @@ def encoded(ids: NDArray[np.int32], labels: NDArray[np.uint8], weights: Weights 
         weights=weights,
         groups=None,
         layout=Layout((Column(), Column())),
-        untrained_unseen_ids=np.array([-1, -1], dtype=np.int32),
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 COLUMNS = "Names for a file without a header (a,b,c or criteo); of libsvm, fields by ids (user=0-942)."
+STRICT = "Fail where a field is missing, or unseen, far more often than in training."
 
 _DRAW_SECONDS = 0.1
 _PLAIN_SECONDS = 10.0

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from masknet.cli.console import (
     COLUMNS,
+    STRICT,
     ConsoleProgress,
     import_from_here,
     metrics_table,
@@ -20,7 +21,7 @@ from masknet.cli.console import (
 from masknet.errors import ConfigError
 
 if TYPE_CHECKING:
-    from masknet.predict import Evaluation
+    from masknet.evaluate import Evaluation
 
 
 @states_errors
@@ -45,6 +46,7 @@ def command(
         typer.Option(metavar="N", help="Make all intervals from N resamples of rows, or of groups.", min=2),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the resamples (default: 0).", min=0)] = None,
+    strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
     threads: Annotated[
         int | None, typer.Option(help="Processor threads (default: all that the process may use).", min=1)
@@ -58,7 +60,8 @@ def command(
 
     from masknet.artifact import load_artifact
     from masknet.config import RunConfig
-    from masknet.predict import evaluate_table, evaluation_json
+    from masknet.evaluate import evaluate_table, evaluation_json
+    from masknet.predict import Watch
     from masknet.table import open_table
     from masknet.threads import available_processors
 
@@ -71,6 +74,7 @@ def command(
     if seed is not None and not bootstrap and group is None and artifact.encoder.schema.group is None:
         raise ConfigError("a --seed is of resamples, and nothing is resampled: add --bootstrap N or --group COLUMN")
     other = None if baseline is None else load_artifact(baseline, device=device, trust_code=trust_code)
+    watch = Watch(artifact, strict=strict)
     with ConsoleProgress() as progress:
         tasks = evaluate_table(
             artifact,
@@ -81,16 +85,18 @@ def command(
             bootstrap=bootstrap or 0,
             seed=seed or 0,
             limit=limit_rows,
+            watch=watch,
             progress=progress,
         )
     if json:
-        result = {"model": artifact.manifest.subject, **evaluation_json(tasks)}
+        result = {"model": artifact.manifest.subject, **evaluation_json(tasks), **watch.to_json()}
         if other is not None:
             result["baseline"] = other.manifest.subject
         print_json(result)
         return
     out = screen()
     subjects = [artifact.manifest.headline] + ([] if other is None else [f"baseline: {other.manifest.headline}"])
+    subjects += watch.sentence.splitlines()
     for label, evaluation in tasks.items():
         _print(out, evaluation, data, subjects if len(tasks) == 1 else [f"the label is {label}"])
     if len(tasks) > 1:
@@ -112,7 +118,9 @@ def _print(out: Console, evaluation: Evaluation, data: str, subjects: list[str])
             f"{groups.count:,} groups of '{groups.column}'; left out: {groups.one_class:,} of one class (grouped "
             f"auc), {groups.without_positive:,} without a positive (ndcg)"
         )
-    out.print(f"{evaluation.rows:,} rows of {data}")
+    out.print(f"{evaluation.rows:,} rows of {data}, {evaluation.clicks:,} clicks")
+    for doubt in evaluation.doubts:
+        out.print(f"warning: {doubt}", style="yellow")
     for name, parts in found.get("slices", {}).items():
         out.print(f"\nby '{name}', the worst auc first")
         out.print(slices_table(parts, most=24 if out.is_terminal else None))

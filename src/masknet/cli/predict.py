@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from masknet.cli.console import COLUMNS, ConsoleProgress, import_from_here, print_json, screen, states_errors
+from masknet.cli.console import COLUMNS, STRICT, ConsoleProgress, import_from_here, print_json, screen, states_errors
 
 
 @states_errors
@@ -20,6 +20,7 @@ def command(
     ] = None,
     columns: Annotated[list[str] | None, typer.Option(help=COLUMNS, metavar="NAMES")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
     threads: Annotated[
         int | None, typer.Option(help="Processor threads (default: all that the process may use).", min=1)
@@ -33,7 +34,7 @@ def command(
 
     from masknet.artifact import load_artifact
     from masknet.config import RunConfig
-    from masknet.predict import predict_file
+    from masknet.predict import Watch, predict_file
     from masknet.table import open_table
     from masknet.threads import available_processors
 
@@ -42,17 +43,21 @@ def command(
     torch.set_num_threads(threads or min(torch.get_num_threads(), available_processors()))
     appended = [name.strip() for text in append or [] for name in text.split(",") if name.strip()]
     names = RunConfig(columns=columns or ()).columns
+    watch = Watch(load_artifact(model, device=device, trust_code=trust_code), strict=strict)
     with ConsoleProgress() as progress:
         rows = predict_file(
-            load_artifact(model, device=device, trust_code=trust_code),
+            watch.artifact,
             open_table(data, columns=names),
             out,
             append=appended,
             overwrite=overwrite,
             limit=limit_rows,
+            watch=watch,
             progress=progress,
         )
     if json:
-        print_json({"rows": rows, "out": out})
+        print_json({"rows": rows, "out": out, **watch.to_json()})
     else:
         screen().print(f"{rows:,} probabilities lie in {out}")
+        if rows:
+            screen().print(watch.sentence)

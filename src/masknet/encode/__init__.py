@@ -5,7 +5,9 @@ from masknet.encode.encoder import Encoder, EncoderLearner
 from masknet.encode.fields import EncodedRows
 from masknet.encode.inspection import ColumnReport, Inspection, inspect_table
 from masknet.encode.prepare import EncodingPlan, Prepared, default_cache, prepare
+from masknet.encode.shown import Shown, StandIns
 from masknet.encode.sift import BadRows
+from masknet.encode.skew import Count, FieldSkew, ValueCounts
 from masknet.encode.storage import Column, Layout
 from masknet.encode.store import EncodedSet
 from masknet.encode.values import read_roles
@@ -14,15 +16,20 @@ __all__ = [
     "BadRows",
     "Column",
     "ColumnReport",
+    "Count",
     "Declared",
     "EncodedRows",
     "EncodedSet",
     "Encoder",
     "EncoderLearner",
     "EncodingPlan",
+    "FieldSkew",
     "Inspection",
     "Layout",
     "Prepared",
+    "Shown",
+    "StandIns",
+    "ValueCounts",
     "default_cache",
     "inspect_table",
     "prepare",

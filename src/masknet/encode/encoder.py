@@ -27,6 +27,8 @@ from masknet.encode.fields import (
     restore,
     vocabularies_of,
 )
+from masknet.encode.shown import Shown
+from masknet.encode.skew import Count
 from masknet.encode.storage import Layout
 from masknet.encode.values import canonical
 from masknet.encode.vocabulary import Buckets, Vocabulary
@@ -65,17 +67,21 @@ class Encoder:
         self._readers = [reader(field) for field in schema.fields]
 
     @property
-    def untrained_unseen_ids(self) -> NDArray[np.int32]:
-        """For each slot its unseen id where no training row was rare, so that training must show it some, else -1."""
-        return np.array([i for e in self.encodings for i in e.unseen_ids], dtype=np.int32)
+    def shown(self) -> tuple[Shown, ...]:
+        """For each field of the space what it reads in place of a value, so that training can show it."""
+        return tuple(shown for e in self.encodings for shown in e.shown)
 
-    def encode(self, chunk: Chunk) -> EncodedRows:
+    def encode(self, chunk: Chunk, *counts: Count) -> EncodedRows:
         """The rows of a chunk that has the schema's fields, as a model reads them.
+
+        Args:
+            chunk: raw rows.
+            counts: are told of the cells and ids of each field.
 
         Raises:
             DataError: a cell cannot be what its column means.
         """
-        return self.encode_cells(self.read(chunk), len(chunk.frame))
+        return self.encode_cells(self.read(chunk), len(chunk.frame), *counts)
 
     def read(self, chunk: Chunk) -> Iterator[Cells]:
         """The cells of each field, one after the other: the first half of `encode`, by what the schema says alone.
@@ -86,7 +92,7 @@ class Encoder:
         fields = zip(self.schema.field_names, self._readers, strict=True)
         return (read(chunk.frame[name], chunk.place) for name, read in fields)
 
-    def encode_cells(self, cells: Iterable[Cells], rows: int) -> EncodedRows:
+    def encode_cells(self, cells: Iterable[Cells], rows: int, *counts: Count) -> EncodedRows:
         """What a model reads of the cells of each field: the second half of `encode`, from what was learned."""
         ids = np.empty((rows, self.space.num_slots), dtype=np.int32)
         values = np.ones((rows, self.space.num_slots), dtype=np.float32)
@@ -95,6 +101,8 @@ class Encoder:
         slot = column = 0
         for encoding, own in zip(self.encodings, cells, strict=True):
             own_ids, own_values, own_dense = encoding.encode(own)
+            for count in counts:
+                count(encoding, own, own_ids)
             width = own_ids.shape[1]
             ids[:, slot : slot + width] = own_ids
             if own_values is not None:

@@ -66,6 +66,9 @@ class ColumnFacts:
         self.types: set[str] = set()
         self.all_integers = self.all_numbers = self.all_booleans = self.all_dates = self.all_moments = True
         self.zoned: set[bool] = set()
+        self._exact = True  # whether no number would lose digits as a float64
+        self.float_texts: values.FloatTexts | None = None
+        """Tells whether texts are floats, where the column is declared to be one of values."""
         self.distinct = _Distinct()
         self.bag: Bag | None = None
         """How to part the cells of a declared bag."""
@@ -107,12 +110,14 @@ class ColumnFacts:
         elif isinstance(dtype, pl.Decimal):
             self.types.add("float")
             self.all_integers &= dtype.scale == 0  # 7.00 is no integer's text
+            self._exact &= _within(known, 2.0**53 / 10.0**dtype.scale)
             self.all_booleans = False
         elif dtype == pl.Boolean:
             self.types.add("boolean")
             self.all_integers = self.all_numbers = False
         elif dtype.is_integer():
             self.types.add("integer")
+            self._exact &= _within(known, 2.0**53)
             self.all_booleans = False
         elif isinstance(dtype, pl.Date | pl.Datetime):
             self.types.add("moment")
@@ -154,6 +159,8 @@ class ColumnFacts:
             self.all_moments = self.all_moments and self.all_dates and self._are_moments(known)
         if self.all_integers:
             self.all_integers = bool(known.str.contains(values.CANONICAL_INTEGER).all())
+        if self.float_texts is not None:
+            self.float_texts.add(known)
         if self.all_booleans:
             self.all_booleans = bool(known.str.to_lowercase().is_in(["true", "false"]).all())
         if self.all_numbers:
@@ -167,7 +174,12 @@ class ColumnFacts:
     @property
     def are_moments(self) -> bool:
         """Whether the column holds dates and times, typed or as ISO texts."""
-        return bool(self.types) and self.types <= {"moment", "text"} and self.all_dates and self.all_moments
+        return "list" not in self.types and self._holds_moments
+
+    @property
+    def _holds_moments(self) -> bool:
+        types = self.types - {"list"}
+        return bool(types) and types <= {"moment", "text"} and self.all_dates and self.all_moments
 
     def _are_moments(self, known: pl.Series) -> bool:
         try:
@@ -188,4 +200,22 @@ class ColumnFacts:
             return "text"
         if self.all_integers:
             return "integer"
-        return "boolean" if self.all_booleans else "text"
+        if self.all_booleans:
+            return "boolean"
+        if self._holds_moments and len(self.zoned) == 1:
+            return "moment"
+        return "float" if self._holds_floats else "text"
+
+    @property
+    def _holds_floats(self) -> bool:
+        numbers, texts = self.types - {"list", "text"}, "text" in self.types
+        if texts:
+            alike = self.float_texts is not None and self.float_texts.are_floats
+            return self._exact and alike and numbers <= {"integer", "float"}
+        return self._exact and numbers in ({"float"}, {"integer", "float"})
+
+
+def _within(numbers: pl.Series, limit: float) -> bool:
+    """Whether all lie between minus and plus the limit."""
+    wide = numbers.cast(pl.Float64)
+    return bool((wide.abs() <= limit).all())

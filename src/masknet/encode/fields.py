@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from masknet.encode.bags import BagCells
 from masknet.encode.moments import Moments
 from masknet.encode.numeric import Knots, KnotSample, NumberStatistics, NumericScale
+from masknet.encode.shown import Counts, Shown
 from masknet.encode.storage import Column, Knotted, Ragged, Storage, Vector
 from masknet.encode.vocabulary import Buckets, ValueCounter, Vocabulary
 from masknet.schema import Bag, Categorical, Datetime, Dense, FieldSchema, Numeric
@@ -94,8 +95,8 @@ class Encoding(Protocol):
         """How each of these is kept."""
 
     @property
-    def unseen_ids(self) -> tuple[int, ...]:
-        """For each slot its unseen id where training must show it some, since no row of its own trains it; else -1."""
+    def shown(self) -> tuple[Shown, ...]:
+        """What each of these reads in place of a value, so that training can show it."""
 
     @property
     def known(self) -> str:
@@ -116,13 +117,12 @@ class CategoricalEncoding:
     """One categorical field: its reserved ids and its vocabulary.
 
     `missing` equals `unseen` where no training row was missing: an id that was never trained is never read.
-    `unseen_rows` counts the training rows that were rare, and so trained the unseen row.
     """
 
     field: Categorical
     missing: int
     unseen: int
-    unseen_rows: int
+    counts: Counts
     vocabulary: Lookup
 
     storages: ClassVar = (Column(),)
@@ -132,8 +132,8 @@ class CategoricalEncoding:
         return (FieldSpace(self.field.name),)
 
     @property
-    def unseen_ids(self) -> tuple[int, ...]:
-        return (_to_show(self),)
+    def shown(self) -> tuple[Shown]:
+        return (_shown_values(self, slots=1),)
 
     @property
     def known(self) -> str:
@@ -156,7 +156,7 @@ class BagEncoding:
     field: Bag
     missing: int
     unseen: int
-    unseen_rows: int
+    counts: Counts
     vocabulary: Lookup
     slots: int
 
@@ -170,8 +170,8 @@ class BagEncoding:
         return (Ragged(self.slots, self.field.weighted),)
 
     @property
-    def unseen_ids(self) -> tuple[int, ...]:
-        return (_to_show(self),) * self.slots
+    def shown(self) -> tuple[Shown]:
+        return (_shown_values(self, slots=self.slots),)
 
     @property
     def known(self) -> str:
@@ -202,13 +202,21 @@ class BagEncoding:
         return _reserved(self) | {"slots": self.slots}
 
 
-def _to_show(encoding: CategoricalEncoding | BagEncoding) -> int:
-    """The unseen id where it is read at all, and no training row was rare; else -1.
+def _shown_values(encoding: CategoricalEncoding | BagEncoding, *, slots: int) -> Shown:
+    """No value is unseen to a hashed field: its unseen id is read only for a missing one that training never had."""
+    counts, ever_missing = encoding.counts, encoding.missing != encoding.unseen
+    return Shown(
+        slots,
+        unseen=encoding.unseen if encoding.vocabulary.has_unseen or not ever_missing else -1,
+        unseen_share=counts.rare_share,
+        missing=encoding.missing if ever_missing else -1,
+        missing_share=counts.missing_share,
+    )
 
-    No value is unseen to a hashed field: its unseen id is read only for a missing one that training never had.
-    """
-    read = encoding.vocabulary.has_unseen or encoding.missing == encoding.unseen
-    return encoding.unseen if read and not encoding.unseen_rows else -1
+
+def _shown_number(encoding: NumericEncoding | KnotEncoding, *, slots: int) -> Shown:
+    missing = -1 if encoding.missing is None else encoding.missing
+    return Shown(slots, missing=missing, missing_share=encoding.counts.missing_share)
 
 
 def _known_values(vocabulary: Lookup) -> str:
@@ -220,7 +228,8 @@ def _reserved(encoding: CategoricalEncoding | BagEncoding) -> dict[str, Any]:
     return {
         "missing": encoding.missing,
         "unseen": encoding.unseen,
-        "unseen_rows": encoding.unseen_rows,
+        "unseen_rows": encoding.counts.rare,
+        **encoding.counts.to_json(),
         "vocabulary": len(vocabulary),
     } | ({"first_bucket": vocabulary.first_id} if isinstance(vocabulary, Buckets) else {})
 
@@ -236,8 +245,7 @@ class NumericEncoding:
     value: int
     missing: int | None
     scale: NumericScale
-
-    unseen_ids: ClassVar = (-1,)
+    counts: Counts
 
     @property
     def spaces(self) -> tuple[FieldSpace, ...]:
@@ -246,6 +254,10 @@ class NumericEncoding:
     @property
     def storages(self) -> tuple[Storage, ...]:
         return (Column(fixed_id=self.value if self.missing is None else None, scaled=True),)
+
+    @property
+    def shown(self) -> tuple[Shown]:
+        return (_shown_number(self, slots=1),)
 
     @property
     def known(self) -> str:
@@ -263,7 +275,8 @@ class NumericEncoding:
         return (cells,)
 
     def to_json(self) -> dict[str, Any]:
-        return {"value": self.value, "missing": self.missing, "scale": self.scale.model_dump()}
+        kept = {"value": self.value, "missing": self.missing, "scale": self.scale.model_dump()}
+        return kept | self.counts.to_json()
 
 
 @dataclass(frozen=True)
@@ -278,8 +291,7 @@ class KnotEncoding:
     missing: int | None
     ids: tuple[int, ...]
     knots: Knots
-
-    unseen_ids: ClassVar = (-1, -1)
+    counts: Counts
 
     @property
     def spaces(self) -> tuple[FieldSpace, ...]:
@@ -288,6 +300,10 @@ class KnotEncoding:
     @property
     def storages(self) -> tuple[Storage, ...]:
         return (Knotted(self.ids),)
+
+    @property
+    def shown(self) -> tuple[Shown]:
+        return (_shown_number(self, slots=2),)
 
     @property
     def known(self) -> str:
@@ -309,7 +325,7 @@ class KnotEncoding:
     def to_json(self) -> dict[str, Any]:
         neighbours = self.ids == tuple(range(self.ids[0], self.ids[0] + len(self.ids)))
         ids = {"first_knot": self.ids[0]} if neighbours else {"knot_ids": list(self.ids)}
-        return {"missing": self.missing, **ids, "knots": self.knots.model_dump()}
+        return {"missing": self.missing, **ids, "knots": self.knots.model_dump()} | self.counts.to_json()
 
 
 @dataclass(frozen=True)
@@ -318,7 +334,7 @@ class DenseEncoding:
 
     field: Dense
 
-    unseen_ids: ClassVar = ()
+    shown: ClassVar = (Shown(slots=0),)
 
     @property
     def spaces(self) -> tuple[FieldSpace, ...]:
@@ -366,8 +382,8 @@ class DatetimeEncoding:
         return tuple(storage for part in self._parts for storage in part.storages)
 
     @property
-    def unseen_ids(self) -> tuple[int, ...]:
-        return tuple(i for part in self._parts for i in part.unseen_ids)
+    def shown(self) -> tuple[Shown, ...]:
+        return tuple(shown for part in self._parts for shown in part.shown)
 
     @property
     def known(self) -> str:
@@ -442,29 +458,32 @@ class FieldLearner(Protocol):
 
 
 class _Occurrences:
-    """What a field of values learns: how often each occurs, and whether some are missing."""
+    """What a field of values learns: how often each occurs, and how often none does."""
 
     def __init__(self, field: Categorical | Bag) -> None:
         self._counter = None if field.buckets is not None else ValueCounter()
-        self._missing = 0
+        self._rows = self._missing = self._values = 0
 
-    def add(self, text: pl.Series, missing: int) -> None:
+    def add(self, text: pl.Series, *, rows: int, missing: int) -> None:
+        self._rows += rows
         self._missing += missing
+        self._values += len(text) - text.null_count()
         if self._counter is not None:
             self._counter.add(text)
 
     def counts(self) -> pl.DataFrame | None:
         return None if self._counter is None else self._counter.counts()
 
-    def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> tuple[int, int, int, Lookup]:
-        """The missing id, the unseen id, the rows that were rare, and the vocabulary."""
+    def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> tuple[int, int, Counts, Lookup]:
+        """The missing id, the unseen id, what the rows held, and the vocabulary."""
         missing, unseen = reserve.pair()
         vocabulary = lookup()
         rare = 0
         if self._counter is not None and isinstance(vocabulary, Vocabulary):
             own = self._counter.counts()
             rare = int(own.join(vocabulary.values.to_frame("value"), on="value", how="anti")["count"].sum())
-        return missing if self._missing else unseen, unseen, rare, vocabulary
+        counts = Counts(self._rows, self._missing, self._values, rare)
+        return missing if self._missing else unseen, unseen, counts, vocabulary
 
 
 class _CategoricalLearner:
@@ -478,7 +497,7 @@ class _CategoricalLearner:
 
     def add(self, cells: pl.Series, keep: NDArray[np.bool_] | None) -> None:
         text = cells if keep is None else cells.filter(pl.Series(keep))
-        self._found.add(text, text.null_count())
+        self._found.add(text, rows=len(text), missing=text.null_count())
 
     def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> CategoricalEncoding:
         return CategoricalEncoding(self._field, *self._found.finish(reserve, lookup))
@@ -497,7 +516,7 @@ class _BagLearner:
     def add(self, cells: BagCells, keep: NDArray[np.bool_] | None) -> None:
         text = cells.text if keep is None else cells.text.filter(pl.Series(keep[cells.row]))
         lengths = cells.lengths if keep is None else cells.lengths[keep]
-        self._found.add(text, int((lengths == 0).sum()))
+        self._found.add(text, rows=len(lengths), missing=int((lengths == 0).sum()))
         self._longest = max(self._longest, int(lengths.max(initial=0)))
 
     def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> BagEncoding:
@@ -535,13 +554,15 @@ class _NumberLearner:
         """The encoding of the numbers, or of how far they lie before a number."""
         first, second = reserve.pair()
         missing = second if self._statistics.missing else None
+        rows, absent = self._statistics.rows, self._statistics.missing
+        counts = Counts(rows, absent, rows - absent)
         if self._field.encoding == "knots":
             knots = self._sample.knots(*self._statistics.range)
             if before is not None:
                 knots = Knots(at=tuple(before - at for at in reversed(knots.at)))
-            return KnotEncoding(self._field, missing, tuple(reserve.ids(len(knots))), knots)
+            return KnotEncoding(self._field, missing, tuple(reserve.ids(len(knots))), knots, counts)
         scale = self._statistics.scale() if before is None else self._statistics.scale(bent=False).mirrored(before)
-        return NumericEncoding(self._field, first, missing, scale)
+        return NumericEncoding(self._field, first, missing, scale, counts)
 
 
 class _DenseLearner:
@@ -566,7 +587,7 @@ class _DatetimeLearner:
 
     def __init__(self, field: Datetime) -> None:
         self._field = field
-        self._missing = False
+        self._rows = self._missing = 0
         self._hours, self._weekdays = ValueCounter(), ValueCounter()
         hour, weekday, age = _parts_of(field)
         self._parts = hour, weekday
@@ -578,7 +599,8 @@ class _DatetimeLearner:
         hour, weekday = _hour_and_weekday(wall)
         self._hours.add(hour)
         self._weekdays.add(weekday)
-        self._missing |= wall.null_count() > 0
+        self._rows += len(wall)
+        self._missing += wall.null_count()
         self._days.add(cells.days, keep)
 
     def counts(self) -> None:
@@ -596,7 +618,8 @@ class _DatetimeLearner:
         missing, unseen = reserve.pair()
         known = counter.counts()["value"]
         ids = np.array(reserve.ids(len(known)), dtype=np.int32)
-        return CategoricalEncoding(field, missing if self._missing else unseen, unseen, 0, Vocabulary(known, ids))
+        counts = Counts(self._rows, self._missing, self._rows - self._missing)
+        return CategoricalEncoding(field, missing if self._missing else unseen, unseen, counts, Vocabulary(known, ids))
 
 
 def _parts_of(field: Datetime) -> tuple[Categorical, Categorical, Numeric]:
@@ -648,21 +671,22 @@ def _restore_categorical(
 
 def _restore_values(
     field: Categorical | Bag, saved: Mapping[str, Any], vocabularies: Mapping[str, Vocabulary]
-) -> tuple[int, int, int, Lookup]:
+) -> tuple[int, int, Counts, Lookup]:
     nothing = Vocabulary(pl.Series([], dtype=pl.String), np.empty(0, dtype=np.int32))
     lookup: Lookup = vocabularies.get(field.shares or field.name, nothing)
     if "first_bucket" in saved:
         lookup = Buckets(saved["vocabulary"], first_id=saved["first_bucket"])
-    return saved["missing"], saved["unseen"], saved["unseen_rows"], lookup
+    return saved["missing"], saved["unseen"], Counts.from_json(saved), lookup
 
 
 def _restore_number(field: Numeric, saved: Mapping[str, Any]) -> NumericEncoding | KnotEncoding:
     if "knots" not in saved:
-        return NumericEncoding(field, saved["value"], saved["missing"], NumericScale.model_validate(saved["scale"]))
+        scale = NumericScale.model_validate(saved["scale"])
+        return NumericEncoding(field, saved["value"], saved["missing"], scale, Counts.from_json(saved))
     knots = Knots.model_validate(saved["knots"])
     first = saved.get("first_knot")
     ids = saved["knot_ids"] if first is None else range(first, first + len(knots))
-    return KnotEncoding(field, saved["missing"], tuple(ids), knots)
+    return KnotEncoding(field, saved["missing"], tuple(ids), knots, Counts.from_json(saved))
 
 
 def vocabularies_of(encoding: Encoding) -> Iterator[tuple[str, Vocabulary]]:

@@ -15,6 +15,7 @@ from masknet.encode import values
 from masknet.encode.bags import SEPARATORS, likely_separator
 from masknet.encode.declared import Declared
 from masknet.encode.facts import ColumnFacts
+from masknet.encode.leaks import LeakSearch
 from masknet.encode.moments import Epoch, Times
 from masknet.errors import DataError
 from masknet.progress import Progress
@@ -139,10 +140,14 @@ def inspect_table(
         facts[name].vector = True
     for name in declared.datetime:
         facts[name].epoch = Epoch()
+    for name in (*declared.categorical, *declared.bag, *declared.hash):
+        facts[name].float_texts = values.FloatTexts()
     label_parts: list[NDArray[np.uint8]] = []
     time_parts: list[NDArray[np.float64]] = []
     read_time = Times()
     total = table.estimated_rows() if limit is None else min(limit, table.estimated_rows())
+    aside = {*declared.labels, *declared.ignore, declared.weight, declared.time}
+    search = LeakSearch({name: column.bag for name, column in facts.items() if name not in aside}, rows=total)
     rows = 0
     zeros: dict[str, set[str]] = {name: set() for name in declared.labels}
     for chunk in table.chunks(limit=limit):
@@ -163,6 +168,8 @@ def inspect_table(
             time_parts.append(read_time(chunk.frame[declared.time], chunk.place))
         for name, column in facts.items():
             column.add(chunk.frame[name])
+        if declared.labels:
+            search.add(chunk.frame, label_parts[-1])
         progress.track("inspect", rows, max(total, rows))
     if rows == 0:
         raise DataError(f"a table needs rows; {table.name} has a header and none", file=table.name)
@@ -185,7 +192,7 @@ def inspect_table(
         schema=schema,
         reports=tuple(reports),
         rows=rows,
-        warnings=tuple(_warnings(reports, facts)),
+        warnings=(*_warnings(reports, facts), *search.sentences(schema.field_names, declared.labels)),
         labels=np.concatenate(label_parts) if declared.labels else None,
         times=np.concatenate(time_parts) if time_parts else None,
         lengths={f.name: f.entries / f.rows for f in facts.values() if f.entries},

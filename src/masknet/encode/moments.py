@@ -13,7 +13,7 @@ from masknet.encode.values import Place, refuse
 from masknet.errors import DataError
 from masknet.schema import TimeForm
 
-__all__ = ["Epoch", "Moments", "Times", "moments"]
+__all__ = ["Epoch", "Moments", "Times", "as_dates", "moments"]
 
 _DAY = 86_400_000_000  # microseconds
 _DAYS_OF = {"ms": 86_400_000, "us": _DAY, "ns": 1000 * _DAY}
@@ -259,9 +259,9 @@ class Times:
                 column=column.name,
             )
         if self._dates is None:
-            dates, numbers = _as_dates(column).count(), _as_numbers(column).count()
+            dates, numbers = as_dates(column).count(), _as_numbers(column).count()
             self._dates = dates > numbers if dates or numbers else None
-        read, read_other = (_as_dates, _as_numbers) if self._dates else (_as_numbers, _as_dates)
+        read, read_other = (as_dates, _as_numbers) if self._dates else (_as_numbers, as_dates)
         kind, found = "dates" if self._dates else "numbers", read(column)
         absent: NDArray[np.bool_] = found.is_null().to_numpy()
 
@@ -289,7 +289,7 @@ def _as_numbers(column: pl.Series) -> pl.Series:
     return text.cast(pl.Float64, strict=False).fill_nan(None)
 
 
-def _as_dates(column: pl.Series) -> pl.Series:
+def as_dates(column: pl.Series) -> pl.Series:
     """The microseconds since 1970 of the cells that are dates, the others null."""
     if column.dtype == pl.String:
         plain = column.str.strip_chars().str.replace("T", " ", literal=True).str.replace(r"(Z|[+-]00:?00)$", "")

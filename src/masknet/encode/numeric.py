@@ -130,7 +130,7 @@ class NumberStatistics:
     """
 
     def __init__(self) -> None:
-        self.missing = 0
+        self.rows = self.missing = 0
         self._low, self._high = math.inf, -math.inf
         self._plain, self._log = _PowerSums(), _PowerSums()
         self._pending: list[NDArray[np.float64]] = []
@@ -138,6 +138,7 @@ class NumberStatistics:
 
     def add(self, numbers: NDArray[np.float64]) -> None:
         """Add a chunk; NaN counts as missing, infinities are left out."""
+        self.rows += len(numbers)
         self.missing += int(np.isnan(numbers).sum())
         self._pending.append(numbers[np.isfinite(numbers)])
         self._num_pending += len(self._pending[-1])

@@ -10,8 +10,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -27,7 +27,9 @@ from masknet.encode import values
 from masknet.encode.declared import Declared
 from masknet.encode.encoder import Encoder, EncoderLearner
 from masknet.encode.inspection import Inspection, inspect_table
+from masknet.encode.overlap import Overlap
 from masknet.encode.sift import BadRows, Quarantine, declared_checks, schema_checks
+from masknet.encode.skew import ValueCounts
 from masknet.encode.split import latest_rows, random_rows
 from masknet.encode.store import EncodedSet, SetWriter
 from masknet.errors import DataError
@@ -38,9 +40,10 @@ from masknet.table import Chunk, Table
 
 __all__ = ["EncodingPlan", "Prepared", "default_cache", "prepare"]
 
-FORMAT = 3
+FORMAT = 5
 """Raised whenever the same table and settings would encode differently."""
 
+_COUNTS_FILE = "counts.json"
 _NEGATIVES_KEY = 20210217  # fixed, as the split is: runs of several seeds are compared on the same rows
 
 
@@ -71,14 +74,28 @@ class EncodingPlan:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Encoded training and validation rows; `valid` is None where both were joined for a refit."""
+    """Encoded training and validation rows; `valid` is None where both were joined for a refit.
+
+    `counts` are those of the parts `train` and `valid`; `warnings` are of the columns, and of a validation table.
+    """
 
     encoder: Encoder
     inspection: Inspection
     train: EncodedSet
     valid: EncodedSet | None
     fingerprint: str
+    counts: Mapping[str, ValueCounts]
+    warnings: tuple[str, ...] = ()
     bad_rows: BadRows | None = None
+
+    @property
+    def shares(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Of each field how often it is missing, and its values unseen, in training and in validation rows."""
+        parts = {part: counts.shares() for part, counts in self.counts.items()}
+        return {
+            name: {part: shares[name] for part, shares in parts.items() if name in shares}
+            for name in self.encoder.schema.field_names
+        }
 
 
 @dataclass(frozen=True)
@@ -119,6 +136,7 @@ def prepare(
     """
     cache = (default_cache() if cache is None else cache) / "encoded"
     tables = [table.fingerprint(verify=verify), valid and valid.fingerprint(verify=verify)]
+    same = valid is not None and tables[0] == tables[1]
     parts = [tables, asdict(plan), join, FORMAT, __version__]
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     folder = cache / fingerprint[:40]
@@ -126,7 +144,14 @@ def prepare(
     sweep(cache)
     waiting = partial(progress.note, f"another process is encoding {table.name}: waiting for it")
     with locked(cache / f".{folder.name}.lock", waiting):
-        return _made(folder, fingerprint, table, valid, plan, progress, join=join)
+        prepared = _made(folder, fingerprint, table, valid, plan, progress, join=join)
+    if valid is None or not same:
+        return prepared
+    told = (
+        f"the validation rows are the training rows: {valid.name} is the table that is trained on, and measures what "
+        f"was learned by heart; name other rows with --valid, or let some be split off"
+    )
+    return replace(prepared, warnings=(*prepared.inspection.warnings, told))  # whatever else was compared is its own
 
 
 def _made(
@@ -162,12 +187,17 @@ def _made(
 
 def _open(folder: Path, fingerprint: str, join: bool) -> Prepared:
     encoder = Encoder.load(folder)
+    inspection = Inspection.from_json(json.loads((folder / "inspection.json").read_text(encoding="utf-8")))
+    counted = json.loads((folder / _COUNTS_FILE).read_text(encoding="utf-8"))
+    counts = {part: ValueCounts.from_json(counted[part]) for part in ("train", "valid")}
     return Prepared(
         encoder=encoder,
-        inspection=Inspection.from_json(json.loads((folder / "inspection.json").read_text(encoding="utf-8"))),
+        inspection=inspection,
         train=EncodedSet.open(folder / "train", encoder),
         valid=None if join else EncodedSet.open(folder / "valid", encoder),
         fingerprint=fingerprint,
+        counts=counts,
+        warnings=(*inspection.warnings, *counted["warnings"]),
         bad_rows=BadRows.open(folder),
     )
 
@@ -338,27 +368,34 @@ def _encode(
     rate = plan.negative_rate
     weighs = np.zeros((len(schema.labels), 2), dtype=np.bool_)  # whether a training row of each class does
     done = left_out = 0
+    counts = {"train": ValueCounts(), "valid": ValueCounts()}
+    # Of a validation table, and not of rows that were split off, it is asked whether it is training's, and like it.
+    overlap = Overlap(rows) if len(sources) > 1 and sources[1].to_valid.any() else None
     with (
         SetWriter(folder / "train", encoder, weighted=weighted or rate < 1, grouped=grouped) as train,
         SetWriter(folder / "valid", encoder, weighted=weighted, grouped=grouped) as valid,
     ):
         for source in sources:
             for chunk, to_valid in source.chunks(columns):
-                encoded, roles = encoder.encode(chunk), values.read_roles(chunk, schema)
-                valid.add(encoded, roles, to_valid)
-                to_train = ~to_valid
+                roles = values.read_roles(chunk, schema)
+                labels, to_train, train_roles = roles["labels"], ~to_valid, roles
                 if rate < 1:
-                    labels = roles["labels"]
                     drawn = _drawn(labels, rate, done)
                     left_out += int((to_train & ~drawn).sum())
                     to_train &= drawn
                     # Each that stays stands for 1 / rate of them, so that the probabilities stay calibrated.
                     own = roles.get("weights", np.ones(len(labels)))
-                    roles["weights"] = np.where(_positive(labels), own, own / rate)
-                train.add(encoded, roles, to_train)
-                heavy = to_train & (roles["weights"] > 0) if weighted else to_train
-                for task, labels in zip(weighs, roles["labels"].T, strict=True):
-                    task |= [(labels[heavy] == label).any() for label in (0, 1)]
+                    train_roles = roles | {"weights": np.where(_positive(labels), own, own / rate)}
+                marks = {"train": to_train, "valid": to_valid}
+                encoded = encoder.encode(chunk, *(counts[part].where(marked) for part, marked in marks.items()))
+                if overlap is not None:
+                    for part, marked in marks.items():
+                        overlap.add(part, encoded, labels, marked)
+                valid.add(encoded, roles, to_valid)
+                train.add(encoded, train_roles, to_train)
+                heavy = to_train & (train_roles["weights"] > 0) if weighted else to_train
+                for task, of_task in zip(weighs, roles["labels"].T, strict=True):
+                    task |= [(of_task[heavy] == label).any() for label in (0, 1)]
                 done += len(to_valid)
                 progress.track("encode", done, rows)
     if done != rows:
@@ -369,3 +406,10 @@ def _encode(
         _check_weights(weighs, schema)
     if left_out:
         progress.note(f"{left_out:,} negatives are left out of training; each that stays weighs {1 / rate:g}")
+    warnings: list[str] = []
+    if overlap is not None:
+        usual = {name: {"train": shares} for name, shares in counts["train"].shares().items()}
+        warnings += [skew.sentence for skew in counts["valid"].skews(usual)]
+        warnings += filter(None, [overlap.sentence()])
+    content = {part: count.to_json() for part, count in counts.items()} | {"warnings": warnings}
+    (folder / _COUNTS_FILE).write_text(json.dumps(content), encoding="utf-8")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,9 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masknet.encode.encoder import EncodedRows, Encoder
+from masknet.encode.shown import Shown
 from masknet.encode.storage import Layout
+from masknet.schema import UNKNOWN
 
 __all__ = ["EncodedSet", "SetWriter", "StoredBag"]
+
+_ROWS_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class EncodedSet:
         weights: sample weights, or None.
         groups: a number a group, or None.
         layout: which slots these columns, and the bags, belong to; it tells the rest of each row.
-        untrained_unseen_ids: for each slot the unseen id that training rows never have, or -1.
+        shown: for each field what it reads in place of a value; none where training is to show nothing of the kind.
         bags: the slots that are stored ragged, in the order of the layout.
         dense: `[rows, dense columns]`, or None where there are none.
         numbers: `[rows, numeric fields of the space]`, NaN where missing, or None where they were not asked for.
@@ -74,7 +79,7 @@ class EncodedSet:
     weights: NDArray[np.float64] | None
     groups: NDArray[np.uint64] | None
     layout: Layout
-    untrained_unseen_ids: NDArray[np.int32]
+    shown: tuple[Shown, ...] = ()
     bags: tuple[StoredBag, ...] = ()
     dense: NDArray[np.float32] | None = None
     numbers: NDArray[np.float64] | None = None
@@ -82,6 +87,20 @@ class EncodedSet:
     def __len__(self) -> int:
         """Rows."""
         return len(self.labels)
+
+    @cached_property
+    def click_rates(self) -> NDArray[np.float64]:
+        """For each task the weighted share of clicks among the rows whose label is known; NaN where none weighs."""
+        clicks, known = np.zeros((2, self.labels.shape[1]))
+        for start in range(0, len(self), _ROWS_AT_ONCE):
+            span = slice(start, start + _ROWS_AT_ONCE)
+            labels = np.asarray(self.labels[span])
+            weights = np.ones(len(labels)) if self.weights is None else np.asarray(self.weights[span])
+            clicks += weights @ (labels == 1)
+            known += weights @ (labels != UNKNOWN)
+        with np.errstate(invalid="ignore"):
+            rates: NDArray[np.float64] = clicks / known
+        return rates
 
     def take(self, index: NDArray[np.int64] | slice) -> EncodedRows:
         """Some rows, as copies; the values are `[1, slots]` where all are 1."""
@@ -125,7 +144,7 @@ class EncodedSet:
         return cls(
             **arrays,
             layout=encoder.layout,
-            untrained_unseen_ids=encoder.untrained_unseen_ids,
+            shown=encoder.shown,
             bags=tuple(
                 StoredBag(slots, *(array(f"bag{i}.{part}") for part in ("ends", "ids", "values")))
                 for i, (_, slots) in enumerate(encoder.layout.bags)

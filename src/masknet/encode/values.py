@@ -1,7 +1,9 @@
 """The one rule for when two values are the same, and for what a cell means, whoever read the table.
 
-Null, NaN and the empty text are one thing: missing. A categorical value is text; a field of integers reads 7, 7.0,
-"7" and "7.0" alike, a field of booleans reads any case. Numbers are float64 with NaN where missing.
+Null, NaN and the empty text are one thing: missing. A categorical value is text, and what another reader or writer
+makes of it is the same one: a field of integers reads 7, 7.0, "7" and "007" alike, one of floats 1e-7 and "1e-07", one
+of moments "2026-01-31" and midnight, one of booleans true, "True", 1 and "yes". Which of these a field is, all of its
+training rows say; a field of texts compares letter by letter. Numbers are float64 with NaN where missing.
 """
 
 from __future__ import annotations
@@ -22,7 +24,19 @@ Place = Callable[[int], str]
 
 # An integer as it is written by every reader: 7, -7, and 7.0 where a missing value made pandas widen the column.
 CANONICAL_INTEGER = r"^(?:-?[1-9][0-9]*|0)(?:\.0)?$|^-0\.0$"
+# The same with blanks or zeros around it, as it may be read where training had none so.
+_PADDED_INTEGER = r"^\s*([-+]?)0*([0-9]+)(?:\.0*)?\s*$"
 ZERO_PADDED = r"^[-+]?0[0-9]"
+# A float as some writer of them writes it: in the fewest digits (2.5, 2.0, 2, 1e-07), or with so many decimals (2.50).
+# Of a version, 1.10 is not 1.1: a column where both stand is one of texts.
+_SHORTEST = r"^-?(?:0|[1-9][0-9]{0,14})(?:\.0|\.[0-9]*[1-9])?$|^-?[1-9](?:\.0|\.[0-9]*[1-9])?[eE][-+]?[0-9]{1,3}$"
+_FIXED = r"^-?(?:0|[1-9][0-9]{0,14})\.[0-9]+$"
+_MOST_DIGITS = 17  # of a float64: texts of more digits may differ and be one float
+_TRUE, _FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0", "-0.0")
+_MOMENT = (
+    r"^\s*([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?\s*(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?\s*$"
+)
 MISSING_NUMBERS = ("nan", "none")
 """Texts, in any case, that are a missing number; in a categorical field they are texts."""
 
@@ -99,16 +113,123 @@ def is_nested(dtype: pl.DataType) -> bool:
 def canonical(text: pl.Series, values: ValueType) -> pl.Series:
     """The one text of each value that may be written in several ways; null for the empty one.
 
-    >>> canonical(pl.Series(["7.0", "07", ""]), "integer").to_list()
-    ['7', '07', None]
+    >>> canonical(pl.Series(["7.0", "007", " 7", "7.5", ""]), "integer").to_list()
+    ['7', '7', '7', '7.5', None]
+    >>> canonical(pl.Series(["1e-7", "1E-07", "-0.0", "0", "n/a"]), "float").to_list()
+    ['1e-07', '1e-07', '0.0', '0.0', 'n/a']
+    >>> canonical(pl.Series(["2026-01-31", "2026-01-31T00:00:00.000", "2026-01-31 01:00+01:00"]), "moment").to_list()
+    ['2026-01-31', '2026-01-31', '2026-01-31Z']
     """
-    v = one = pl.col("v")  # a column's own name may be a pattern to Polars
+    v = pl.col("v")  # a column's own name may be a pattern to Polars
+    known = text.to_frame("v").select(pl.when(v != "").then(v)).to_series()
     if values == "integer":
-        bare = pl.when(v == "-0.0").then(pl.lit("0")).otherwise(v.str.strip_suffix(".0"))
-        one = pl.when(v.str.contains(CANONICAL_INTEGER)).then(bare).otherwise(v)
+        known = _integers(_without_nan(known))
     elif values == "boolean":
-        one = v.str.to_lowercase()
-    return text.to_frame("v").select(pl.when(v != "").then(one).alias(text.name)).to_series()
+        known = _booleans(known)
+    elif values == "float":
+        known = _without_nan(known)
+        found = _float_text(known.str.strip_chars().cast(pl.Float64, strict=False))
+        known = found.zip_with(found.is_not_null(), known)
+    elif values == "moment":
+        known = _moment_text(known)
+    return known.alias(text.name)
+
+
+def _without_nan(known: pl.Series) -> pl.Series:
+    """What is missing as writers of floats write it, who may hold integers too, is missing."""
+    bare = known.str.strip_chars()
+    return known.set(((bare == "") | (bare.str.to_lowercase() == "nan")).fill_null(value=False), None)
+
+
+def _integers(known: pl.Series) -> pl.Series:
+    v = pl.col("v")
+    bare = pl.when(v == "-0.0").then(pl.lit("0")).otherwise(v.str.strip_suffix(".0"))
+    plain = v.str.contains(CANONICAL_INTEGER)
+    found = known.to_frame("v").select(pl.when(plain).then(bare).otherwise(v).alias("v"), plain=plain)
+    if found["plain"].all():  # nulls aside
+        return found["v"]
+    sign, digits = v.str.extract(_PADDED_INTEGER, 1), v.str.extract(_PADDED_INTEGER, 2)
+    number = pl.when((sign == "-") & (digits != "0")).then(pl.lit("-") + digits).otherwise(digits)
+    return found.select(pl.when(pl.col("plain")).then(v).otherwise(pl.coalesce(number, v))).to_series()
+
+
+def _booleans(known: pl.Series) -> pl.Series:
+    v = pl.col("v")
+    bare = v.str.strip_chars().str.to_lowercase()
+    found = pl.when(bare.is_in(_TRUE)).then(pl.lit("true")).when(bare.is_in(_FALSE)).then(pl.lit("false"))
+    return known.to_frame("v").select(found.otherwise(v.str.to_lowercase())).to_series()
+
+
+def _float_text(number: pl.Series) -> pl.Series:
+    """Python's text of each float64, which is the same everywhere; null where there is none."""
+    array = number.fill_null(0.0).to_numpy() + 0.0  # -0 is 0
+    distinct, code = np.unique(array, return_inverse=True)
+    text = pl.Series(list(map(repr, distinct.tolist())), dtype=pl.String).gather(code)
+    return text.set(number.is_null(), None)
+
+
+def _moment_text(known: pl.Series) -> pl.Series:
+    """Date, then the time unless it is midnight, to the last digit that is not 0; `Z`, and in UTC, where a zone stands.
+
+    The text is taken apart and not read as a number: its digits may go beyond a microsecond, its year beyond 2262.
+    """
+    v = pl.col("v")
+    day, minute, second, digits, zone = (v.str.extract(_MOMENT, group) for group in range(1, 6))
+    parts = known.to_frame("v").select(
+        v,
+        wall=day + " " + minute.fill_null("00:00") + ":" + second.fill_null("00"),
+        digits=digits.fill_null("").str.strip_chars_end("0"),
+        zone=zone,
+    )
+    wall, zone_text = parts["wall"], parts["zone"]
+    if zone_text.null_count() < len(zone_text):
+        sign, hours, minutes = (zone_text.str.extract(r"^([+-])([0-9]{2}):?([0-9]{2})?$", g) for g in (1, 2, 3))
+        east = 60 * hours.cast(pl.Int64).fill_null(0) + minutes.cast(pl.Int64).fill_null(0)
+        east = east.zip_with((sign == "+").fill_null(value=True), -east)
+        instant = wall.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
+        utc = (instant - (60_000_000 * east).cast(pl.Duration("us"))).dt.strftime("%Y-%m-%d %H:%M:%S")
+        parts = parts.with_columns(wall=utc.zip_with(zone_text.is_not_null(), wall))
+    fraction = pl.when(pl.col("digits") != "").then(pl.lit(".") + pl.col("digits")).otherwise(pl.lit(""))
+    time = (pl.col("wall") + fraction).str.strip_suffix(" 00:00:00")
+    suffix = pl.when(pl.col("zone").is_null()).then(pl.lit("")).otherwise(pl.lit("Z"))
+    return parts.select(pl.coalesce(time + suffix, v)).to_series()
+
+
+class FloatTexts:
+    """Whether the texts of a column are floats, and alike enough that two of one value are one value.
+
+    >>> texts = FloatTexts()
+    >>> texts.add(pl.Series(["1e-07", "0", "2.5"]))
+    >>> texts.add(pl.Series(["nan", "-0.0"]))
+    >>> texts.are_floats
+    True
+    >>> texts.add(pl.Series(["2.50"]))
+    >>> texts.are_floats
+    False
+    """
+
+    def __init__(self) -> None:
+        self._shortest = self._fixed = True
+        self._decimals: set[int] = set()
+        self._fractions = False
+
+    @property
+    def are_floats(self) -> bool:
+        """Whether all are in the fewest digits, or all have one number of decimals; not all are integers."""
+        return self._fractions and (self._shortest or (self._fixed and len(self._decimals) == 1))
+
+    def add(self, known: pl.Series) -> None:
+        """Look at the next texts."""
+        if not (self._shortest or self._fixed):
+            return
+        number = known.filter(~known.str.to_lowercase().is_in(["nan", "inf", "-inf"]))
+        digits = number.str.replace(r"^-?0*\.?0*", "").str.replace(r"[eE].*$", "").str.replace(".", "", literal=True)
+        short = bool((digits.str.len_chars() <= _MOST_DIGITS).all())
+        self._shortest = self._shortest and short and bool(number.str.contains(_SHORTEST).all())
+        self._fixed = self._fixed and short and bool(number.str.contains(_FIXED).all())
+        if self._fixed:
+            self._decimals.update(number.str.extract(r"\.([0-9]+)$").str.len_chars().unique())
+        self._fractions |= not number.str.contains(CANONICAL_INTEGER).all()
 
 
 def categorical_text(column: pl.Series, values: ValueType, place: Place) -> pl.Series:
@@ -130,7 +251,11 @@ def categorical_text(column: pl.Series, values: ValueType, place: Place) -> pl.S
     if dtype.is_float():
         known = column.fill_nan(None)
         return canonical(known.cast(pl.String), values) if values != "integer" else _integral(known, place)
+    if values == "moment" and isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+        column = column.dt.convert_time_zone("UTC")
     text = column.cast(pl.String)  # booleans as true and false; dates and times in ISO order
+    if values in ("boolean", "float", "moment"):
+        return canonical(text, values)
     if dtype == pl.Datetime:
         return text.str.replace(r"\.0+([+-].*)?$", "$1")  # whatever its unit
     if dtype.is_decimal() and values == "integer":

@@ -34,10 +34,12 @@ class ParallelMaskNet(nn.Module):
         network={
             "embedding_dim": 10,
             "reduction": 1.0,
+            "max_mask_weights": 2_000_000,  # those of 100 fields
             "embedding_norm": False,
             "block_dims": (64, 64, 64),
             "top_dims": (128,),
         },
+        yields_to={"max_mask_weights": "reduction"},
         several_members=True,
     )
 
@@ -49,6 +51,7 @@ class ParallelMaskNet(nn.Module):
         block_dims: tuple[int | None, ...] = (400, 400, 400),
         top_dims: tuple[int, ...] = (400, 400, 400),
         reduction: float | None = 2.0,
+        max_mask_weights: int | None = None,
         embedding_norm: bool = True,
         hidden_norm: bool = True,
         dropout: float = 0.0,
@@ -63,6 +66,8 @@ class ParallelMaskNet(nn.Module):
             top_dims: width of each layer of the feed-forward network on the merged blocks.
             reduction: the paper's `r`, a mask's aggregation width in units of what it multiplies, above 0; None leaves
                 all masks out (the ablation "without mask").
+            max_mask_weights: the most weights of one mask, None for as many as `reduction` makes; see
+                `masknet.nn.InstanceGuidedMask`. A run bounds them where no `reduction` is given.
             embedding_norm: whether the blocks read layer-normalised embeddings (the paper's LN_EMB).
             hidden_norm: whether each block has layer norm before its ReLU (the paper's LN_HID).
             dropout: share of entries dropped after each block and each layer above them in training, in [0, 1).
@@ -85,7 +90,14 @@ class ParallelMaskNet(nn.Module):
         )
         width = self.embedding.d_out
         blocks = [
-            build_block(d_embedding=width, d_hidden=width, d_out=d_out, reduction=reduction, norm=hidden_norm)
+            build_block(
+                d_embedding=width,
+                d_hidden=width,
+                d_out=d_out,
+                reduction=reduction,
+                max_mask_weights=max_mask_weights,
+                norm=hidden_norm,
+            )
             for d_out in block_dims
         ]
         self.blocks = nn.ModuleList(blocks)

@@ -18,12 +18,14 @@ class Recipe:
 
     Args:
         network: keywords of the constructor, where a run's differ from the defaults of the class.
+        yields_to: keywords of `network` that are left out where another one, named here, is given.
         several_members: whether the mean of several networks is better than one: while rows are few there are several.
         learning_rate: the first one; None lets the split of the rows decide.
         epochs, evaluations, patience, schedule, embedding_l2, average_weights: the run's settings of these names.
     """
 
     network: Mapping[str, Any] = field(default_factory=dict)
+    yields_to: Mapping[str, str] = field(default_factory=dict)
     several_members: bool = False
     learning_rate: float | None = None
     epochs: int = 20

@@ -30,7 +30,14 @@ class SerialMaskNet(nn.Module):
     """
 
     recipe = Recipe(
-        network={"embedding_dim": 10, "reduction": 1.0, "embedding_norm": False, "block_dims": (64, 64, 64)},
+        network={
+            "embedding_dim": 10,
+            "reduction": 1.0,
+            "max_mask_weights": 2_000_000,  # those of 100 fields
+            "embedding_norm": False,
+            "block_dims": (64, 64, 64),
+        },
+        yields_to={"max_mask_weights": "reduction"},
         several_members=True,
     )
 
@@ -41,6 +48,7 @@ class SerialMaskNet(nn.Module):
         embedding_dim: int = 10,
         block_dims: tuple[int | None, ...] = (400, 400, 400),
         reduction: float | None = 2.0,
+        max_mask_weights: int | None = None,
         embedding_norm: bool = True,
         hidden_norm: bool = True,
         dropout: float = 0.0,
@@ -54,6 +62,8 @@ class SerialMaskNet(nn.Module):
                 "without feed-forward"), and its output is as wide as its input.
             reduction: the paper's `r`, a mask's aggregation width in units of what it multiplies, above 0; None leaves
                 all masks out (the ablation "without mask").
+            max_mask_weights: the most weights of one mask, None for as many as `reduction` makes; see
+                `masknet.nn.InstanceGuidedMask`. A run bounds them where no `reduction` is given.
             embedding_norm: whether block 1 reads layer-normalised embeddings (the paper's LN_EMB).
             hidden_norm: whether each block has layer norm before its ReLU (the paper's LN_HID).
             dropout: share of entries dropped after each block in training, in [0, 1). NOTE[paper]: the paper has none;
@@ -77,7 +87,12 @@ class SerialMaskNet(nn.Module):
         width = d_embedding = self.embedding.d_out
         for d_out in block_dims:
             block = build_block(
-                d_embedding=d_embedding, d_hidden=width, d_out=d_out, reduction=reduction, norm=hidden_norm
+                d_embedding=d_embedding,
+                d_hidden=width,
+                d_out=d_out,
+                reduction=reduction,
+                max_mask_weights=max_mask_weights,
+                norm=hidden_norm,
             )
             self.blocks.append(block)
             width = block.d_out

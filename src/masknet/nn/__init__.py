@@ -10,6 +10,7 @@ from masknet.nn.linear_term import LinearTerm
 from masknet.nn.mask import InstanceGuidedMask, MaskBlock, MasklessBlock, MaskOnlyBlock
 from masknet.nn.mlp import MLP
 from masknet.nn.norm import FieldLayerNorm
+from masknet.nn.output_bias import output_biases
 
 __all__ = [
     "MLP",
@@ -24,4 +25,5 @@ __all__ = [
     "MasklessBlock",
     "MeanProbability",
     "id_tables",
+    "output_biases",
 ]

@@ -33,14 +33,19 @@ class InstanceGuidedMask(nn.Module):
     torch.Size([4, 8])
     """
 
-    def __init__(self, d_embedding: int, d_hidden: int, *, reduction: float = 2.0) -> None:
-        """Build the two layers; `t = round(reduction * d_hidden)` units lie between them.
+    def __init__(
+        self, d_embedding: int, d_hidden: int, *, reduction: float = 2.0, max_mask_weights: int | None = None
+    ) -> None:
+        """Build the two layers; `t = round(reduction * d_hidden)` units lie between them, or fewer.
 
         Args:
             d_embedding: width of the raw embedding that guides the mask, the paper's `m`.
             d_hidden: width of what the mask multiplies, the paper's `z`.
             reduction: the paper's `r = t / z`, above 0. NOTE[paper]: it is relative to `z`, so blocks of other widths
                 have other `t`; the published configurations use .1 to 4.
+            max_mask_weights: the most weights of both layers, biases aside: `t` is as much smaller as they ask for, and
+                at least 1. None for no bound. NOTE[paper]: the paper has none, and its masks grow with the square of
+                the fields.
 
         Raises:
             ValueError: where a number is out of its range, or `t` would be 0.
@@ -49,11 +54,15 @@ class InstanceGuidedMask(nn.Module):
         require_count("d_embedding", d_embedding)
         require_count("d_hidden", d_hidden)
         require_positive("reduction", reduction)
+        if max_mask_weights is not None:
+            require_count("max_mask_weights", max_mask_weights)
         d_aggregation = round(reduction * d_hidden)
         if d_aggregation < 1:
             raise ValueError(
                 f"'reduction' times the masked width must round to at least 1; got {reduction} * {d_hidden}: raise it"
             )
+        if max_mask_weights is not None:
+            d_aggregation = min(d_aggregation, max(1, max_mask_weights // (d_embedding + d_hidden)))
         self.aggregation = glorot_linear(d_embedding, d_aggregation)
         self.projection = glorot_linear(d_aggregation, d_hidden)
 
@@ -73,7 +82,14 @@ class MaskBlock(nn.Module):
     """
 
     def __init__(
-        self, *, d_embedding: int, d_hidden: int, d_out: int, reduction: float = 2.0, norm: bool = True
+        self,
+        *,
+        d_embedding: int,
+        d_hidden: int,
+        d_out: int,
+        reduction: float = 2.0,
+        max_mask_weights: int | None = None,
+        norm: bool = True,
     ) -> None:
         """Build the mask and the feed-forward layer.
 
@@ -81,7 +97,7 @@ class MaskBlock(nn.Module):
             d_embedding: width of the raw embedding, the paper's `m`.
             d_hidden: width of what is masked, the paper's `z`.
             d_out: width of the output, the paper's `q`.
-            reduction: see `InstanceGuidedMask`.
+            reduction, max_mask_weights: see `InstanceGuidedMask`.
             norm: whether layer norm (the paper's LN_HID) stands before the ReLU.
 
         Raises:
@@ -91,7 +107,7 @@ class MaskBlock(nn.Module):
         require_count("d_out", d_out)
         require_switch("norm", norm)
         self.d_out = d_out
-        self.mask = InstanceGuidedMask(d_embedding, d_hidden, reduction=reduction)
+        self.mask = InstanceGuidedMask(d_embedding, d_hidden, reduction=reduction, max_mask_weights=max_mask_weights)
         # NOTE[paper]: eq. 12 and 14 print no bias, and the counts of runs published without the norm have none.
         self.mix = glorot_linear(d_hidden, d_out, bias=False)
         self.norm = hidden_norm(d_out, on=norm)
@@ -139,12 +155,20 @@ class MaskOnlyBlock(nn.Module):
     torch.Size([4, 12])
     """
 
-    def __init__(self, *, d_embedding: int, d_hidden: int, reduction: float = 2.0, norm: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        d_embedding: int,
+        d_hidden: int,
+        reduction: float = 2.0,
+        max_mask_weights: int | None = None,
+        norm: bool = True,
+    ) -> None:
         """Build the mask; the arguments are those of `MaskBlock`, and the output is as wide as the input."""
         super().__init__()
         require_switch("norm", norm)
         self.d_out = d_hidden
-        self.mask = InstanceGuidedMask(d_embedding, d_hidden, reduction=reduction)
+        self.mask = InstanceGuidedMask(d_embedding, d_hidden, reduction=reduction, max_mask_weights=max_mask_weights)
         self.norm = hidden_norm(d_hidden, on=norm)
 
     def forward(
@@ -158,7 +182,13 @@ class MaskOnlyBlock(nn.Module):
 
 
 def build_block(
-    *, d_embedding: int, d_hidden: int, d_out: int | None, reduction: float | None, norm: bool
+    *,
+    d_embedding: int,
+    d_hidden: int,
+    d_out: int | None,
+    reduction: float | None,
+    max_mask_weights: int | None = None,
+    norm: bool,
 ) -> MaskBlock | MasklessBlock | MaskOnlyBlock:
     """Build the block, or the ablation of it, that the settings of a model describe.
 
@@ -170,6 +200,7 @@ def build_block(
         d_hidden: width of the block's input.
         d_out: width of its output; None leaves the feed-forward layer out, and the output is as wide as the input.
         reduction: see `InstanceGuidedMask`; None leaves the mask out.
+        max_mask_weights: see `InstanceGuidedMask`.
         norm: whether layer norm stands before the ReLU.
 
     Raises:
@@ -180,7 +211,20 @@ def build_block(
             raise ValueError(
                 "a block must have a mask or a feed-forward layer; got None for both 'reduction' and width"
             )
-        return MaskOnlyBlock(d_embedding=d_embedding, d_hidden=d_hidden, reduction=reduction, norm=norm)
+        return MaskOnlyBlock(
+            d_embedding=d_embedding,
+            d_hidden=d_hidden,
+            reduction=reduction,
+            max_mask_weights=max_mask_weights,
+            norm=norm,
+        )
     if reduction is None:
         return MasklessBlock(d_hidden=d_hidden, d_out=d_out, norm=norm)
-    return MaskBlock(d_embedding=d_embedding, d_hidden=d_hidden, d_out=d_out, reduction=reduction, norm=norm)
+    return MaskBlock(
+        d_embedding=d_embedding,
+        d_hidden=d_hidden,
+        d_out=d_out,
+        reduction=reduction,
+        max_mask_weights=max_mask_weights,
+        norm=norm,
+    )

@@ -7,6 +7,7 @@ the networks keep the paper's defaults: the widths of a recipe are settings of t
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,16 +37,21 @@ class _Choice:
         return value + (f" ({self.why})" if self.why else "")
 
 
-def network_defaults(model: str) -> dict[str, Any]:
+def network_defaults(model: str, given: Collection[str] = ()) -> dict[str, Any]:
     """The constructor's keywords that a run of this model sets where nothing is said of them.
 
     >>> network_defaults("serial-masknet")["block_dims"]
     [64, 64, 64]
 
+    Args:
+        model: its name.
+        given: the keywords that the run sets itself; some defaults yield to some of them.
+
     Raises:
         ConfigError: there is no such model.
     """
-    return {name: as_lists(value) for name, value in recipe_of(model).network.items()}
+    recipe = recipe_of(model)
+    return {name: as_lists(value) for name, value in recipe.network.items() if recipe.yields_to.get(name) not in given}
 
 
 def resolved(config: RunConfig, *, rows: int, by_time: bool) -> tuple[RunConfig, str]:
@@ -67,7 +73,8 @@ def resolved(config: RunConfig, *, rows: int, by_time: bool) -> tuple[RunConfig,
     """
     choices = _choices(recipe_of(config.model), rows, by_time)
     left_open = {name: choice for name, choice in choices.items() if getattr(config, name) is None}
-    widths = {name: value for name, value in network_defaults(config.model).items() if name not in config.set}
+    of_network = network_defaults(config.model, config.set)
+    widths = {name: value for name, value in of_network.items() if name not in config.set}
     told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in (left_open | widths).items())
     changes = {name: choice.value for name, choice in left_open.items()}
     return config.replace(**changes), f"defaults: {told}" if told else ""

@@ -17,7 +17,7 @@ from masknet.schema import UNKNOWN
 from masknet.train.members import Job, Search
 from masknet.train.pretrained import Vectors
 
-__all__ = ["manifest_of"]
+__all__ = ["click_rate", "manifest_of"]
 
 
 def _epochs(search: Search, monitor: str) -> dict[str, Any]:
@@ -74,6 +74,7 @@ def manifest_of(
             "name": data_name,
             "rows": len(prepared.train),
             "valid_rows": valid_rows,
+            "click_rate": click_rate(prepared),
             "bad_rows": len(prepared.bad_rows or ()),
             "fingerprint": prepared.fingerprint,
         },
@@ -87,7 +88,14 @@ def manifest_of(
         },
         **_results(prepared, search.metrics),
         rows=valid_rows,
+        fields=prepared.shares,
     )
+
+
+def click_rate(prepared: Prepared) -> float | dict[str, float]:
+    """The share of clicks among the training rows, weighted where they are; of several labels each one's, by name."""
+    rates = prepared.train.click_rates.tolist()
+    return rates[0] if len(rates) == 1 else dict(zip(prepared.encoder.schema.labels, rates, strict=True))
 
 
 def _results(prepared: Prepared, of_tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:

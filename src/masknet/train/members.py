@@ -27,7 +27,7 @@ from masknet.progress import Progress
 from masknet.train.checkpoint import Checkpoint, RunFolder, prefixed
 from masknet.train.optim import Optimizer, WeightAverage
 from masknet.train.pretrained import Vectors, start_from
-from masknet.train.step import NetworkStep
+from masknet.train.step import NetworkStep, start_at
 from masknet.train.tracking import Tracker
 from masknet.train.trainer import Trainer, Turn
 
@@ -233,7 +233,13 @@ class Job:
             {name: tensor for of_member in finished for name, tensor in of_member.items()},
         )
         return Trainer(
-            network_step(network, config, sample_weights=rows.train.weights, frozen=frozen),
+            network_step(
+                network,
+                config,
+                sample_weights=rows.train.weights,
+                click_rates=rows.train.click_rates,
+                frozen=frozen,
+            ),
             train=rows.train,
             valid=rows.valid,
             config=config,
@@ -272,6 +278,7 @@ def network_step(
     config: RunConfig,
     *,
     sample_weights: NDArray[np.float64] | None,
+    click_rates: NDArray[np.float64] | None = None,
     frozen: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> NetworkStep:
     """The step of a network by the settings of a run.
@@ -280,6 +287,7 @@ def network_step(
         network: on its device, with its initial weights.
         config: the settings, all of them decided.
         sample_weights: of all training rows, or None.
+        click_rates: of each task, which the biases of the network's logits start from; None for zero, as it was built.
         frozen: for some parameters the rows that are not trained.
 
     Raises:
@@ -287,6 +295,8 @@ def network_step(
     """
     assert config.learning_rate is not None
     assert config.embedding_l2 is not None
+    if click_rates is not None:
+        start_at(network, click_rates)
     optimizer = Optimizer(
         network,
         learning_rate=config.learning_rate,

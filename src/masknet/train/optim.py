@@ -99,24 +99,36 @@ class Rated(Protocol):
 
 
 class Plateau:
-    """Counts evaluations without a better one; with `drop`, each of them cuts the learning rate to a tenth."""
+    """Counts evaluations without a better one; with `drop`, each of them cuts the learning rate to a tenth.
+
+    Args:
+        better: whether a value of the monitored metric beats another one.
+        patience: how many without a better one end the training.
+        drop: whether they cut the rate.
+    """
 
     def __init__(self, better: Callable[[float, float], bool], *, patience: int, drop: bool) -> None:
         self._better = better
         self._patience = patience
         self._drop = drop
         self.best: float | None = None
+        self.best_log_loss: float | None = None
         self.since_best = 0
 
-    def update(self, value: float, rated: Rated) -> bool:
-        """Take in an evaluation and say whether it is the best so far."""
-        if self.best is None or self._better(value, self.best):
-            self.best, self.since_best = value, 0
+    def update(self, value: float, log_loss: float, rated: Rated) -> bool:
+        """Take in an evaluation and say whether it is the best so far; of equal values the lower log loss decides."""
+        if self._is_best(value, log_loss):
+            self.best, self.best_log_loss, self.since_best = value, log_loss, 0
             return True
         self.since_best += 1
         if self._drop and rated.learning_rate is not None:
             rated.learning_rate *= PLATEAU_FACTOR
         return False
+
+    def _is_best(self, value: float, log_loss: float) -> bool:
+        if self.best is None or self._better(value, self.best):
+            return True
+        return value == self.best and self.best_log_loss is not None and log_loss < self.best_log_loss
 
     @property
     def exhausted(self) -> bool:

@@ -31,11 +31,11 @@ from masknet.train.contract import require_contract
 from masknet.train.defaults import network_defaults, resolved
 from masknet.train.golden import golden_rows
 from masknet.train.identity import identity_of, machine_of, require_same_data, require_same_run
-from masknet.train.leaks import leaks
 from masknet.train.manifest import manifest_of
 from masknet.train.members import Job, Search, whereabouts
 from masknet.train.plan import encoding_plan
 from masknet.train.pretrained import digests, read_vectors
+from masknet.train.size import free_memory, require_memory, size_of
 from masknet.train.tracking import summary_writer
 from masknet.train.trainer import Interrupted
 
@@ -172,7 +172,7 @@ def fit(
         prepared = encode()
         on_prepared(prepared)
         _tell_bad_rows(prepared, folder, progress)
-        for warning in (*prepared.inspection.warnings, *leaks(prepared)):
+        for warning in prepared.warnings:
             progress.warn(warning)
         by_time = valid is None and config.time is not None and config.valid_fraction is None
         config, line = resolved(config, rows=len(prepared.train), by_time=by_time)
@@ -182,6 +182,7 @@ def fit(
             require_same_data(prepared.fingerprint, checkpoint)
             progress.note(f"resumed {whereabouts(checkpoint, config.members or 1)}")
         assert prepared.valid is not None
+        _tell_size(config, settings, prepared, progress)
         job = Job(
             config=config,
             settings=settings,
@@ -197,7 +198,7 @@ def fit(
         if search is None:
             vectors = read_vectors(config, encoder, progress)
             network, outcomes = job.search(prepared, vectors)
-            search = Search(outcomes, _final_metrics(network, prepared.valid, job.device))
+            search = Search(outcomes, _final_metrics(network, prepared.valid, job.device, progress))
         seconds = sum(member.seconds for member in search.members)
         if config.refit:
             epochs = ", ".join(str(member.best["epoch"]) for member in search.members)
@@ -221,7 +222,7 @@ def fit(
 
 def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
     """The network's settings, once all that can be known before the table is read is known to be right."""
-    settings = resolve_settings(config.model, network_defaults(config.model) | config.set)
+    settings = resolve_settings(config.model, network_defaults(config.model, config.set) | config.set)
     if is_code(config.model):
         require_contract(config.model, settings, num_tasks=len(config.labels) or 1)
     for name in probability_columns(config.labels):
@@ -240,6 +241,16 @@ def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
     if config.tensorboard is not None:
         summary_writer()
     return settings
+
+
+def _tell_size(config: RunConfig, settings: dict[str, Any], prepared: Prepared, progress: Progress) -> None:
+    """Say how large the network is, and refuse what does not fit."""
+    assert config.members is not None
+    assert config.batch_size is not None
+    size = size_of(config.model, prepared.encoder.space, settings, members=config.members, batch_size=config.batch_size)
+    members = f"{config.members} members, each " if config.members > 1 else ""
+    progress.note(f"{members}{size}")
+    require_memory(size, config.model, free_memory())
 
 
 class _Threads:
@@ -286,11 +297,16 @@ def _monitor(config: RunConfig, valid: EncodedSet, progress: Progress) -> str:
     return config.monitor
 
 
-def _final_metrics(network: nn.Module, valid: EncodedSet, device: torch.device) -> list[dict[str, dict[str, Any]]]:
-    """Those of each task, as JSON."""
+def _final_metrics(
+    network: nn.Module, valid: EncodedSet, device: torch.device, progress: Progress
+) -> list[dict[str, dict[str, Any]]]:
+    """Those of each task, as JSON; what to know before they are believed is told."""
     probabilities = probabilities_of(score(NetworkScorer(network.to(device)), valid))
     network.cpu()
     tasks = metrics.evaluate_tasks(valid.labels, probabilities, valid.weights, valid.groups)
+    for estimates, labels in zip(tasks, np.asarray(valid.labels).T, strict=True):
+        for doubt in metrics.doubts(estimates, int((labels == 1).sum())):
+            progress.note(f"on the validation rows, {doubt}")
     return [{name: estimate.to_json() for name, estimate in estimates.items()} for estimates in tasks]
 
 

@@ -21,11 +21,12 @@ from masknet.batches import Batch
 from masknet.draws import keyed_uniform
 from masknet.errors import DataError
 from masknet.generator import own_draws
+from masknet.nn import output_biases
 from masknet.scoring import NetworkScorer, Scorer
 from masknet.train.checkpoint import Checkpoint, prefixed
 from masknet.train.optim import Optimizer, Rated, WeightAverage
 
-__all__ = ["NetworkStep", "Step", "loss_over_tasks"]
+__all__ = ["NetworkStep", "Step", "loss_over_tasks", "start_at"]
 
 
 class Step(Rated, Protocol):
@@ -151,6 +152,30 @@ class NetworkStep:
         self._optimizer.restore(checkpoint.part("adam"))
         if self._average is not None:
             self._average.restore(checkpoint.part("average"))
+
+
+def start_at(network: nn.Module, click_rates: NDArray[np.float64]) -> bool:
+    """Let the network's first guess be the click rate: the biases of its logits start at the log-odds of each task's.
+
+    NOTE[paper]: none says where the bias starts. From zero, what is stopped early predicts too many clicks: the weights
+    that lower the mean are learned while those that rank are done.
+
+    Args:
+        network: changed in place.
+        click_rates: one a task; those that are not between 0 and 1 change nothing.
+
+    Returns:
+        Whether the network has such biases, as `masknet.nn.output_biases` finds them.
+    """
+    biases = output_biases(network, len(click_rates))
+    some = (click_rates > 0) & (click_rates < 1)
+    if biases and some.all():
+        odds = np.log(click_rates) - np.log1p(-click_rates)
+        ends = np.cumsum([bias.numel() for bias in biases])[:-1]
+        with torch.no_grad():
+            for bias, own in zip(biases, np.split(odds, ends), strict=True):
+                bias.copy_(torch.from_numpy(own).reshape(bias.shape))
+    return bool(biases)
 
 
 def loss_over_tasks(

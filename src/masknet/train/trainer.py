@@ -74,6 +74,7 @@ class State:
     step: int = 0
     done: bool = False
     best: float | None = None
+    best_log_loss: float | None = None
     best_evaluation: int | None = None
     since_best: int = 0
     learning_rate: float | None = None
@@ -203,7 +204,8 @@ class Trainer:
         if self._part() + 1 == self.evaluations:
             state.epoch, state.batch = state.epoch + 1, 0
         state.history.append(record)
-        state.best, state.since_best = self._plateau.best, self._plateau.since_best
+        plateau = self._plateau
+        state.best, state.best_log_loss, state.since_best = plateau.best, plateau.best_log_loss, plateau.since_best
         state.done = kept if self._valid is None else state.epoch == self.epochs or self._plateau.exhausted
         self._loss_sum = torch.zeros_like(self._loss_sum)
         self._save()
@@ -219,7 +221,7 @@ class Trainer:
             assert self._rates is not None
             return len(self.state.history) + 1 == len(self._rates)
         record |= self._evaluate(scorer, self._valid)
-        return self._plateau.update(record["valid"][self._monitor], self._step)
+        return self._plateau.update(record["valid"][self._monitor], record["valid"]["log_loss"], self._step)
 
     def _record(self) -> dict[str, Any]:
         """What is known of a part of an epoch before it is evaluated."""
@@ -313,7 +315,8 @@ class Trainer:
         self._set_rate(state.learning_rate)
         self._best = checkpoint.part("best")
         self._loss_sum = checkpoint.tensors["loss_sum:"]
-        self._plateau.best, self._plateau.since_best = state.best, state.since_best
+        plateau = self._plateau
+        plateau.best, plateau.best_log_loss, plateau.since_best = state.best, state.best_log_loss, state.since_best
 
 
 class _Pace:

@@ -20,6 +20,7 @@ from masknet.scoring import probabilities_of, score
 from masknet.table import Table
 from masknet.train.golden import golden_rows
 from masknet.train.identity import machine_of
+from masknet.train.manifest import click_rate
 from masknet.train.plan import encoding_plan
 
 __all__ = ["fit_trees"]
@@ -66,12 +67,14 @@ def fit_trees(config: RunConfig, table: Table, valid: Table | None, progress: Pr
             "name": table.name,
             "rows": len(prepared.train),
             "valid_rows": len(rows),
+            "click_rate": click_rate(prepared),
             "bad_rows": len(prepared.bad_rows or ()),
             "fingerprint": prepared.fingerprint,
         },
         training={"trees": trees.model.rounds, "seconds": round(seconds, 3), "monitor": "log_loss"},
         metrics={name: estimate.to_json() for name, estimate in found.items()},
         rows=len(rows),
+        fields=prepared.shares,
     )
     return Artifact(
         manifest=manifest,

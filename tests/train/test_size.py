@@ -1,0 +1,56 @@
+"""How large a network is, told before it is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from masknet.errors import ConfigError
+from masknet.models import build_network
+from masknet.space import FeatureSpace, FieldSpace
+from masknet.train.defaults import network_defaults
+from masknet.train.size import Size, free_memory, require_memory, size_of
+
+SPACE = FeatureSpace(200, (FieldSpace("user"), FieldSpace("tags", kind="bag", slots=5)))
+
+
+@pytest.mark.parametrize("model", ["lr", "serial-masknet", "parallel-masknet"])
+def test_the_parameters_are_those_of_the_network(model: str) -> None:
+    settings = network_defaults(model)
+    built = build_network(model, SPACE, settings)
+    size = size_of(model, SPACE, settings, members=2, batch_size=100)
+    assert size.parameters == sum(p.numel() for p in built.parameters())
+    width = 1 if model == "lr" else 10
+    assert size.num_bytes == 4 * (8 * size.parameters + 4 * 100 * 6 * width)
+
+
+def test_weights_that_no_memory_could_hold_are_counted() -> None:
+    wide = FeatureSpace(10**9, tuple(FieldSpace(f"f{i}") for i in range(300)))
+    size = size_of("parallel-masknet", wide, {"reduction": 20.0}, members=1, batch_size=1)
+    assert size.parameters > 10**10 + 3 * 2 * 20 * 3000**2
+
+
+def test_what_does_not_fit_is_refused_with_the_ways_out() -> None:
+    require_memory(Size(10, 4000), "lr", 4000)
+    require_memory(Size(10, 4000), "lr", None)
+    sentence = (
+        r"training takes place in memory; lr has 2,000,000,000 parameters a member here and needs about 56 GB, of "
+        r"which 8 GB are free: leave columns out with --ignore, .*--max-vocabulary.*--set.*--batch-size"
+    )
+    with pytest.raises(ConfigError, match=sentence):
+        require_memory(Size(2_000_000_000, 56_000_000_000), "lr", 8_000_000_000)
+
+
+def test_free_memory_is_the_systems_or_the_containers(tmp_path: Path) -> None:
+    proc, cgroup = tmp_path / "proc", tmp_path / "cgroup"
+    assert free_memory(cgroup, cgroup) is None or free_memory(cgroup, cgroup) > 0  # type: ignore[operator]
+    proc.mkdir()
+    (proc / "meminfo").write_text("MemTotal: 99 kB\nMemAvailable:       8 kB\n")
+    assert free_memory(proc, cgroup) == 8192
+    cgroup.mkdir()
+    (cgroup / "memory.max").write_text("max\n")
+    (cgroup / "memory.current").write_text("1000\n")
+    assert free_memory(proc, cgroup) == 8192
+    (cgroup / "memory.max").write_text("5000\n")
+    assert free_memory(proc, cgroup) == 4000
