@@ -6,7 +6,13 @@ The public names are loaded when they are first asked for, so that `import maskn
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
+
+from masknet.threads import wait_passively
+
+if "torch" not in sys.modules:  # which reads it when it is imported, as the modules below do
+    wait_passively()
 
 __version__ = "0.1.0"
 

@@ -40,6 +40,7 @@ from masknet.model import Model, names_for
 from masknet.models import model_name, network_class
 from masknet.progress import LogProgress
 from masknet.table import Source, Table, open_table, with_columns
+from masknet.threads import require_threads
 
 __all__ = ["CTRClassifier"]
 
@@ -209,6 +210,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ConfigError: a setting is unknown, out of range, or contradicts another.
             DataError: a table, a column or a value is not what the rule asks for.
         """
+        require_threads()
         if y is None:
             raise ConfigError(
                 "training requires y to be passed, but the target y is None: name the label's column, or give the "

@@ -18,7 +18,7 @@ _DRAWS = {
     *(getattr(Tensor, f"{name}_") for name in ("normal", "random", "uniform")),
     *(getattr(nn.init, f"kaiming_{name}_") for name in ("normal", "uniform")),
     *(getattr(nn.init, f"xavier_{name}_") for name in ("normal", "uniform")),
-    *(getattr(nn.init, f"{name}_") for name in ("normal", "orthogonal", "trunc_normal", "uniform")),
+    *(getattr(nn.init, f"{name}_") for name in ("normal", "trunc_normal", "uniform")),
 }
 """Whatever draws into a tensor: the methods, and PyTorch's functions for initial weights, which call them."""
 
