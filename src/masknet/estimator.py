@@ -312,7 +312,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.metrics_, self.history_, self.classes_ = face.metrics_, face.history_, face.classes_
         self.n_features_in_ = face.n_features_in_
         for name in ("network_", "feature_names_in_"):  # which some have not, and an earlier fit may have had
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
             if hasattr(face, name):
                 setattr(self, name, getattr(face, name))
 

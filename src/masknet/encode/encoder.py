@@ -106,7 +106,7 @@ class Encoder:
             if isinstance(field, Categorical) and dtypes[field.name] == pl.String:
                 of_type.setdefault(field.values, []).append(field.name)
         cells = row.row(0, named=True) if of_type else {}
-        joined = {}
+        joined: dict[str, pl.Series] = {}
         for values, names in of_type.items():
             text = canonical(pl.Series([cells[name] for name in names], dtype=pl.String), values)
             joined |= {name: text[i : i + 1] for i, name in enumerate(names)}

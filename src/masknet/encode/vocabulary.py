@@ -84,7 +84,8 @@ class Vocabulary:
         codes = text.cast(self._enum, strict=False).to_physical()
         found = codes.to_numpy()  # floats where some are null, which hold every code, and NaN
         if not codes.null_count():
-            return self.id_array[found]
+            all_known: NDArray[np.int32] = self.id_array[found]
+            return all_known
         ids = np.full(len(text), unseen, dtype=np.int32)
         if text.null_count():
             ids[text.is_null().to_numpy()] = missing
