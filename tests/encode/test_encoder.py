@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from masknet.encode import Declared, EncodedRows, Encoder, EncoderLearner, Shown, inspect_table
+from masknet.encode import Counts, Declared, EncodedRows, Encoder, EncoderLearner, Shown, inspect_table
 from masknet.encode.fields import CategoricalEncoding, NumericEncoding
 from masknet.errors import DataError
 from masknet.progress import LogProgress
@@ -277,24 +277,32 @@ def test_a_field_never_missing_in_training_reads_a_missing_value_as_unseen() -> 
 def test_rare_values_are_read_as_unseen_and_train_it() -> None:
     encoder = fit(USER, {"user": ["a", "a", "b", None]}, min_count=2)
     assert ids_of(encoder, {"user": ["a", "b", "zzz", None]}) == [3, 2, 2, 1]
-    assert encoder.shown == (Shown(1, unseen=2, unseen_share=1 / 3, missing=1, missing_share=1 / 4),)
+    assert encoder.shown == (Shown(1, unseen=2, missing=1, counts=Counts(rows=4, missing=1, values=3, rare=1)),)
     assert encoder.space.num_ids == 4
+
+
+ONE = Counts(rows=1, values=1)
+NONE = Counts(rows=2, missing=2)
 
 
 def test_what_was_rare_or_missing_is_counted_for_training_to_top_it_up() -> None:
     schema = Schema(label=None, fields=(Categorical(name="a"), Numeric(name="n"), Categorical(name="b")))
     columns = {"a": ["x", "x", None, None], "n": [1, 2, 3, None], "b": ["p", "q", "r", "r"]}
     a, n, b = fit(schema, columns, min_count=2).shown
-    assert a == Shown(1, unseen=2, missing=1, missing_share=0.5)
-    assert n == Shown(1, missing=4, missing_share=0.25)
-    assert b == Shown(1, unseen=6, unseen_share=0.5)
-    assert fit(schema, {"a": ["x"], "n": [1], "b": ["p"]}).shown == (Shown(unseen=2), Shown(), Shown(unseen=6))
+    assert a == Shown(1, unseen=2, missing=1, counts=Counts(rows=4, missing=2, values=2))
+    assert n == Shown(1, missing=4, counts=Counts(rows=4, missing=1, values=3))
+    assert b == Shown(1, unseen=6, counts=Counts(rows=4, values=4, rare=2))
+    assert fit(schema, {"a": ["x"], "n": [1], "b": ["p"]}).shown == (
+        Shown(unseen=2, counts=ONE),
+        Shown(counts=ONE),
+        Shown(unseen=6, counts=ONE),
+    )
 
 
 def test_the_commonest_values_are_kept() -> None:
     encoder = fit(USER, {"user": ["c"] * 3 + ["b"] * 2 + ["a"] * 2 + ["d"]}, max_vocabulary=2)
     assert ids_of(encoder, {"user": ["c", "a", "b", "d"]}) == [3, 4, 2, 2]  # of equals the first in order
-    assert encoder.shown == (Shown(unseen=2, unseen_share=3 / 8),)
+    assert encoder.shown == (Shown(unseen=2, counts=Counts(rows=8, values=8, rare=3)),)
 
 
 def test_only_kept_rows_are_learned_from() -> None:
@@ -326,7 +334,7 @@ def test_a_field_that_is_missing_everywhere_can_be_encoded() -> None:
     ids, values = found.ids, found.values
     assert ids.tolist() == [[1, 4], [2, 3]]
     assert values.tolist() == [[1, 1], [1, 0]]
-    assert encoder.shown == (Shown(unseen=2, missing=1, missing_share=1.0), Shown(missing=4, missing_share=1.0))
+    assert encoder.shown == (Shown(unseen=2, missing=1, counts=NONE), Shown(missing=4, counts=NONE))
 
 
 def test_columns_are_found_by_name_and_others_are_not_read() -> None:

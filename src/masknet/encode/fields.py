@@ -208,15 +208,14 @@ def _shown_values(encoding: CategoricalEncoding | BagEncoding, *, slots: int) ->
     return Shown(
         slots,
         unseen=encoding.unseen if encoding.vocabulary.has_unseen or not ever_missing else -1,
-        unseen_share=counts.rare_share,
         missing=encoding.missing if ever_missing else -1,
-        missing_share=counts.missing_share,
+        counts=counts,
     )
 
 
 def _shown_number(encoding: NumericEncoding | KnotEncoding, *, slots: int) -> Shown:
     missing = -1 if encoding.missing is None else encoding.missing
-    return Shown(slots, missing=missing, missing_share=encoding.counts.missing_share)
+    return Shown(slots, missing=missing, counts=encoding.counts)
 
 
 def _known_values(vocabulary: Lookup) -> str:
