@@ -3,8 +3,8 @@
     python benchmarks/busy_machine.py --out benchmarks/results/busy_machine.json
 
 Each run is a process of its own that trains one member for an epoch. `as installed` sets nothing: masknet then lets
-threads sleep while they wait. `torch's own` is what PyTorch's OpenMP does by itself: it waits actively for a while, and
-`active` for as long as it takes; `one thread` needs no waiting. Beside the busy runs two processes do nothing but count.
+threads sleep while they wait. `torch's own` is what PyTorch's OpenMP does by itself: it waits actively for a while,
+and `active` for as long as it takes; `one thread` needs no waiting. Beside the busy runs two processes only count.
 The ways take turns, and the medians of their turns are told. Equal numbers of threads must give equal weights.
 """
 

@@ -1,4 +1,4 @@
-"""What a value never seen, and a missing one, are scored at after few rare rows: near the click rate, whatever they did.
+"""What a value never seen, or a missing one, is scored at after few rare rows: near the click rate, whatever they did.
 
     python benchmarks/rare_rows.py --out benchmarks/results/rare_rows.json
 
