@@ -187,7 +187,9 @@ def probabilities(artifact: Artifact, chunk: Chunk, *counts: Count) -> NDArray[n
         DataError: a cell cannot be what its column means.
     """
     require_threads()
-    return probabilities_of(artifact.scorer.logits(artifact.encoder.encode(chunk, *counts)))
+    encoder, scorer = artifact.encoder, artifact.scorer
+    parts = [scorer.logits(encoder.encode(piece, *counts)) for piece in chunk.pieces(encoder.rows_at_once)]
+    return probabilities_of(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
 
 def check(artifact: Artifact) -> CheckResult:

@@ -120,7 +120,9 @@ class RunConfig(BaseModel):
     )
     weighted: Names = _setting(DATA, "Bags whose texts are value:weight (repeatable, or comma-separated).", ())
     ordered: Names = _setting(DATA, "Bags whose order carries meaning (repeatable, or comma-separated).", ())
-    max_length: FieldNumbers = _setting(DATA, "Keep a bag's last so many values (repeatable; default: 50).", {})
+    max_length: FieldNumbers = _setting(
+        DATA, "Keep a bag's last so many values (repeatable; default: 50, of a weighted bag all).", {}
+    )
     pooling: FieldPoolings = _setting(
         DATA, "How a bag becomes one vector: mean, or sum (repeatable; default: sum where weighted, else mean).", {}
     )

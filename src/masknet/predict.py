@@ -102,6 +102,8 @@ class Watch:
                     f"{sentence}: write them as the training table does, or leave out --strict", column=skew.field
                 )
             progress.warn(sentence)
+        for sentence in self.counts.cuts():
+            progress.note(sentence)
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` tells of it; of several labels the rates by label."""

@@ -39,6 +39,8 @@ from masknet.table import Chunk
 
 __all__ = ["EncodedRows", "Encoder", "EncoderLearner"]
 
+_CELLS_AT_ONCE = 1 << 25  # ids and values of 4 bytes each: 256 MB
+
 ENCODING_FILE, VOCABULARY_FILE = "encoding.json", "vocabulary.parquet"
 
 
@@ -70,6 +72,11 @@ class Encoder:
     def shown(self) -> tuple[Shown, ...]:
         """For each field of the space what it reads in place of a value, so that training can show it."""
         return tuple(shown for e in self.encodings for shown in e.shown)
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows that may be encoded at once: fewer than a chunk has where a bag is long, so that they fit the memory."""
+        return max(1, _CELLS_AT_ONCE // max(1, self.space.num_slots))
 
     def encode(self, chunk: Chunk, *counts: Count) -> EncodedRows:
         """The rows of a chunk that has the schema's fields, as a model reads them.

@@ -510,7 +510,7 @@ class _BagLearner:
         self._found = _Occurrences(field)
         self._longest = 1
         self.counts = self._found.counts
-        self.expected = (Ragged(field.max_length, field.weighted),)
+        self.expected = (Ragged(field.max_length or 1, field.weighted),)  # what a row takes is told by its length
 
     def add(self, cells: BagCells, keep: NDArray[np.bool_] | None) -> None:
         text = cells.text if keep is None else cells.text.filter(pl.Series(keep[cells.row]))
@@ -519,7 +519,7 @@ class _BagLearner:
         self._longest = max(self._longest, int(lengths.max(initial=0)))
 
     def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> BagEncoding:
-        slots = min(self._longest, self._field.max_length)
+        slots = min(self._longest, self._field.max_length or self._longest)
         return BagEncoding(self._field, *self._found.finish(reserve, lookup), slots)
 
 

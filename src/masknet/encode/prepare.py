@@ -40,7 +40,7 @@ from masknet.table import Chunk, Table
 
 __all__ = ["EncodingPlan", "Prepared", "default_cache", "prepare"]
 
-FORMAT = 5
+FORMAT = 6
 """Raised whenever the same table and settings would encode differently."""
 
 _COUNTS_FILE = "counts.json"
@@ -103,12 +103,13 @@ class _Source:
     table: Table
     to_valid: NDArray[np.bool_]
 
-    def chunks(self, columns: Sequence[str]) -> Iterator[tuple[Chunk, NDArray[np.bool_]]]:
+    def chunks(self, columns: Sequence[str], at_most: int = 1 << 16) -> Iterator[tuple[Chunk, NDArray[np.bool_]]]:
         start = 0
-        for chunk in self.table.chunks(columns, limit=len(self.to_valid)):
-            end = start + len(chunk.frame)
-            yield chunk, self.to_valid[start:end]
-            start = end
+        for whole in self.table.chunks(columns, limit=len(self.to_valid)):
+            for chunk in whole.pieces(at_most):
+                end = start + len(chunk.frame)
+                yield chunk, self.to_valid[start:end]
+                start = end
 
 
 def prepare(
@@ -376,7 +377,7 @@ def _encode(
         SetWriter(folder / "valid", encoder, weighted=weighted, grouped=grouped) as valid,
     ):
         for source in sources:
-            for chunk, to_valid in source.chunks(columns):
+            for chunk, to_valid in source.chunks(columns, encoder.rows_at_once):
                 roles = values.read_roles(chunk, schema)
                 labels, to_train, train_roles = roles["labels"], ~to_valid, roles
                 if rate < 1:
@@ -406,7 +407,7 @@ def _encode(
         _check_weights(weighs, schema)
     if left_out:
         progress.note(f"{left_out:,} negatives are left out of training; each that stays weighs {1 / rate:g}")
-    warnings: list[str] = []
+    warnings = list(counts["train"].cuts())
     if overlap is not None:
         usual = {name: {"train": shares} for name, shares in counts["train"].shares().items()}
         warnings += [skew.sentence for skew in counts["valid"].skews(usual)]
