@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from masknet import batches
 from masknet.batches import Batch, EpochOrder, num_batches, ordered_batches, shuffled_batches
-from masknet.encode import Column, EncodedSet, Layout, Shown, StandIns
+from masknet.encode import Column, Counts, EncodedSet, Layout, Shown, StandIns
 
 UNSEEN = 2
+HALF = Counts(rows=20_000, values=20_000, rare=10_000)
 
 
 def encoded(rows: int, *, weights: bool = False) -> EncodedSet:
@@ -26,7 +27,7 @@ def encoded(rows: int, *, weights: bool = False) -> EncodedSet:
         weights=n / 2 if weights else None,
         groups=None,
         layout=Layout((Column(), Column(), Column(fixed_id=5, scaled=True))),
-        shown=(Shown(unseen=UNSEEN), Shown(unseen=UNSEEN, unseen_share=0.5), Shown()),
+        shown=(Shown(unseen=UNSEEN), Shown(unseen=UNSEEN, counts=HALF), Shown()),
     )
 
 
@@ -239,13 +240,38 @@ def shown_ids(fields: tuple[Shown, ...], ids: list[int], values: NDArray[np.floa
 
 def test_what_rows_have_of_themselves_is_topped_up_to_the_share() -> None:
     fields = (
-        Shown(unseen=2, unseen_share=0.03),
-        Shown(unseen=4, unseen_share=0.2),
-        Shown(missing=5, missing_share=0.06),
+        Shown(unseen=2, counts=Counts(values=100_000, rare=3000)),
+        Shown(unseen=4, counts=Counts(values=100_000, rare=20_000)),
+        Shown(missing=5, counts=Counts(rows=100_000, missing=6000)),
     )
     made = shown_ids(fields, [100, 101, 102], np.ones((1, 3), dtype=np.float32), 0.1)
     shares = (made == [[2, 4, 5]]).mean(axis=0)
     np.testing.assert_allclose(shares, [0.07, 0.0, 0.04], atol=0.006)
+
+
+@pytest.mark.parametrize(("rare", "share_of_them"), [(1, 1 / 51), (50, 0.5), (5000, 1.0)])
+def test_a_few_real_ones_are_mostly_padding_and_the_share_is_kept(rare: int, share_of_them: float) -> None:
+    counts = Counts(rows=100_000, values=100_000, missing=rare, rare=rare)
+    fields = (Shown(unseen=2, missing=1, counts=counts), Shown(slots=2, missing=3, counts=counts))
+    values = np.ones((20_000, 3), dtype=np.float32)
+    unseen = shown_ids(fields, [2, 100, 101], values, 0.1)
+    kept = unseen[:, 0] == 2
+    assert set(unseen[~kept, 0].tolist()) <= {0, 1}
+    assert (unseen[:, 0] != 0).mean() == pytest.approx(share_of_them, abs=0.12)
+    assert (values[unseen[:, 0] == 0, 0] == 0).all()
+    missing = shown_ids(fields, [1, 3, 0], np.ones((1, 3), dtype=np.float32), 0.1)
+    for slot, own in ((0, 1), (1, 3)):
+        assert (missing[:, slot] == own).mean() == pytest.approx(share_of_them, abs=0.01), (
+            "missing, and so never unseen"
+        )
+    common = shown_ids(fields, [100, 200, 0], np.ones((1, 3), dtype=np.float32), 0.1)
+    topped_up = 0.1 - share_of_them * rare / 100_000
+    assert (common[:, 1] == 3).mean() == pytest.approx(topped_up, abs=0.008)
+
+
+def test_without_a_share_nothing_is_changed() -> None:
+    fields = (Shown(unseen=2, missing=1, counts=Counts(rows=9, values=8, missing=1, rare=1)),)
+    assert {row[0] for row in shown_ids(fields, [2], np.ones((1, 1), dtype=np.float32), 0.0).tolist()} == {2}
 
 
 def test_a_missing_number_or_bag_is_one_id_with_value_1_and_nothing_else() -> None:

@@ -96,7 +96,7 @@ def test_pretrained_vectors_are_settings_too(log: pl.DataFrame, tmp_path: Path) 
         threads=1,
     ).fit(log, "click")
     classifier.save(tmp_path / "m")
-    assert load(tmp_path / "m").pretrained == {"user": str(vectors)}
+    assert CTRClassifier.load(tmp_path / "m").pretrained == {"user": str(vectors)}
     table = classifier.network_.embedding.table.weight
     assert (table == torch.tensor([0.5, -0.25])).all(dim=1).sum() > 5
 
@@ -221,7 +221,7 @@ def test_any_two_labels(
     table, labels = log.drop("click"), values[log["click"].to_numpy()]
     fitted = make().fit(table, labels.tolist())
     fitted.save(tmp_path / "m")
-    for classifier in (fitted, load(tmp_path / "m")):
+    for classifier in (fitted, CTRClassifier.load(tmp_path / "m"), load(tmp_path / "m")):
         assert classifier.classes_.tolist() == values.tolist()
         predicted = classifier.predict(table)
         assert predicted.dtype.kind == kind
@@ -249,7 +249,7 @@ def test_a_model_trained_with_sample_weights_needs_no_weights_later(
 ) -> None:
     fitted = make().fit(log, "click", sample_weight=np.linspace(0, 2, ROWS))
     fitted.save(tmp_path / "m")
-    loaded = load(tmp_path / "m")
+    loaded = CTRClassifier.load(tmp_path / "m")
     assert loaded.weight is None
     assert json.loads((tmp_path / "m" / "encoding.json").read_text())["schema"]["weight"] is None
     assert_same_network(loaded.fit(log, "click", sample_weight=np.linspace(0, 2, ROWS)), fitted)
@@ -277,7 +277,7 @@ def test_settings_of_fields_reach_the_encoding(
     kinds = {field.name: field.kind for field in fitted._model.encoder.schema.fields}
     assert kinds["tags"] == "bag"
     fitted.save(tmp_path / "m")
-    loaded = load(tmp_path / "m")
+    loaded = CTRClassifier.load(tmp_path / "m")
     assert (loaded.separator, loaded.hash, loaded.share) == ({"tags": ";"}, {"user": 16}, None)
     assert click_probabilities(loaded, tagged).tolist() == click_probabilities(fitted, tagged).tolist()
     assert_same_network(loaded.fit(tagged, "click"), fitted)
@@ -342,7 +342,7 @@ def test_values_that_training_never_saw_are_told_once(fitted: CTRClassifier, log
 
 def test_a_loaded_model_is_the_saved_one(fitted: CTRClassifier, log: pl.DataFrame, tmp_path: Path) -> None:
     fitted.save(tmp_path / "ads.masknet")
-    loaded = load(tmp_path / "ads.masknet")
+    loaded = CTRClassifier.load(tmp_path / "ads.masknet")
     assert click_probabilities(loaded, log).tolist() == click_probabilities(fitted, log).tolist()
     assert_same_network(loaded, fitted)
     assert loaded.metrics_ == fitted.metrics_
@@ -368,12 +368,12 @@ def test_a_loaded_model_trains_again_to_the_same_weights(
     fitted: CTRClassifier, log: pl.DataFrame, tmp_path: Path
 ) -> None:
     fitted.save(tmp_path / "m")
-    assert_same_network(load(tmp_path / "m").fit(log, "click"), fitted)
+    assert_same_network(CTRClassifier.load(tmp_path / "m").fit(log, "click"), fitted)
 
 
 def test_a_loaded_model_saves_the_same_files(fitted: CTRClassifier, tmp_path: Path) -> None:
     fitted.save(tmp_path / "a" / "m")
-    load(tmp_path / "a" / "m").save(tmp_path / "b" / "m")
+    CTRClassifier.load(tmp_path / "a" / "m").save(tmp_path / "b" / "m")
     names = sorted(file.name for file in (tmp_path / "a" / "m").iterdir())
     assert "golden.parquet" in names
     assert names == sorted(file.name for file in (tmp_path / "b" / "m").iterdir())
@@ -389,7 +389,7 @@ def test_the_command_line_and_python_train_the_same_network(
     del settings["model_settings"]
     settings = {name: value for name, value in settings.items() if value is not None}
     train(RunConfig(**settings, data=tmp_path / "train.parquet", label="click"), LogProgress())
-    loaded = load(tmp_path / "m")
+    loaded = CTRClassifier.load(tmp_path / "m")
     assert_same_network(loaded, fitted)
     assert_decided(loaded, fitted)
 
@@ -400,7 +400,7 @@ def test_nothing_is_overwritten_by_chance(fitted: CTRClassifier, tmp_path: Path)
         fitted.save(tmp_path / "m")
     fitted.save(tmp_path / "m", overwrite=True)
     with pytest.raises(ArtifactError, match="no artifact"):
-        load(tmp_path / "n")
+        CTRClassifier.load(tmp_path / "n")
 
 
 def test_the_run_of_files_can_be_run_again(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,10 +26,10 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_every_public_name_is_the_one_of_its_module() -> None:
-    from masknet import errors, estimator
+    from masknet import errors, estimator, model
 
     for name in NAMES - {"__version__"}:
-        home = estimator if name in ("CTRClassifier", "load") else errors
+        home = {"CTRClassifier": estimator, "load": model}.get(name, errors)
         assert getattr(masknet, name) is getattr(home, name)
 
 
@@ -50,3 +51,20 @@ def test_import_masknet_loads_nothing_of_weight() -> None:
 
 def test_the_errors_come_without_the_engine() -> None:
     assert run("import sys; from masknet import DataError; print('torch' in sys.modules)") == "False\n"
+
+
+def test_to_load_and_score_takes_no_scikit_learn_and_no_compiler() -> None:
+    program = """
+import json, sys
+from pathlib import Path
+from masknet import load
+folder = Path(sys.argv[1])
+rows = json.loads((folder / "parallel-kinds.scores.json").read_text(encoding="utf-8"))["rows"]
+load(folder / "parallel-kinds.masknet").predict_proba(rows[:1])
+heavy = ("pandas", "scipy", "sklearn", "torch._dynamo", "sympy", "pyarrow.compute")
+print([name for name in heavy if name in sys.modules])
+"""
+    folder = Path(__file__).parent / "artifacts" / "format-2"
+    result = subprocess.run([sys.executable, "-c", program, folder], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "[]\n"

@@ -39,7 +39,7 @@ def test_a_schema_does_not_change() -> None:
     [
         {"label": "y", "fields": [{"name": "x", "kind": "picture"}]},
         {"label": "y", "fields": [{"name": "x"}]},
-        {"label": "y", "fields": [{"name": "x", "kind": "categorical", "values": "float"}]},
+        {"label": "y", "fields": [{"name": "x", "kind": "categorical", "values": "complex"}]},
         {"label": "y", "fields": [{"name": "x", "kind": "numeric", "values": "integer"}]},
         {"label": "y", "fields": [], "lable": "z"},
         {"fields": []},

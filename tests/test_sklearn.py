@@ -187,7 +187,7 @@ def test_an_array_counts_by_place(make: Make, tmp_path: Path) -> None:
     assert fitted.predict_proba(numbers.tolist()).tolist() == expected.tolist()
     assert fitted.predict_proba(pd.DataFrame(numbers)).tolist() == expected.tolist()
     fitted.save(tmp_path / "m")
-    for classifier in (fitted, load(tmp_path / "m")):
+    for classifier in (fitted, CTRClassifier.load(tmp_path / "m"), load(tmp_path / "m")):
         assert classifier.n_features_in_ == 4
         assert not hasattr(classifier, "feature_names_in_")
         assert classifier.predict_proba(numbers).tolist() == expected.tolist()

@@ -6,7 +6,13 @@ The public names are loaded when they are first asked for, so that `import maskn
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
+
+from masknet.threads import wait_passively
+
+if "torch" not in sys.modules:  # which reads it when it is imported, as the modules below do
+    wait_passively()
 
 __version__ = "0.1.0"
 
@@ -22,7 +28,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from masknet.errors import ArtifactError, ConfigError, DataError, MasknetError
-    from masknet.estimator import CTRClassifier, load
+    from masknet.estimator import CTRClassifier
+    from masknet.model import load
 else:  # hidden from type checkers, which would take any name for one of ours
     _HOMES = {
         "ArtifactError": "masknet.errors",
@@ -30,7 +37,7 @@ else:  # hidden from type checkers, which would take any name for one of ours
         "ConfigError": "masknet.errors",
         "DataError": "masknet.errors",
         "MasknetError": "masknet.errors",
-        "load": "masknet.estimator",
+        "load": "masknet.model",
     }
 
     def __getattr__(name):

@@ -7,15 +7,13 @@ weights beside them, one a row. Here they are checked, and become what the engin
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.exceptions import DataConversionWarning
 
-from masknet.errors import DataError
+from masknet.errors import DataError, warn_user
 from masknet.table import Table
 
 # Arrays in the place of tables: their columns have no names, so that they count by their place
@@ -89,10 +87,11 @@ def column_of(values: ArrayLike, what: str) -> NDArray[Any]:
     """One value a row, as an array of numbers, booleans or texts."""
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] == 1:
-        warnings.warn(
+        from sklearn.exceptions import DataConversionWarning  # here, since it is heavy, and who scores needs it not
+
+        warn_user(
             f"A column-vector {what} was passed when a 1d array was expected; pass {what}.ravel()",
             DataConversionWarning,
-            stacklevel=4,
         )
         array = array[:, 0]
     if array.ndim != 1:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,8 +31,10 @@ from masknet.errors import ArtifactError, MasknetError
 from masknet.gbdt import Trees
 from masknet.manifest import MANIFEST_FILE, Manifest, damaged, read_manifest, write_checksums
 from masknet.manifest import verify as verify_files
+from masknet.places import REPLACED, temporary_folder
 from masknet.scoring import NetworkScorer, Scorer, load_network, probabilities_of, resolve_device
 from masknet.table import Chunk, open_table
+from masknet.threads import require_threads
 
 __all__ = [
     "Artifact",
@@ -109,8 +110,8 @@ class Artifact:
         place = Path(path).absolute()
         check_free(place, overwrite=overwrite)
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as temporary:
-            made, replaced = Path(temporary) / place.name, Path(temporary) / "replaced"
+        with temporary_folder(place) as temporary:
+            made, replaced = temporary / place.name, temporary / REPLACED
             made.mkdir()  # inside, since the temporary folder itself is closed to all but its user
             try:
                 _write_files(made, self)
@@ -185,7 +186,10 @@ def probabilities(artifact: Artifact, chunk: Chunk, *counts: Count) -> NDArray[n
     Raises:
         DataError: a cell cannot be what its column means.
     """
-    return probabilities_of(artifact.scorer.logits(artifact.encoder.encode(chunk, *counts)))
+    require_threads()
+    encoder, scorer = artifact.encoder, artifact.scorer
+    parts = [scorer.logits(encoder.encode(piece, *counts)) for piece in chunk.pieces(encoder.rows_at_once)]
+    return probabilities_of(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
 
 def check(artifact: Artifact) -> CheckResult:
@@ -219,6 +223,7 @@ def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True,
             that is not trusted.
         ConfigError: there is no such device.
     """
+    require_threads()
     place = resolve_device(device)
     folder = Path(path)
     manifest = read_manifest(folder)

@@ -120,7 +120,9 @@ class RunConfig(BaseModel):
     )
     weighted: Names = _setting(DATA, "Bags whose texts are value:weight (repeatable, or comma-separated).", ())
     ordered: Names = _setting(DATA, "Bags whose order carries meaning (repeatable, or comma-separated).", ())
-    max_length: FieldNumbers = _setting(DATA, "Keep a bag's last so many values (repeatable; default: 50).", {})
+    max_length: FieldNumbers = _setting(
+        DATA, "Keep a bag's last so many values (repeatable; default: 50, of a weighted bag all).", {}
+    )
     pooling: FieldPoolings = _setting(
         DATA, "How a bag becomes one vector: mean, or sum (repeatable; default: sum where weighted, else mean).", {}
     )
@@ -190,7 +192,7 @@ class RunConfig(BaseModel):
     seed: int = _setting(MODEL, "Fixes the initial weights, the order of rows and dropout.", 0, ge=0, lt=2**63)
     precision: Literal["fp32"] | None = _setting(MODEL, "The arithmetic of the network.")
     device: str = _setting(MODEL, "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.", "auto")
-    threads: int | None = _setting(MODEL, "Processor threads (default: all cores).", ge=1)
+    threads: int | None = _setting(MODEL, "Processor threads (default: all that the process may use).", ge=1)
     checkpoint_minutes: float = _setting(MODEL, "Write the state of the run every so many minutes.", 10.0, ge=0)
 
     out: PathText | None = _setting(OUTPUT, "The folder of the trained model (default: the data's name + .masknet).")

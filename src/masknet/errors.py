@@ -7,6 +7,8 @@ in Python it is raised. Anything else that escapes is a bug of ours and keeps it
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -93,3 +95,11 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     if near:
         return f"unknown {kind} '{name}'; did you mean '{near[0]}'?"
     return f"unknown {kind} '{name}'; known: {', '.join(names)}"
+
+
+def warn_user(sentence: str, category: type[Warning] = UserWarning) -> None:
+    """Warn as if the user's own line had: of all that lead here, the last outside this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "masknet":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, category, stacklevel=level)

@@ -8,7 +8,6 @@ import itertools
 import os
 import re
 import textwrap
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,13 +36,13 @@ from masknet.artifact import Artifact, load_artifact
 from masknet.config import RunConfig
 from masknet.encode import Encoder
 from masknet.errors import ConfigError, DataError, unknown
+from masknet.model import Model, names_for
 from masknet.models import model_name, network_class
-from masknet.predict import Watch, predict_frame
 from masknet.progress import LogProgress
-from masknet.scoring import NetworkScorer
 from masknet.table import Source, Table, open_table, with_columns
+from masknet.threads import require_threads
 
-__all__ = ["CTRClassifier", "load"]
+__all__ = ["CTRClassifier"]
 
 
 class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -211,6 +210,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ConfigError: a setting is unknown, out of range, or contradicts another.
             DataError: a table, a column or a value is not what the rule asks for.
         """
+        require_threads()
         if y is None:
             raise ConfigError(
                 "training requires y to be passed, but the target y is None: name the label's column, or give the "
@@ -308,19 +308,13 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _adopt(self, model: Artifact) -> None:
-        self._model = model
-        if isinstance(model.scorer, NetworkScorer):
-            self.network_ = model.scorer.network
-        self.metrics_ = model.manifest.tasks or model.manifest.metrics
-        self.history_ = model.history
-        self.classes_ = np.array(model.manifest.data.get("classes", [0, 1]))
-        names = model.encoder.schema.field_names
-        width = model.manifest.data.get("columns_without_names")
-        self.n_features_in_ = len(names) if width is None else width
-        if width is None:
-            self.feature_names_in_ = np.array(names, dtype=object)
-        elif hasattr(self, "feature_names_in_"):  # of an earlier fit
-            del self.feature_names_in_
+        self._model, face = model, Model(model)
+        self.metrics_, self.history_, self.classes_ = face.metrics_, face.history_, face.classes_
+        self.n_features_in_ = face.n_features_in_
+        for name in ("network_", "feature_names_in_"):  # which some have not, and an earlier fit may have had
+            self.__dict__.pop(name, None)
+            if hasattr(face, name):
+                setattr(self, name, getattr(face, name))
 
     def predict_proba(self, X: Source) -> Any:  # noqa: N803
         """The probabilities of `classes_`, `[rows, 2]`; the second column is that of a click.
@@ -335,24 +329,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: a column is missing, or a cell cannot be what its column means.
         """
         check_is_fitted(self)
-        array, watch = array_of(X), Watch(self._model)
-        if array is not None:
-            if hasattr(self, "feature_names_in_"):
-                raise DataError(
-                    f"the model finds its columns by their names, and those of an array have none: give X as a frame "
-                    f"with the columns {', '.join(self.feature_names_in_[:5])}"
-                    + (", ..." if self.n_features_in_ > 5 else "")
-                )
-            require_width(array, self.n_features_in_)
-            click = predict_frame(self._model, array, watch=watch)
-        else:
-            names = _names_for(X, RunConfig(columns=self.columns).columns)
-            click = predict_frame(self._model, X, columns=names, watch=watch)
-        if told := [skew.sentence for skew in watch.skews]:
-            warnings.warn("\n".join(told), UserWarning, stacklevel=2)
-        if click.ndim == 2:
-            return [np.column_stack([1 - of_task, of_task]) for of_task in click.T]
-        return np.column_stack([1 - click, click])
+        return Model(self._model).predict_proba(X, columns=RunConfig(columns=self.columns).columns)
 
     def predict(self, X: Source) -> NDArray[Any]:  # noqa: N803
         """The more probable of `classes_`, `[rows]`, or `[rows, labels]`; the first where both are equally so.
@@ -360,10 +337,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             DataError: as in `predict_proba`.
         """
-        found = self.predict_proba(X)
-        several = isinstance(found, list)
-        click = np.column_stack([of_task[:, 1] for of_task in found]) if several else found[:, 1]
-        return self.classes_[(click > 0.5).astype(np.intp)]
+        check_is_fitted(self)
+        return Model(self._model).predict(X, columns=RunConfig(columns=self.columns).columns)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -421,6 +396,33 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         self._model.save(path, overwrite=overwrite)
 
+    @classmethod
+    def load(cls, path: str | Path, *, trust_code: bool = False) -> CTRClassifier:
+        """The trained classifier that `save` or `masknet train` wrote to the folder `path`.
+
+        It has the settings that it was trained with, so `fit` trains a like one. `masknet.load` gives what only
+        scores, which is sooner there.
+
+        Args:
+            path: the folder.
+            trust_code: import the module of a network that is none of ours, which runs whatever that module holds.
+
+        Raises:
+            ArtifactError: there is no model, a file of it is damaged, a newer masknet wrote it, or its network is code
+                that is not trusted.
+        """
+        model = load_artifact(path, trust_code=trust_code)
+        run = model.run
+        settings: dict[str, Any] = {
+            name: tuple(run[name]) if isinstance(run[name], list) else None if run[name] == {} else run[name]
+            for name in inspect.signature(cls).parameters
+            if name in run
+        }
+        settings["pretrained"] = run.get("pretrained") or None
+        classifier = cls(**settings, model_settings=run.get("set") or None)
+        classifier._adopt(model)
+        return classifier
+
 
 def _settings_text() -> str:
     """What `RunConfig` says of each setting of the constructor, in the words of Python and not of flags."""
@@ -434,32 +436,6 @@ def _settings_text() -> str:
 
 
 CTRClassifier.__doc__ = re.sub(r" +SETTINGS: .*", lambda _: _settings_text(), str(CTRClassifier.__doc__))
-
-
-def load(path: str | Path, *, trust_code: bool = False) -> CTRClassifier:
-    """The trained classifier that `CTRClassifier.save` or `masknet train` wrote to the folder `path`.
-
-    It has the settings that it was trained with, so `fit` trains a like one.
-
-    Args:
-        path: the folder.
-        trust_code: import the module of a network that is none of ours, which runs whatever that module holds.
-
-    Raises:
-        ArtifactError: there is no model, a file of it is damaged, a newer masknet wrote it, or its network is code that
-            is not trusted.
-    """
-    model = load_artifact(path, trust_code=trust_code)
-    run = model.run
-    settings: dict[str, Any] = {
-        name: tuple(run[name]) if isinstance(run[name], list) else None if run[name] == {} else run[name]
-        for name in inspect.signature(CTRClassifier).parameters
-        if name in run
-    }
-    settings["pretrained"] = run.get("pretrained") or None
-    classifier = CTRClassifier(**settings, model_settings=run["set"] or None)
-    classifier._adopt(model)
-    return classifier
 
 
 def _listed(numbers: int | list[int]) -> str:
@@ -498,12 +474,6 @@ def _join(table: Table, arrays: Mapping[str, NDArray[Any]]) -> Table:
     return with_columns(table, pl.DataFrame(dict(arrays)))
 
 
-def _names_for(source: object, columns: Sequence[str]) -> Sequence[str]:
-    """The names that a file may need; what lies in memory has names of its own."""
-    first = source[0] if isinstance(source, list) and source else source
-    return columns if isinstance(first, str | os.PathLike) else ()
-
-
 def _names_of_labels(y: object, table: Table) -> tuple[str, ...]:
     """The columns of the table that hold the labels; none where `y` holds the labels themselves."""
     if isinstance(y, str):
@@ -525,7 +495,7 @@ def _eval_table(
     array, labels = array_of(pair[0]) if width is not None else None, pair[1]
     if array is not None:
         require_width(array, cast("int", width))
-    table = open_table(pair[0], columns=_names_for(pair[0], columns)) if array is None else open_table(array)
+    table = open_table(pair[0], columns=names_for(pair[0], columns)) if array is None else open_table(array)
     if not (isinstance(labels, tuple) and all(isinstance(name, str) for name in labels)):
         return _join(table, {of_training[0]: codes_of(labels, "eval_set", classes)})
     lacking = [name for name in of_training if name not in table.columns]

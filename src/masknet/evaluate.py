@@ -18,6 +18,7 @@ from masknet.progress import Progress
 from masknet.schema import UNKNOWN, Schema
 from masknet.slices import SliceColumn
 from masknet.table import Table
+from masknet.threads import require_threads
 
 __all__ = ["Evaluation", "GroupCounts", "SliceEvaluation", "evaluate_table", "evaluation_json"]
 
@@ -160,6 +161,7 @@ def evaluate_table(
         ConfigError: the baseline predicts another label, or one resample is asked for.
         DataError: a column is missing, a cell cannot be what its column means, or a strict watch found a skew.
     """
+    require_threads()
     schema = artifact.encoder.schema
     if group is not None:
         schema = schema.model_copy(update={"group": group})

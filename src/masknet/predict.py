@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -19,8 +18,10 @@ from numpy.typing import NDArray
 from masknet.artifact import Artifact, probabilities, probability_columns
 from masknet.encode import FieldSkew, ValueCounts
 from masknet.errors import ConfigError, DataError, unknown
+from masknet.places import temporary_folder
 from masknet.progress import Progress
 from masknet.table import Chunk, Source, Table, open_table
+from masknet.threads import require_threads
 
 __all__ = [
     "Watch",
@@ -101,6 +102,8 @@ class Watch:
                     f"{sentence}: write them as the training table does, or leave out --strict", column=skew.field
                 )
             progress.warn(sentence)
+        for sentence in self.counts.cuts():
+            progress.note(sentence)
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` tells of it; of several labels the rates by label."""
@@ -169,6 +172,7 @@ def predict_frame(
     Raises:
         DataError: a column is missing, or a cell cannot be what its column means.
     """
+    require_threads()
     table = open_table(source, columns=columns)
     require_columns(artifact, table)
     score = partial(probabilities, artifact) if watch is None else watch.probabilities
@@ -217,6 +221,7 @@ def predict_file(
         DataError: a column is missing, a cell cannot be what its column means, or a strict watch found a skew.
         OSError: the disk is full, or the place not writable.
     """
+    require_threads()
     path = Path(out).absolute()
     writer = _writer_for(path)
     if path.is_dir() or (os.path.lexists(path) and not overwrite):
@@ -236,8 +241,8 @@ def predict_file(
     first = next(frames, nothing)
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = 0
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
-        made = Path(temporary) / path.name
+    with temporary_folder(path) as temporary:
+        made = temporary / path.name
         with writer(made, first) as write:
             frame: pl.DataFrame | None = first
             while frame is not None:

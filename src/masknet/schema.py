@@ -79,7 +79,7 @@ class Bag(_Column):
         separator: what stands between the values where a cell is a text; None where cells are lists.
         weighted: whether each value has a weight: `value:weight` in a text, a pair in a list.
         ordered: whether the order of the values carries meaning, the last being the latest.
-        max_length: values a row at most, at least 1; the last are kept.
+        max_length: values a row at most, at least 1; the last are kept. None keeps all.
         pooling: how the values become one embedding: their weighted sum, or that over the sum of weights.
     """
 
@@ -90,7 +90,7 @@ class Bag(_Column):
     separator: str | None = Field(default=None, min_length=1)
     weighted: bool = False
     ordered: bool = False
-    max_length: int = Field(default=50, ge=1)
+    max_length: int | None = Field(default=None, ge=1)
     pooling: Pooling = "mean"
 
 

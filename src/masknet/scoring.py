@@ -23,6 +23,7 @@ from masknet.tensors import storable
 __all__ = ["NetworkScorer", "Scorer", "load_network", "probabilities_of", "resolve_device", "score"]
 
 BATCH_ROWS = 8192
+_SLOTS_AT_ONCE = BATCH_ROWS << 9  # a bag may have thousands, and each slot becomes a vector
 
 
 class Scorer(Protocol):
@@ -36,7 +37,7 @@ class Scorer(Protocol):
 
 
 class NetworkScorer:
-    """A network as a scorer: on the device where its weights are, in eval mode, `BATCH_ROWS` rows at a time.
+    """A network as a scorer: on the device where its weights are, in eval mode, a few thousand rows at a time.
 
     Args:
         network: scores; it is left in the mode that it was in.
@@ -60,15 +61,17 @@ class NetworkScorer:
             return torch.from_numpy(array).to(device, non_blocking=True)
 
         training = self.network.training
-        self.network.eval()
-        parts = []
+        if any(module.training for module in self.network.modules()):  # to switch it costs more than to score a row
+            self.network.eval()
+        parts, at_once = [], max(1, min(BATCH_ROWS, _SLOTS_AT_ONCE // max(1, rows.ids.shape[1])))
         with torch.inference_mode():
-            for start in range(0, max(len(rows), 1), BATCH_ROWS):  # of no rows too, which have a shape
-                some = rows.some(slice(start, start + BATCH_ROWS))
+            for start in range(0, max(len(rows), 1), at_once):  # of no rows too, which have a shape
+                some = rows.some(slice(start, start + at_once))
                 ids, dense = moved(some.ids), None if some.dense is None else moved(some.dense)
                 values = moved(some.values).expand(ids.shape[0], -1)
                 parts.append(self.network(ids, values, dense).float().cpu().numpy())
-        self.network.train(training)
+        if training:
+            self.network.train()
         return np.concatenate(parts)
 
 

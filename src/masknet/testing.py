@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 -- the name by which all of PyTorch's users know it
 
+from masknet.generator import own_draws
 from masknet.nn import IdTable, id_tables
 from masknet.space import FeatureSpace, FieldSpace
 
@@ -301,8 +302,7 @@ def _batch(rows: int) -> _Rows:
 
 
 def _built(build: Build, seed: int, space: FeatureSpace = _SPACE) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_draws(seed):
         return build(space)
 
 
@@ -337,8 +337,7 @@ def _loss(network: nn.Module) -> Tensor:
 
 def _seeded(network: nn.Module, rows: _Rows) -> Tensor:
     """Dropout's draws, too, are the same every time, and leave the caller's generator alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with own_draws(0):
         logits: Tensor = network(*rows)
         return logits
 

@@ -50,7 +50,7 @@ def test_the_names_are_kept_and_offered(rows, masknet) -> None:
     bare(rows(100, seed=5), "test.tsv")
     for verb in (("evaluate",), ("predict", "--out", "a.csv")):
         error = masknet(verb[0], "train.masknet", "test.tsv", *verb[1:]).error
-        assert error.endswith(f"if this one has none, --columns {NAMES}")
+        assert error.endswith(f"where it has no header, name its columns with --columns {NAMES}")
     rows(100, seed=5).write_parquet("test.parquet")
     error = masknet("evaluate", "train.masknet", "test.parquet", "--columns", NAMES).error
     assert "test.parquet is Parquet, which has names: leave --columns out" in error

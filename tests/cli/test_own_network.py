@@ -129,7 +129,7 @@ def test_the_class_itself_trains_in_python(tmp_path: Path) -> None:
     expected = by_class.predict_proba(rows).tolist()
     assert by_name.predict_proba(rows).tolist() == expected
     by_class.save("m")
-    loaded = load("m", trust_code=True)
+    loaded = CTRClassifier.load("m", trust_code=True)
     assert loaded.model == "own_cli:Own"
     assert loaded.predict_proba(rows).tolist() == expected
     with pytest.raises(ConfigError, match="breaks check_rows_are_apart"):
@@ -141,4 +141,4 @@ def test_one_of_ours_as_a_class_needs_no_trust(tmp_path: Path) -> None:
 
     classifier = CTRClassifier(LogisticRegression, epochs=1, threads=1, cache_dir=tmp_path)
     classifier.fit(pl.read_parquet("train.parquet"), "click").save("m")
-    assert load("m").model == "lr"
+    assert load("m").artifact.manifest.model == "lr"

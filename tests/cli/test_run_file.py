@@ -53,7 +53,8 @@ def test_flags_win_and_a_positional_argument_is_the_data(masknet) -> None:
     run = kept("mine.masknet")
     assert run["data"] == str(Path("other.parquet").absolute())
     given = {"embedding_dim": 3, "block_dims": [4, 3], "top_dims": [4]}
-    left_open = {"reduction": 1.0, "embedding_norm": False, "hidden_norm": True, "dropout": 0.0}
+    left_open = {"reduction": 1.0, "max_mask_weights": 2_000_000}
+    left_open |= {"embedding_norm": False, "hidden_norm": True, "dropout": 0.0}
     assert run["set"] == given | left_open  # as resolved
     assert (run["model"], run["seed"], run["learning_rate"]) == ("parallel-masknet", 5, 0.01)
     assert kept("mine.masknet", "manifest.json")["data"]["rows"] == 270

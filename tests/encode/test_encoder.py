@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from masknet.encode import Declared, EncodedRows, Encoder, EncoderLearner, Shown, inspect_table
+from masknet.encode import Counts, Declared, EncodedRows, Encoder, EncoderLearner, Shown, inspect_table
 from masknet.encode.fields import CategoricalEncoding, NumericEncoding
 from masknet.errors import DataError
 from masknet.progress import LogProgress
@@ -137,7 +137,7 @@ tables = st.integers(1, 6).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=10)
 @given(tables)
 def test_every_table_is_the_same_to_five_readers(columns: Columns) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -200,7 +200,7 @@ def nested_readers(columns: Columns, folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(nested)
 def test_bags_vectors_and_moments_are_the_same_to_five_readers(columns: Columns) -> None:
     columns["tags"][0], columns["vector"][0], columns["ids"][0] = ["a", "7"], [0.5, 1.0], [7, 8]
@@ -215,7 +215,7 @@ def test_bags_vectors_and_moments_are_the_same_to_five_readers(columns: Columns)
     )
     with tempfile.TemporaryDirectory() as folder:
         sources = nested_readers(columns, Path(folder))
-        expected = None
+        expected = fitted = None
         for name, source in sources.items():
             table = open_table(source)
             schema = inspect_table(table, declared, LogProgress(), numeric_encoding="knots").schema
@@ -223,12 +223,15 @@ def test_bags_vectors_and_moments_are_the_same_to_five_readers(columns: Columns)
             for chunk in table.chunks(schema.field_names):
                 learning.add(chunk)
             encoder = learning.finish()
-            for other, rows in sources.items():
+            own = [encoding.to_json() for encoding in encoder.encodings]
+            fitted = fitted or own
+            assert own == fitted, name
+            for other, rows in sources.items() if expected is None else [(name, source)]:
                 parts = [encoder.encode(chunk) for chunk in open_table(rows).chunks(schema.field_names)]
                 found = [np.concatenate(arrays) for arrays in zip(*map(arrays_of, parts), strict=True)]
                 expected = expected or found
-                for own, right in zip(found, expected, strict=True):
-                    np.testing.assert_array_equal(own, right, err_msg=f"fitted on {name}, scored with {other}")
+                for one, right in zip(found, expected, strict=True):
+                    np.testing.assert_array_equal(one, right, err_msg=f"fitted on {name}, scored with {other}")
 
 
 @pytest.mark.parametrize("kind", ["pandas", "Parquet"])
@@ -277,24 +280,32 @@ def test_a_field_never_missing_in_training_reads_a_missing_value_as_unseen() -> 
 def test_rare_values_are_read_as_unseen_and_train_it() -> None:
     encoder = fit(USER, {"user": ["a", "a", "b", None]}, min_count=2)
     assert ids_of(encoder, {"user": ["a", "b", "zzz", None]}) == [3, 2, 2, 1]
-    assert encoder.shown == (Shown(1, unseen=2, unseen_share=1 / 3, missing=1, missing_share=1 / 4),)
+    assert encoder.shown == (Shown(1, unseen=2, missing=1, counts=Counts(rows=4, missing=1, values=3, rare=1)),)
     assert encoder.space.num_ids == 4
+
+
+ONE = Counts(rows=1, values=1)
+NONE = Counts(rows=2, missing=2)
 
 
 def test_what_was_rare_or_missing_is_counted_for_training_to_top_it_up() -> None:
     schema = Schema(label=None, fields=(Categorical(name="a"), Numeric(name="n"), Categorical(name="b")))
     columns = {"a": ["x", "x", None, None], "n": [1, 2, 3, None], "b": ["p", "q", "r", "r"]}
     a, n, b = fit(schema, columns, min_count=2).shown
-    assert a == Shown(1, unseen=2, missing=1, missing_share=0.5)
-    assert n == Shown(1, missing=4, missing_share=0.25)
-    assert b == Shown(1, unseen=6, unseen_share=0.5)
-    assert fit(schema, {"a": ["x"], "n": [1], "b": ["p"]}).shown == (Shown(unseen=2), Shown(), Shown(unseen=6))
+    assert a == Shown(1, unseen=2, missing=1, counts=Counts(rows=4, missing=2, values=2))
+    assert n == Shown(1, missing=4, counts=Counts(rows=4, missing=1, values=3))
+    assert b == Shown(1, unseen=6, counts=Counts(rows=4, values=4, rare=2))
+    assert fit(schema, {"a": ["x"], "n": [1], "b": ["p"]}).shown == (
+        Shown(unseen=2, counts=ONE),
+        Shown(counts=ONE),
+        Shown(unseen=6, counts=ONE),
+    )
 
 
 def test_the_commonest_values_are_kept() -> None:
     encoder = fit(USER, {"user": ["c"] * 3 + ["b"] * 2 + ["a"] * 2 + ["d"]}, max_vocabulary=2)
     assert ids_of(encoder, {"user": ["c", "a", "b", "d"]}) == [3, 4, 2, 2]  # of equals the first in order
-    assert encoder.shown == (Shown(unseen=2, unseen_share=3 / 8),)
+    assert encoder.shown == (Shown(unseen=2, counts=Counts(rows=8, values=8, rare=3)),)
 
 
 def test_only_kept_rows_are_learned_from() -> None:
@@ -326,7 +337,7 @@ def test_a_field_that_is_missing_everywhere_can_be_encoded() -> None:
     ids, values = found.ids, found.values
     assert ids.tolist() == [[1, 4], [2, 3]]
     assert values.tolist() == [[1, 1], [1, 0]]
-    assert encoder.shown == (Shown(unseen=2, missing=1, missing_share=1.0), Shown(missing=4, missing_share=1.0))
+    assert encoder.shown == (Shown(unseen=2, missing=1, counts=NONE), Shown(missing=4, counts=NONE))
 
 
 def test_columns_are_found_by_name_and_others_are_not_read() -> None:

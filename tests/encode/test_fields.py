@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils import murmurhash3_32
 
-from masknet.encode import Encoder, EncoderLearner, Shown
+from masknet.encode import Counts, Encoder, EncoderLearner, Shown
 from masknet.encode.fields import BagEncoding, CategoricalEncoding, DatetimeEncoding, EncodedRows
 from masknet.encode.vocabulary import Vocabulary
 from masknet.errors import ConfigError
@@ -64,7 +64,7 @@ def test_missing_and_unseen_values_of_a_bag() -> None:
     ]  # fmt: skip
     assert encoder.layout.fixed_ids.tolist() == [-1, -1]
     assert encoder.layout.unit_values.tolist() == [True, True]
-    assert encoder.shown == (Shown(2, unseen=2, missing=1, missing_share=1 / 3),)
+    assert encoder.shown == (Shown(2, unseen=2, missing=1, counts=Counts(rows=3, missing=1, values=3)),)
     assert [f.kind for f in encoder.space.fields] == ["bag"]
 
 
@@ -88,7 +88,7 @@ def test_slots_are_those_of_the_longest_bag_of_training_and_max_length_at_most()
 def test_every_value_of_a_bag_counts_though_it_is_cut_off() -> None:
     encoder = fit(Bag(name="b", max_length=1), rows={"b": [["x", "y"], ["x", "y"], ["z", "x"]]}, min_count=2)
     assert said(encoder, "b", {"b": [["x"], ["y"], ["z"]]}) == [["x"], ["y"], ["unseen"]]
-    assert encoder.shown == (Shown(1, unseen=2, unseen_share=1 / 6),)
+    assert encoder.shown == (Shown(1, unseen=2, counts=Counts(rows=3, values=6, rare=1)),)
     assert words_of(fit(Bag(name="b"), rows={"b": [list("aab")]}, max_vocabulary=1), "b")[3] == "a"
 
 
@@ -165,14 +165,18 @@ def test_hashed_fields_learn_nothing_but_whether_values_are_missing() -> None:
     ]
 
 
+TWO = Counts(rows=2, values=2)
+HALF = Counts(rows=2, missing=1, values=1)
+
+
 def test_a_hashed_field_shows_its_unseen_id_only_where_it_may_return_it() -> None:
     """No value is unseen to it; a missing value reads as unseen where none was missing in training."""
     fields = (Categorical(name="user", buckets=10), Bag(name="tags", buckets=10))
     whole = fit(*fields, rows={"user": ["a", "b"], "tags": [["x"], ["y"]]})
-    assert whole.shown == (Shown(unseen=2), Shown(unseen=4))
+    assert whole.shown == (Shown(unseen=2, counts=TWO), Shown(unseen=4, counts=TWO))
     assert encode(whole, {"user": [None], "tags": [[]]}).ids.tolist() == [[2, 4]]
     holes = fit(*fields, rows={"user": ["a", None], "tags": [["x"], []]})
-    assert holes.shown == (Shown(missing=1, missing_share=0.5), Shown(missing=3, missing_share=0.5))
+    assert holes.shown == (Shown(missing=1, counts=HALF), Shown(missing=3, counts=HALF))
 
 
 def test_a_field_may_share_the_buckets_of_another() -> None:

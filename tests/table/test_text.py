@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -287,3 +290,65 @@ def test_estimated_rows_of_large_text(tmp_path: Path) -> None:
         assert table.num_rows is None
         assert table.num_bytes == (tmp_path / f"x.{suffix}").stat().st_size
         assert 0.8 < table.estimated_rows() / 200_000 < 1.25
+
+
+# What pyarrow is lent
+
+
+@pytest.fixture
+def lent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Weak references to all of Python's that pyarrow holds, or held."""
+    refs: list[Any] = []
+    lend = text_module._Pass._lend
+
+    def noted(self: Any, thing: Any) -> Any:
+        refs.append(weakref.ref(thing))
+        return lend(self, thing)
+
+    monkeypatch.setattr(text_module._Pass, "_lend", noted)
+    return refs
+
+
+@pytest.mark.parametrize("broken", ["ragged", "latin1", "unclosed", "cut gzip", "none"])
+def test_after_a_pass_pyarrow_holds_nothing_of_pythons(
+    broken: str, lent: list[Any], tmp_path: Path, small_blocks: None
+) -> None:
+    good = "user,city\n" + "".join(f"{i},Ulm\n" for i in range(400))
+    data = good.encode()
+    if broken == "cut gzip":
+        path = tmp_path / "a.csv.gz"
+        path.write_bytes(gzip.compress(data + b"1," + np.random.default_rng(0).bytes(4000).hex().encode())[:-300])
+    else:
+        extra = {"ragged": b"1,2,3\n", "latin1": b"1,K\xf6ln\n", "unclosed": b'1,"Ulm\n', "none": b""}[broken]
+        path = write(tmp_path / "a.csv", data + extra + data[10:] * 3)
+    if broken == "none":
+        rows(open_table(path))
+    else:  # the error lives, and its traceback with it
+        error = refused(lambda: rows(open_table(path)))
+        assert error.__traceback__ is not None
+    assert all(ref() is None for ref in lent)
+    assert len(lent) > 2
+
+
+def test_a_pass_that_is_given_up_halfway_ends_before_python_does(
+    lent: list[Any], tmp_path: Path, small_blocks: None
+) -> None:
+    path = write(tmp_path / "a.csv", "user,city\n" + "".join(f"{i},Ulm\n" for i in range(4000)))
+    chunks = open_table(path).chunks()
+    next(chunks)
+    assert any(ref() is not None for ref in lent)
+    text_module._end_passes()
+    assert all(ref() is None for ref in lent)
+
+
+def test_the_error_of_a_reader_does_not_abort_the_process(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "user,city\n" + "1,Ulm\n" * 16 + "1,Ulm,3\n" + "1,Ulm\n" * 300)
+    program = f"""
+from masknet.table import open_table
+try:
+    [*open_table({str(path)!r}).chunks()]
+except ValueError:
+    raise SystemExit(7)
+"""
+    codes = [subprocess.run([sys.executable, "-c", program], check=False).returncode for _ in range(4)]
+    assert codes == [7] * 4

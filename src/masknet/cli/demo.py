@@ -33,7 +33,9 @@ def command(
     seed: Annotated[int, typer.Option(help="Fixes the training runs.", min=0)] = 0,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training rows, at most.", min=1)] = None,
     rows: Annotated[int | None, typer.Option(help="Train on only the first so many rows.", min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help="Processor threads (default: all cores).", min=1)] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Processor threads (default: all that the process may use).", min=1)
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Train on MovieLens-100K and compare with click rate, logistic regression and LightGBM."""

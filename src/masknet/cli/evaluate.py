@@ -48,7 +48,9 @@ def command(
     seed: Annotated[int | None, typer.Option(help="Of the resamples (default: 0).", min=0)] = None,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help="Processor threads (default: all cores).", min=1)] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Processor threads (default: all that the process may use).", min=1)
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
@@ -61,11 +63,11 @@ def command(
     from masknet.evaluate import evaluate_table, evaluation_json
     from masknet.predict import Watch
     from masknet.table import open_table
+    from masknet.threads import available_processors
 
     if trust_code:
         import_from_here()
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or min(torch.get_num_threads(), available_processors()))
     names = RunConfig(columns=columns or ()).columns
     by = [name.strip() for text in slices or [] for name in text.split(",") if name.strip()]
     artifact = load_artifact(model, device=device, trust_code=trust_code)

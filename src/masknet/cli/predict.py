@@ -22,7 +22,9 @@ def command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help="Processor threads (default: all cores).", min=1)] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Processor threads (default: all that the process may use).", min=1)
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
@@ -34,11 +36,11 @@ def command(
     from masknet.config import RunConfig
     from masknet.predict import Watch, predict_file
     from masknet.table import open_table
+    from masknet.threads import available_processors
 
     if trust_code:
         import_from_here()
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or min(torch.get_num_threads(), available_processors()))
     appended = [name.strip() for text in append or [] for name in text.split(",") if name.strip()]
     names = RunConfig(columns=columns or ()).columns
     watch = Watch(load_artifact(model, device=device, trust_code=trust_code), strict=strict)

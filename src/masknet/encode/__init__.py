@@ -5,7 +5,7 @@ from masknet.encode.encoder import Encoder, EncoderLearner
 from masknet.encode.fields import EncodedRows
 from masknet.encode.inspection import ColumnReport, Inspection, inspect_table
 from masknet.encode.prepare import EncodingPlan, Prepared, default_cache, prepare
-from masknet.encode.shown import Shown, StandIns
+from masknet.encode.shown import Counts, Shown, StandIns
 from masknet.encode.sift import BadRows
 from masknet.encode.skew import Count, FieldSkew, ValueCounts
 from masknet.encode.storage import Column, Layout
@@ -17,6 +17,7 @@ __all__ = [
     "Column",
     "ColumnReport",
     "Count",
+    "Counts",
     "Declared",
     "EncodedRows",
     "EncodedSet",

@@ -208,15 +208,14 @@ def _shown_values(encoding: CategoricalEncoding | BagEncoding, *, slots: int) ->
     return Shown(
         slots,
         unseen=encoding.unseen if encoding.vocabulary.has_unseen or not ever_missing else -1,
-        unseen_share=counts.rare_share,
         missing=encoding.missing if ever_missing else -1,
-        missing_share=counts.missing_share,
+        counts=counts,
     )
 
 
 def _shown_number(encoding: NumericEncoding | KnotEncoding, *, slots: int) -> Shown:
     missing = -1 if encoding.missing is None else encoding.missing
-    return Shown(slots, missing=missing, missing_share=encoding.counts.missing_share)
+    return Shown(slots, missing=missing, counts=encoding.counts)
 
 
 def _known_values(vocabulary: Lookup) -> str:
@@ -511,7 +510,7 @@ class _BagLearner:
         self._found = _Occurrences(field)
         self._longest = 1
         self.counts = self._found.counts
-        self.expected = (Ragged(field.max_length, field.weighted),)
+        self.expected = (Ragged(field.max_length or 1, field.weighted),)  # what a row takes is told by its length
 
     def add(self, cells: BagCells, keep: NDArray[np.bool_] | None) -> None:
         text = cells.text if keep is None else cells.text.filter(pl.Series(keep[cells.row]))
@@ -520,7 +519,7 @@ class _BagLearner:
         self._longest = max(self._longest, int(lengths.max(initial=0)))
 
     def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> BagEncoding:
-        slots = min(self._longest, self._field.max_length)
+        slots = min(self._longest, self._field.max_length or self._longest)
         return BagEncoding(self._field, *self._found.finish(reserve, lookup), slots)
 
 

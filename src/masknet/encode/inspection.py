@@ -61,6 +61,10 @@ _ENTITIES = frozenset((
 ))
 # fmt: on
 
+LONGEST_LIST = 50
+"""Values of a list that are kept unless --max-length says otherwise: a history's last ones tell most. The pairs of a
+weighted bag, which have no order, are all kept: libsvm rows that were cut at 50 lost up to .01 of AUC."""
+
 
 @dataclass(frozen=True)
 class ColumnReport:
@@ -354,7 +358,10 @@ def _field(kind: str, facts: ColumnFacts, declared: Declared, numeric_encoding: 
         bag = facts.bag or _declared_bag(declared, name, {})
         weighted = bag.weighted or facts.pairs
         pooling = declared.pooling.get(name, "sum" if weighted else "mean")
-        return bag.model_copy(update={"values": facts.value_type, "weighted": weighted, "pooling": pooling})
+        update: dict[str, Any] = {"values": facts.value_type, "weighted": weighted, "pooling": pooling}
+        if bag.max_length is None and not weighted:
+            update["max_length"] = LONGEST_LIST
+        return bag.model_copy(update=update)
     if kind == "dense":
         return Dense(name=name, width=_width(facts), projected=name in declared.project)
     if kind == "datetime":
@@ -374,7 +381,7 @@ def _declared_bag(declared: Declared, name: str, separators: Mapping[str, str]) 
         separator=separators.get(name, "|"),
         weighted=name in declared.weighted,
         ordered=name in declared.ordered,
-        max_length=declared.max_length.get(name, Bag.model_fields["max_length"].default),
+        max_length=declared.max_length.get(name),
     )
 
 

@@ -25,7 +25,8 @@ def murmur3(text: pl.Series) -> NDArray[np.uint32]:
     # Arrow's plain layout: the bytes of all texts one after the other, and where each begins.
     array = text.fill_null("").to_arrow(compat_level=pl.CompatLevel.oldest())
     array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
-    array = array.cast(pa.large_string())
+    if array.type != pa.large_string():  # a cast, even to the same type, imports pyarrow.compute, which takes long
+        array = array.cast(pa.large_string())
     _, ends, data = array.buffers()
     offsets = np.frombuffer(ends, dtype=np.int64, count=len(array) + 1, offset=8 * array.offset)
     # Padded, so that the last word of the last text can be read whole.

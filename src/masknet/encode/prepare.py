@@ -9,18 +9,16 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import platformdirs
 import polars as pl
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from masknet import __version__
@@ -35,17 +33,17 @@ from masknet.encode.skew import ValueCounts
 from masknet.encode.split import latest_rows, random_rows
 from masknet.encode.store import EncodedSet, SetWriter
 from masknet.errors import DataError
+from masknet.places import locked, sweep, temporary_folder
 from masknet.progress import Progress
 from masknet.schema import UNKNOWN, NumericEncodingName, Schema
 from masknet.table import Chunk, Table
 
 __all__ = ["EncodingPlan", "Prepared", "default_cache", "prepare"]
 
-FORMAT = 5
+FORMAT = 6
 """Raised whenever the same table and settings would encode differently."""
 
 _COUNTS_FILE = "counts.json"
-_STALE_SECONDS = 24 * 3600
 _NEGATIVES_KEY = 20210217  # fixed, as the split is: runs of several seeds are compared on the same rows
 
 
@@ -105,12 +103,13 @@ class _Source:
     table: Table
     to_valid: NDArray[np.bool_]
 
-    def chunks(self, columns: Sequence[str]) -> Iterator[tuple[Chunk, NDArray[np.bool_]]]:
+    def chunks(self, columns: Sequence[str], at_most: int = 1 << 16) -> Iterator[tuple[Chunk, NDArray[np.bool_]]]:
         start = 0
-        for chunk in self.table.chunks(columns, limit=len(self.to_valid)):
-            end = start + len(chunk.frame)
-            yield chunk, self.to_valid[start:end]
-            start = end
+        for whole in self.table.chunks(columns, limit=len(self.to_valid)):
+            for chunk in whole.pieces(at_most):
+                end = start + len(chunk.frame)
+                yield chunk, self.to_valid[start:end]
+                start = end
 
 
 def prepare(
@@ -142,8 +141,10 @@ def prepare(
     parts = [tables, asdict(plan), join, FORMAT, __version__]
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     folder = cache / fingerprint[:40]
-    _make_room(cache)
-    with _locked(cache / f".{folder.name}.lock", table.name, progress):
+    cache.mkdir(parents=True, exist_ok=True)
+    sweep(cache)
+    waiting = partial(progress.note, f"another process is encoding {table.name}: waiting for it")
+    with locked(cache / f".{folder.name}.lock", waiting):
         prepared = _made(folder, fingerprint, table, valid, plan, progress, join=join)
     if valid is None or not same:
         return prepared
@@ -152,24 +153,6 @@ def prepare(
         f"was learned by heart; name other rows with --valid, or let some be split off"
     )
     return replace(prepared, warnings=(*prepared.inspection.warnings, told))  # whatever else was compared is its own
-
-
-@contextmanager
-def _locked(path: Path, name: str, progress: Progress) -> Iterator[None]:
-    """Let one process at a time make a set; the others wait, and then find it made."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        progress.note(f"another process is encoding {name}: waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        # Who waits has the file open already. Who comes later makes another: at worst a set is made twice.
-        with suppress(OSError):
-            path.unlink()
-        lock.release()
 
 
 def _made(
@@ -192,8 +175,8 @@ def _made(
             progress.note(f"the encoded rows of {table.name} are taken from the cache")
             return prepared
     # Under the final name only once it is whole: a crash never leaves half a set.
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as temporary:
-        made = Path(temporary) / "set"
+    with temporary_folder(folder) as temporary:
+        made = temporary / "set"
         _write(made, table, valid, plan, progress, join)
         try:
             os.replace(made, folder)
@@ -218,14 +201,6 @@ def _open(folder: Path, fingerprint: str, join: bool) -> Prepared:
         warnings=(*inspection.warnings, *counted["warnings"]),
         bad_rows=BadRows.open(folder),
     )
-
-
-def _make_room(cache: Path) -> None:
-    """Create the cache, and drop what a killed process left half-written long ago."""
-    cache.mkdir(parents=True, exist_ok=True)
-    for left in cache.glob(".writing-*"):
-        if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, progress: Progress, join: bool) -> None:
@@ -286,6 +261,29 @@ def _check_classes(labels: NDArray[np.uint8], rows: str, plan: EncodingPlan) -> 
                 f"training needs both classes; {all_rows}{known} {have} in column '{name}': name another label, add "
                 f"rows of the other class, or split otherwise",
                 column=name,
+            )
+
+
+def _check_weights(weighs: NDArray[np.bool_], schema: Schema) -> None:
+    """Refuse weights that leave nothing to tell apart.
+
+    Args:
+        weighs: for each label whether rows of 0, and rows of 1, weigh something.
+        schema: of the rows.
+    """
+    if not weighs.any():
+        raise DataError(
+            f"at least one sample weight is above zero; all of the training rows are zero in column '{schema.weight}': "
+            f"name another column with --weight, or leave it out",
+            column=schema.weight,
+        )
+    for name, (zeros, ones) in zip(schema.labels, weighs.tolist(), strict=True):
+        if not (zeros and ones):
+            have = f"1 class, {int(ones)}" if zeros or ones else "none"
+            raise DataError(
+                f"a classifier learns two classes; the training rows whose sample weight is above zero hold {have} in "
+                f"column '{name}': mend the weights of column '{schema.weight}', or name another with --weight",
+                column=schema.weight,
             )
 
 
@@ -369,6 +367,7 @@ def _encode(
     columns = list(dict.fromkeys((*schema.field_names, *schema.role_names)))
     weighted, grouped = schema.weight is not None, schema.group is not None
     rate = plan.negative_rate
+    weighs = np.zeros((len(schema.labels), 2), dtype=np.bool_)  # whether a training row of each class does
     done = left_out = 0
     counts = {"train": ValueCounts(), "valid": ValueCounts()}
     # Of a validation table, and not of rows that were split off, it is asked whether it is training's, and like it.
@@ -378,7 +377,7 @@ def _encode(
         SetWriter(folder / "valid", encoder, weighted=weighted, grouped=grouped) as valid,
     ):
         for source in sources:
-            for chunk, to_valid in source.chunks(columns):
+            for chunk, to_valid in source.chunks(columns, encoder.rows_at_once):
                 roles = values.read_roles(chunk, schema)
                 labels, to_train, train_roles = roles["labels"], ~to_valid, roles
                 if rate < 1:
@@ -395,15 +394,20 @@ def _encode(
                         overlap.add(part, encoded, labels, marked)
                 valid.add(encoded, roles, to_valid)
                 train.add(encoded, train_roles, to_train)
+                heavy = to_train & (train_roles["weights"] > 0) if weighted else to_train
+                for task, of_task in zip(weighs, roles["labels"].T, strict=True):
+                    task |= [(of_task[heavy] == label).any() for label in (0, 1)]
                 done += len(to_valid)
                 progress.track("encode", done, rows)
     if done != rows:
         raise DataError(
             f"a table stays as it is while it is read; {rows - done:,} of its {rows:,} rows are gone: try again"
         )
+    if weighted:
+        _check_weights(weighs, schema)
     if left_out:
         progress.note(f"{left_out:,} negatives are left out of training; each that stays weighs {1 / rate:g}")
-    warnings: list[str] = []
+    warnings = list(counts["train"].cuts())
     if overlap is not None:
         usual = {name: {"train": shares} for name, shares in counts["train"].shares().items()}
         warnings += [skew.sentence for skew in counts["valid"].skews(usual)]

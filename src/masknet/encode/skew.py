@@ -60,6 +60,8 @@ class FieldCount:
         values: values in the others, of a bag all of them.
         unseen: those that training did not keep; None where a field has no such values.
         example: one of these.
+        kept, cut: of a bag's values those that have a slot, and the others, since a row keeps its last ones.
+        slots: of a bag; None of another kind.
     """
 
     rows: int = 0
@@ -67,6 +69,9 @@ class FieldCount:
     values: int = 0
     unseen: int | None = None
     example: str | None = None
+    kept: int = 0
+    cut: int = 0
+    slots: int | None = None
 
     @property
     def shares(self) -> dict[str, float]:
@@ -137,6 +142,11 @@ class ValueCounts:
         absent = _absent(cells)[kept]
         own.rows += len(absent)
         own.missing += int(absent.sum())
+        if isinstance(encoding, BagEncoding):
+            own.slots = encoding.slots
+            lengths = cells.lengths[kept]  # type: ignore[union-attr]
+            own.kept += int(np.minimum(lengths, encoding.slots).sum())
+            own.cut += int(np.maximum(lengths - encoding.slots, 0).sum())
         if not isinstance(encoding, CategoricalEncoding | BagEncoding) or not encoding.vocabulary.has_unseen:
             return
         known = ids[kept][~absent]
@@ -164,6 +174,16 @@ class ValueCounts:
                 if before and least >= _LEAST and far_above(share, max(before.values())):
                     example = count.example if kind == "unseen" else None
                     yield FieldSkew(name, kind, share, before.get("train"), before.get("valid"), example)  # type: ignore[arg-type]
+
+    def cuts(self) -> Iterator[str]:
+        """What to tell of each bag whose rows were longer than what is kept of them."""
+        for name, count in self.fields.items():
+            if count.cut:
+                share = count.cut / (count.cut + count.kept)
+                yield (
+                    f"{name}: {percent(share)} of the values are cut off, since a row keeps its last {count.slots}; "
+                    f"--max-length {name}=N of the training keeps more"
+                )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy."""

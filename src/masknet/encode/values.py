@@ -312,7 +312,7 @@ def numbers(column: pl.Series, place: Place) -> NDArray[np.float64]:
             f"name it in --categorical or --ignore",
             column=column.name,
         )
-    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64, copy=False)
+    return column.cast(pl.Float64).to_numpy().astype(np.float64, copy=False)  # where a null is NaN
 
 
 def labels(column: pl.Series, place: Place, *, may_lack: bool = False) -> NDArray[np.uint8]:

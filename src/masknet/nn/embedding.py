@@ -13,6 +13,9 @@ from masknet.nn.id_table import IdTable
 from masknet.nn.rules import require_count, require_positive
 from masknet.space import FeatureSpace
 
+_LONG = 64
+"""Slots of a bag from which on those that no row of a batch fills are passed over: few rows may be far longer."""
+
 
 class FieldEmbedding(nn.Module):
     """Embed each field of a row: `value * table[id]` for each slot, pooled over the field's slots, eq. 2 to 4.
@@ -87,6 +90,7 @@ class FieldEmbedding(nn.Module):
         }
         for name, constant in constants.items():
             self.register_buffer(name, constant, persistent=False)
+        self._has_long_bag = any(f.slots > _LONG for f in embedded)
         self._has_mean = any(f.pooling == "mean" for f in embedded)
         self._is_pooled = self._has_mean or any(f.slots != 1 for f in embedded)
 
@@ -102,12 +106,16 @@ class FieldEmbedding(nn.Module):
             ValueError: where the rows are not of this space.
         """
         require_rows(ids, values, dense, num_slots=self._num_slots, dense_width=self._dense_width)
+        of_slots = self.slot_vectors
+        if self._has_long_bag:
+            filled = torch.nonzero((ids != 0).any(0)).squeeze(1)
+            ids, values, of_slots = ids[:, filled], values[:, filled], of_slots[filled]
         slots = self._rows(ids, values)
         if not self._is_pooled:
             return slots
         fields = slots.new_zeros(ids.shape[0], self.num_vectors, slots.shape[2])
         # [batch, slots, emb] -> [batch, vectors, emb]: each slot is added to the vector of its field.
-        fields = fields.index_add(1, self.slot_vectors, slots)
+        fields = fields.index_add(1, of_slots, slots)
         if dense is not None and len(self.projections) > 0:
             made = [
                 project(dense[:, columns.start : columns.stop])
@@ -120,7 +128,7 @@ class FieldEmbedding(nn.Module):
         counted = values.masked_fill(ids == 0, 0)
         weight = values.new_zeros(ids.shape[0], self.num_vectors)
         # [batch, slots] -> [batch, vectors]: the sum of each field's values.
-        weight = weight.index_add(1, self.slot_vectors, counted)
+        weight = weight.index_add(1, of_slots, counted)
         return fields / weight.where(self.averaged & (weight != 0), 1).unsqueeze(2)
 
     def flat(

@@ -78,6 +78,19 @@ class Chunk:
             return self.rows
         return np.arange(self.first_row, self.first_row + len(self.frame), dtype=np.int64)
 
+    def pieces(self, rows: int) -> Iterator[Chunk]:
+        """The chunk in pieces of so many rows at most, in order.
+
+        >>> [len(piece.frame) for piece in Chunk(pl.DataFrame({"a": range(5)}), "ads.csv", first_row=1).pieces(2)]
+        [2, 2, 1]
+        """
+        if len(self.frame) <= rows:
+            yield self
+            return
+        for start in range(0, len(self.frame), rows):
+            numbers = None if self.rows is None else self.rows[start : start + rows]
+            yield Chunk(self.frame.slice(start, rows), self.source, self.first_row + start, numbers)
+
     def place(self, i: int) -> Where:
         """Where row `i` of the chunk (from 0) stands, for a message."""
         return Where("row", self.first_row + i if self.rows is None else int(self.rows[i]), self.source)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import csv
 import io
 import re
+import weakref
+import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, cast
+from queue import Empty, SimpleQueue
+from typing import IO, Any, TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -30,6 +36,8 @@ from masknet.table.part import (
     reading,
 )
 
+T = TypeVar("T")
+
 CSV, TSV = "CSV", "TSV"
 DELIMITERS = {CSV: ",", TSV: "\t"}
 # NOTE[perf]: 4 and 8 MiB parse at the same speed, with and without pyarrow's threads. The second size is for a value
@@ -37,6 +45,8 @@ DELIMITERS = {CSV: ",", TSV: "\t"}
 BLOCKS = (1 << 22, 1 << 28)
 # Bytes of bad rows that follow each other, kept until pyarrow comes to an end of a block with a good one.
 HELD = 1 << 27
+# How long pyarrow is waited for at the end of a pass: for one read at most, unless the disk hangs.
+_LEAVE_SECONDS = 60.0
 _NOT_UTF8 = "\0not UTF-8\0"
 _CRITEO = (*(f"I{i}" for i in range(1, 14)), *(f"C{i}" for i in range(1, 27)))
 _NAMED = {"criteo": ("label", *_CRITEO), "criteo-test": _CRITEO}
@@ -203,15 +213,26 @@ class _Pass:
         self._waiting: deque[Any] = deque()  # pyarrow's invalid rows that are left out and not yet told of
         self._held = 0  # their bytes
         self._refused: Any = None  # the invalid row at which the pass broke off
+        self._failed: Exception | None = None  # what the disk or gzip said
+        self._over = False  # nothing more is read
+        self._lent: list[object] = []  # what pyarrow holds of Python's, as weak references
+        self._returned: SimpleQueue[object] = SimpleQueue()  # those of them that it has let go of
 
     def frames(self, names: list[str]) -> Iterator[NumberedFrame]:
         """The good rows of each block."""
+        found = self._frames(names)
+        _PASSES.add(found)
+        return found
+
+    def _frames(self, names: list[str]) -> Generator[NumberedFrame, None, None]:
         file = self._file
         with reading(file.name), open_bytes(file.path) as (stream, _):
             marked = None if self._bad is None else _Marked(stream)
             utf8 = _Utf8(cast("IO[bytes]", marked or stream), f"\n{self._end}\n".encode())
             try:
                 for batch in self._batches(utf8, names):
+                    if self._failed is not None:
+                        break
                     frame = from_arrow(pa.Table.from_batches([batch]), file.name)
                     if self._bad is None or marked is None:
                         self._done += len(frame)
@@ -219,12 +240,16 @@ class _Pass:
                     else:
                         yield self._without_bad_rows(frame, self._bad, marked=marked.found)
             except pa.ArrowInvalid as error:
-                if self._refused is None:  # the file's own fault, and not our answer to a row
+                if self._failed is None and self._refused is None:  # the file's own fault, and not our answer to a row
                     if "straddl" in str(error):
                         raise _TooLongError from error
                     raise DataError(
                         f"{file.name} cannot be read after row {self._done} ({error}); write it again", file=file.name
                     ) from error
+            finally:
+                self._take_back()
+            if self._failed is not None:
+                raise self._failed
         self._check_end(broken=utf8.broken)
         if self._bad is not None:
             for row in self._waiting:
@@ -232,9 +257,9 @@ class _Pass:
 
     def _batches(self, stream: _Utf8, names: list[str]) -> Any:
         columns = self._file.columns
-        # Without pyarrow's threads a bad row knows its number, and nothing is read behind our back.
+        # Without pyarrow's threads a bad row knows its number. One thread reads ahead all the same.
         return pyarrow.csv.open_csv(
-            pa.PythonFile(stream, mode="r"),
+            pa.PythonFile(self._lend(_Lent(partial(self._read, stream))), mode="r"),
             read_options=pyarrow.csv.ReadOptions(
                 use_threads=False,
                 block_size=self._block,
@@ -242,7 +267,9 @@ class _Pass:
                 skip_rows_after_names=int(self._file.header),
             ),
             parse_options=pyarrow.csv.ParseOptions(
-                delimiter=self._file.delimiter, newlines_in_values=True, invalid_row_handler=self._of_another_width
+                delimiter=self._file.delimiter,
+                newlines_in_values=True,
+                invalid_row_handler=self._lend(partial(self._of_another_width)),
             ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.string()),
@@ -251,6 +278,35 @@ class _Pass:
                 check_utf8=False,
             ),
         )
+
+    def _read(self, stream: _Utf8, size: int) -> memoryview:
+        """What pyarrow reads; an error waits here, since pyarrow would keep it for longer than its reader lives."""
+        data = b""
+        try:
+            if not self._over:
+                data = stream.read(size)
+        except (OSError, EOFError, zlib.error) as error:
+            self._failed, self._over = error, True
+        return self._lend(memoryview(data))
+
+    def _lend(self, thing: T) -> T:
+        """Give pyarrow something of Python, to which nothing else refers."""
+        # The queue's own `put`: a callback in Python could be interrupted, and come to its end too late.
+        self._lent.append(weakref.ref(thing, self._returned.put))
+        return thing
+
+    def _take_back(self) -> None:
+        """End the stream, and wait until pyarrow has let go of all that it was lent.
+
+        A thread of its own reads ahead and may outlive the reader, whose `close` ends nothing. It needs Python to let
+        go of what is Python's; where Python is being left meanwhile, the process ends in an abort.
+        """
+        self._over = True
+        returned = 0
+        with suppress(Empty):
+            while returned < len(self._lent):
+                self._returned.get(timeout=_LEAVE_SECONDS)
+                returned += 1
 
     def _of_another_width(self, row: Any) -> str:
         """What pyarrow is to do with a row that has too few or too many values."""
@@ -395,7 +451,6 @@ class _Utf8:
 
     def __init__(self, stream: IO[bytes], end: bytes) -> None:
         self.broken = False
-        self.closed = False
         self._stream = stream
         self._end = end
         self._over = False
@@ -429,5 +484,26 @@ class _Utf8:
             data, self._end = data + self._end[:room], self._end[room:]
         return data
 
+
+class _Lent:
+    """A file by its `read` alone: an error that is raised there leads to no file."""
+
+    __slots__ = ("__weakref__", "closed", "read")
+
+    def __init__(self, read: Callable[[int], memoryview]) -> None:
+        self.read = read
+        self.closed = False
+
     def close(self) -> None:
         self.closed = True
+
+
+_PASSES: weakref.WeakSet[Generator[NumberedFrame, None, None]] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_passes() -> None:
+    """Before Python is left, end the passes that were given up halfway: an error that was raised keeps them alive."""
+    for running in list(_PASSES):
+        with suppress(ValueError):  # another thread is in it
+            running.close()

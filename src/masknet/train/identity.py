@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from typing import Any
 
 import masknet
 from masknet.config import RunConfig
 from masknet.errors import ConfigError
 from masknet.scoring import resolve_device
+from masknet.threads import available_processors
 from masknet.train.checkpoint import Checkpoint
 from masknet.train.pretrained import digests
 
@@ -46,7 +46,7 @@ def machine_of(config: RunConfig, checkpoint: Checkpoint | None) -> dict[str, An
     """Threads, precision and device: other ones give other bits, so a resumed run keeps those it began with."""
     if checkpoint is None:
         return {
-            "threads": config.threads or _cores(),
+            "threads": config.threads or available_processors(),
             "precision": config.precision or "fp32",
             "device": str(resolve_device(config.device)),
         }
@@ -56,15 +56,10 @@ def machine_of(config: RunConfig, checkpoint: Checkpoint | None) -> dict[str, An
         if value not in (None, "auto", kept[name]):
             raise ConfigError(
                 f"a resumed run keeps its {name}, since other ones give other weights; it began with {kept[name]}, "
-                f"--{name} is {value}: leave --{name} out; {_ANEW}"
+                f"--{name} is {value}: leave --{name} out, and it goes on with {kept[name]}; {_ANEW}"
             )
     resolve_device(kept["device"])
     return kept
-
-
-def _cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _versions() -> dict[str, str]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from masknet.config import RunConfig
 from masknet.draws import keyed_uniform
 from masknet.encode import Prepared
+from masknet.generator import own_draws
 from masknet.models import build_network
 from masknet.nn.ensemble import as_one
 from masknet.progress import Progress
@@ -268,8 +269,7 @@ class Job:
         return size * (4 + bool(self.config.average_weights) + self.members - 1)
 
     def _initial_network(self, rows: Prepared, number: int) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(member_seed(self.config.seed, number))
+        with own_draws(member_seed(self.config.seed, number)):
             return build_network(self.config.model, rows.encoder.space, self.settings)
 
 

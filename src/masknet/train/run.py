@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -20,9 +21,11 @@ from masknet.config import RunConfig
 from masknet.encode import EncodedSet, Prepared, prepare
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
 from masknet.models import is_code, resolve_settings
+from masknet.places import locked
 from masknet.progress import Progress
 from masknet.scoring import NetworkScorer, probabilities_of, resolve_device, score
 from masknet.table import Table, open_table
+from masknet.threads import require_threads
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.contract import require_contract
 from masknet.train.defaults import network_defaults, resolved
@@ -65,12 +68,37 @@ def train(
         raise ConfigError(f"a model is a folder of its own; --out is '{config.out}': name one, such as ads.masknet")
     config = config.replace(**_absolute(config), out=str(out.absolute()))
     folder = RunFolder(out.with_name(f"{out.name}.run"))
+    # Found out now rather than after hours of training.
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(out.parent, os.W_OK):
+        raise PermissionError(13, "Permission denied", str(out.parent))
+    with locked(out.with_name(f".{folder.path.name}.lock"), partial(_refuse_second, out)):
+        return _train(config, table, valid, out, folder, progress, on_prepared)
+
+
+def _refuse_second(out: Path) -> NoReturn:
+    raise ArtifactError(
+        f"one run at a time writes to an output; another trains to '{out}' now: wait until it has ended, or name "
+        f"another output with --out"
+    )
+
+
+def _train(
+    config: RunConfig,
+    table: Table,
+    valid: Table | None,
+    out: Path,
+    folder: RunFolder,
+    progress: Progress,
+    on_prepared: Callable[[Prepared], None],
+) -> tuple[Path, Artifact | None]:
+    """What `train` does with an output that is its own."""
     check_free(out, overwrite=config.overwrite or config.resume)
     if config.resume and out.exists() and not folder.unfinished:
         folder.finish()  # once more: it may have been killed halfway
         progress.note(f"the run of {out} is finished: there is nothing to resume")
         return out, None
-    _check_begin(config, out, folder)
+    _check_begin(config, folder)
     checkpoint = folder.load() if config.resume and folder.unfinished else None
     if checkpoint is None:
         if config.resume:
@@ -103,16 +131,12 @@ def _absolute(config: RunConfig) -> dict[str, Any]:
     return {"pretrained": vectors} | {n: os.path.abspath(path) for n, path in paths.items() if path is not None}
 
 
-def _check_begin(config: RunConfig, out: Path, folder: RunFolder) -> None:
+def _check_begin(config: RunConfig, folder: RunFolder) -> None:
     if folder.unfinished and not (config.resume or config.overwrite):
         raise ArtifactError(
             f"an unfinished run is not overwritten by chance; one lies in '{folder.path}': pass --resume to go on with "
             f"it, or --overwrite to begin anew"
         )
-    # Found out now rather than after hours of training.
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(out.parent, os.W_OK):
-        raise PermissionError(13, "Permission denied", str(out.parent))
 
 
 def fit(
@@ -135,13 +159,14 @@ def fit(
         checkpoint: the state to go on from.
         on_prepared: called before training, as in `train`.
     """
+    require_threads()
     settings = _network_settings(config, table)
     machine = machine_of(config, checkpoint)
     identity = identity_of(config, machine)
     if checkpoint is not None:
         require_same_run(identity, checkpoint)
     started = time.monotonic()
-    with _threads(machine["threads"]):
+    with _THREADS.set(machine["threads"]):
         cache = None if config.cache_dir is None else Path(config.cache_dir)
         encode = partial(prepare, table, valid, encoding_plan(config), progress, cache=cache, verify=config.verify)
         prepared = encode()
@@ -228,15 +253,31 @@ def _tell_size(config: RunConfig, settings: dict[str, Any], prepared: Prepared, 
     require_memory(size, config.model, free_memory())
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let PyTorch use so many threads, and leave its setting to the caller as it was."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+class _Threads:
+    """How many threads PyTorch uses: each thread has a number of its own, which at first is the last that any set."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._fits = 0
+        self._before = 0
+
+    @contextmanager
+    def set(self, count: int) -> Iterator[None]:
+        """Let this thread use so many, and leave the setting as it was before the first of the fits that now run."""
+        with self._lock:
+            if not self._fits:
+                self._before = torch.get_num_threads()
+            self._fits += 1
+            torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._fits -= 1
+                torch.set_num_threads(self._before)
+
+
+_THREADS = _Threads()
 
 
 def _monitor(config: RunConfig, valid: EncodedSet, progress: Progress) -> str:

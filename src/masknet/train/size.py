@@ -76,8 +76,8 @@ def require_memory(size: Size, model: str, free: int | None) -> None:
         raise ConfigError(
             f"training takes place in memory; {model} has {size.parameters:,} parameters a member here and needs about "
             f"{size.num_bytes / 1e9:.2g} GB, of which {free / 1e9:.2g} GB are free: leave columns out with --ignore, "
-            f"bound the ids with --min-count, --max-vocabulary or --hash, make the network smaller with --set, or the "
-            f"batch with --batch-size"
+            f"bound the ids with --min-count, --max-vocabulary or --hash, or bags with --max-length, make the "
+            f"network smaller with --set, or the batch with --batch-size"
         )
 
 

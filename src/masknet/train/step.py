@@ -20,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 from masknet.batches import Batch
 from masknet.draws import keyed_uniform
 from masknet.errors import DataError
+from masknet.generator import own_draws
 from masknet.nn import output_biases
 from masknet.scoring import NetworkScorer, Scorer
 from masknet.train.checkpoint import Checkpoint, prefixed
@@ -107,7 +108,7 @@ class NetworkStep:
         batch = batch.to(self._device)
         # Shares of the mean, divided and not scaled by its inverse: equal weights are 1, and change no bit.
         weights = None if batch.weights is None or self._mean_weight is None else batch.weights / self._mean_weight
-        with _drawing(self._seed, number, self._device):
+        with own_draws(int(keyed_uniform(self._seed, number)[0] * 2**53), self._device):
             loss = loss_over_tasks(self._network(batch.ids, batch.values, batch.dense), batch.labels, weights)
             self._optimizer.step(loss)
         if self._average is not None:
@@ -192,19 +193,6 @@ def loss_over_tasks(
     if weights is not None:
         losses = losses * weights.unsqueeze(1)
     return (losses.where(known, 0).sum(0) / known.sum(0).clamp(min=1)).sum()
-
-
-@contextmanager
-def _drawing(seed: int, number: int, device: torch.device) -> Iterator[None]:
-    """Draw by (seed, number), whatever was drawn before, and leave the caller's generators as they were."""
-    on_gpu = device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if on_gpu else []):
-        key = int(keyed_uniform(seed, number)[0] * 2**53)
-        # NOTE[perf]: `torch.manual_seed` notes its caller's whole stack for a GPU that nobody uses: 1 ms a step.
-        torch.default_generator.manual_seed(key)
-        if on_gpu:
-            torch.cuda.manual_seed_all(key)
-        yield
 
 
 def _mean_weight(weights: NDArray[np.float64]) -> Tensor:

@@ -1,0 +1,164 @@
+"""What `masknet.load` returns: a trained model that scores, and imports no more than scoring needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from masknet.arrays import array_of, require_width
+from masknet.artifact import Artifact, load_artifact
+from masknet.errors import DataError, warn_user
+from masknet.predict import Watch, predict_frame
+from masknet.table import Source
+
+__all__ = ["Model", "load"]
+
+
+class Model:
+    """A trained model that scores raw rows; `CTRClassifier` scores through it, and is what scikit-learn's tools take.
+
+    It is no estimator: it cannot be fitted or cloned, and has no settings.
+
+    Args:
+        artifact: the trained thing.
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+
+    def __repr__(self) -> str:
+        """What it is: `Model('ads.masknet': parallel-masknet, 4 members, 2,276,000 parameters)`."""
+        place = "" if self.artifact.path is None else f"'{self.artifact.path}': "
+        return f"Model({place}{self.artifact.manifest.headline})"
+
+    @property
+    def network_(self) -> nn.Module:
+        """The network, in eval mode.
+
+        Raises:
+            AttributeError: what scores is none, but trees, say.
+        """
+        return self.artifact.network
+
+    @property
+    def metrics_(self) -> dict[str, dict[str, Any]]:
+        """By name, what it reached on the validation rows; of several labels, by the label."""
+        return self.artifact.manifest.tasks or self.artifact.manifest.metrics
+
+    @property
+    def history_(self) -> list[dict[str, Any]]:
+        """A record an evaluation."""
+        return self.artifact.history
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The two values of the label, `[2]`; the second is the click."""
+        return np.array(self.artifact.manifest.data.get("classes", [0, 1]))
+
+    @property
+    def n_features_in_(self) -> int:
+        """How many columns it reads; of an array, how many it has."""
+        return self._width or len(self.artifact.encoder.schema.fields)
+
+    @property
+    def feature_names_in_(self) -> NDArray[np.object_]:
+        """The columns that it reads.
+
+        Raises:
+            AttributeError: it was trained on an array, whose columns have no names.
+        """
+        if self._width is not None:
+            raise AttributeError("the model was trained on an array, whose columns have no names")
+        return np.array(self.artifact.encoder.schema.field_names, dtype=object)
+
+    @property
+    def _width(self) -> int | None:
+        return self.artifact.manifest.data.get("columns_without_names")
+
+    def predict_proba(self, X: Source, *, columns: Sequence[str] | None = None) -> Any:  # noqa: N803
+        """The probabilities of `classes_`, `[rows, 2]`; the second column is that of a click.
+
+        Of several labels, a list of such arrays, one a label in their order, as scikit-learn has it.
+
+        X needs the columns that the model reads, in any order; others are not read. An array needs as many columns as
+        that of the training. Missing values, and values never seen in training, are scored too.
+
+        Args:
+            X: a path, a glob or a folder of files, or a Polars, pandas or Arrow frame, a list of dicts, or an array.
+            columns: names for a text file without a header; None takes those of the training.
+
+        Warns:
+            UserWarning: a column is far more often missing, or unseen, than it was in training.
+
+        Raises:
+            DataError: a column is missing, or a cell cannot be what its column means.
+        """
+        array, watch = array_of(X), Watch(self.artifact)
+        if array is None:
+            named = tuple(self.artifact.run.get("columns") or ()) if columns is None else columns
+            click = predict_frame(self.artifact, X, columns=names_for(X, named), watch=watch)
+        else:
+            if self._width is None:
+                names = self.artifact.encoder.schema.field_names
+                raise DataError(
+                    f"the model finds its columns by their names, and those of an array have none: give X as a frame "
+                    f"with the columns {', '.join(names[:5])}" + (", ..." if len(names) > 5 else "")
+                )
+            require_width(array, self._width)
+            click = predict_frame(self.artifact, array, watch=watch)
+        if told := [skew.sentence for skew in watch.skews]:
+            warn_user("\n".join(told))
+        if click.ndim == 2:
+            return [np.column_stack([1 - of_task, of_task]) for of_task in click.T]
+        return np.column_stack([1 - click, click])
+
+    def predict(self, X: Source, *, columns: Sequence[str] | None = None) -> NDArray[Any]:  # noqa: N803
+        """The more probable of `classes_`, `[rows]`, or `[rows, labels]`; the first where both are equally so.
+
+        Raises:
+            DataError: as in `predict_proba`.
+        """
+        found = self.predict_proba(X, columns=columns)
+        several = isinstance(found, list)
+        click = np.column_stack([of_task[:, 1] for of_task in found]) if several else found[:, 1]
+        return self.classes_[(click > 0.5).astype(np.intp)]
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write it to the folder `path`, whole or not at all.
+
+        Raises:
+            ArtifactError: something lies at `path`, and it is no model or may not be overwritten.
+        """
+        self.artifact.save(path, overwrite=overwrite)
+
+
+def names_for(source: object, columns: Sequence[str]) -> Sequence[str]:
+    """The names that a file may need; what lies in memory has names of its own."""
+    first = source[0] if isinstance(source, list) and source else source
+    return columns if isinstance(first, str | os.PathLike) else ()
+
+
+def load(path: str | Path, *, trust_code: bool = False) -> Model:
+    """The trained model that `masknet train` or `CTRClassifier.save` wrote to the folder `path`, ready to score.
+
+    It imports no scikit-learn, SciPy or pandas; `CTRClassifier.load` gives it as an estimator.
+
+    >>> load("nowhere.masknet")
+    Traceback (most recent call last):
+    masknet.errors.ArtifactError: there is no artifact at 'nowhere.masknet'; `masknet train` makes one
+
+    Args:
+        path: the folder.
+        trust_code: import the module of a network that is none of ours, which runs whatever that module holds.
+
+    Raises:
+        ArtifactError: there is no model, a file of it is damaged, a newer masknet wrote it, or its network is code that
+            is not trusted.
+    """
+    return Model(load_artifact(path, trust_code=trust_code))
