@@ -119,7 +119,7 @@ import contextlib, json, os, signal, sys, time
 import polars as pl
 import torch
 from masknet.errors import MasknetError
-from masknet.estimator import CTRClassifier, load
+from masknet import CTRClassifier, load
 from masknet.predict import predict_frame
 
 rows = [{"user": i % 7, "click": i % 2} for i in range(60)]
@@ -157,7 +157,7 @@ def with_torch():
 forked(lambda: fit().save("m"))  # this process itself stays as it was
 scores = lambda clf: clf.predict_proba(rows)
 case("score", lambda: load("m"), scores)
-case("score a frame", lambda: load("m")._model, lambda model: predict_frame(model, rows))
+case("score a frame", lambda: load("m").artifact, lambda model: predict_frame(model, rows))
 case("load again", lambda: load("m"), lambda _: scores(load("m")))
 case("fit again", fit, lambda clf: scores(clf.fit(rows, "click")))
 case("polars before", lambda: pl.DataFrame(rows).select(pl.col("user").sum(), pl.col("click").n_unique()),

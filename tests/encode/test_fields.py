@@ -85,6 +85,15 @@ def test_slots_are_those_of_the_longest_bag_of_training_and_max_length_at_most()
     assert fit(Bag(name="b"), rows={"b": [None, []]}).space.num_slots == 1
 
 
+def test_a_bag_without_a_limit_is_kept_whole() -> None:
+    values = [str(i) for i in range(1000)]
+    encoder = fit(
+        Bag(name="b", weighted=True), rows={"b": [[{"v": v, "w": 1.0} for v in values], [{"v": "7", "w": 1.0}]]}
+    )
+    assert encoder.space.num_slots == 1000
+    assert encoder.rows_at_once == (1 << 25) // 1000
+
+
 def test_every_value_of_a_bag_counts_though_it_is_cut_off() -> None:
     encoder = fit(Bag(name="b", max_length=1), rows={"b": [["x", "y"], ["x", "y"], ["z", "x"]]}, min_count=2)
     assert said(encoder, "b", {"b": [["x"], ["y"], ["z"]]}) == [["x"], ["y"], ["unseen"]]

@@ -199,8 +199,8 @@ def test_texts_that_are_almost_all_moments_are_flagged(odd: str) -> None:
 @pytest.mark.parametrize(
     ("cells", "field"),
     [
-        ([[1], [2, 3], None], Bag(name="x", values="integer")),
-        ([["a", "b"], []], Bag(name="x")),
+        ([[1], [2, 3], None], Bag(name="x", values="integer", max_length=50)),
+        ([["a", "b"], []], Bag(name="x", max_length=50)),
         ([[{"v": "a", "w": 0.5}], [{"v": "b", "w": 2.0}]], Bag(name="x", weighted=True, pooling="sum")),
         ([[0.5, 1.0], [0.25, 2.0], None], Dense(name="x", width=2)),
         ([dt.date(2026, 1, 1)] * 2, Datetime(name="x", zoned=False)),
@@ -424,7 +424,7 @@ def test_texts_are_parted_by_what_stands_in_most_cells(tmp_path: Path) -> None:
         assert isinstance(field, Bag)
         assert (field.separator, field.values, field.weighted, field.pooling) == (separator, "text", False, "mean")
     weighted = inspect(as_csv(tmp_path, frame_of(["7:1,8:.5", "9:1"])), bag=("x",), weighted=("x",)).schema.fields[1]
-    assert weighted == Bag(name="x", separator=",", values="integer", weighted=True, pooling="sum")
+    assert weighted == Bag(name="x", separator=",", values="integer", weighted=True, pooling="sum", max_length=None)
 
 
 def test_options_reach_their_field(tmp_path: Path) -> None:

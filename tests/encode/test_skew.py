@@ -32,6 +32,21 @@ def counted(field: FieldSchema, train: Any, scored: Any, keep: list[int] | None 
     return counts
 
 
+def test_what_a_bag_is_cut_by_is_told() -> None:
+    bag = Bag(name="tags", max_length=2)
+    counts = counted(bag, [["a", "b"]], [["a", "b", "a"], ["a"], [], list("abcab")])
+    (count,) = counts.fields.values()
+    assert (count.kept, count.cut, count.slots) == (5, 4, 2)
+    (sentence,) = counts.cuts()
+    assert sentence == (
+        "tags: 44.4 % of the values are cut off, since a row keeps its last 2; "
+        "--max-length tags=N of the training keeps more"
+    )
+    hashed = counted(bag.model_copy(update={"buckets": 9}), [["a", "b"]], [["x", "y", "z"]])
+    assert next(hashed.cuts()).startswith("tags: 33.3 % of the values")
+    assert list(counted(bag, [["a"]], [["b"]]).cuts()) == []
+
+
 def numbers(counts: ValueCounts) -> tuple[int, int, int, int | None, str | None]:
     (one,) = counts.fields.values()
     return one.rows, one.missing, one.values, one.unseen, one.example

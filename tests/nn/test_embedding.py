@@ -37,6 +37,20 @@ def oracle(space: FeatureSpace, table: np.ndarray, ids: np.ndarray, values: np.n
     return out
 
 
+@pytest.mark.parametrize("filled", [0, 1, 70, 90])
+def test_slots_of_a_long_bag_that_no_row_fills_are_passed_over(filled: int) -> None:
+    fields = (FieldSpace("a"), FieldSpace("m", slots=90, pooling="mean"), FieldSpace("b"), FieldSpace("s", slots=70))
+    space = FeatureSpace(50, fields)
+    layer = FieldEmbedding(space, 3, std=0.5).double()
+    ids, values = batch(space)
+    ids[:, 1 + filled : 91], ids[:, 92 + filled // 2 :] = 0, 0
+    read: list[int] = []
+    layer.table.register_forward_hook(lambda _, given, __: read.append(given[0].shape[1]))
+    expected = oracle(space, layer.table.weight.detach().numpy(), ids.numpy(), values.numpy())
+    np.testing.assert_allclose(layer(ids, values).detach().numpy(), expected, rtol=0, atol=1e-13)
+    assert read == [2 + filled + filled // 2]
+
+
 @pytest.mark.parametrize("fields", [ONE_SLOT, BAGS, ONE_SLOT_MEAN])
 def test_equals_the_sum_and_the_weighted_mean_of_each_fields_slots(fields: tuple[FieldSpace, ...]) -> None:
     space = FeatureSpace(6, fields)  # few ids: padding stands in any slot, and fields share ids

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from torch import Tensor, nn
 
 import masknet
 from masknet.artifact import Artifact
@@ -21,7 +24,9 @@ from masknet.datasets import planted_log
 from masknet.encode import Prepared, prepare
 from masknet.errors import ArtifactError, ConfigError, DataError, MasknetError
 from masknet.models import build_network
+from masknet.nn import FieldEmbedding
 from masknet.progress import LogProgress
+from masknet.space import FeatureSpace
 from masknet.table import open_table
 from masknet.train import Interrupted, fit, train
 from masknet.train.checkpoint import Checkpoint, RunFolder
@@ -629,3 +634,91 @@ def test_what_is_left_out_is_said_and_is_no_setting_of_a_resumed_run(run: Run) -
     assert said.endswith("negatives are left out of training; each that stays weighs 2")
     config = stopped(run(negative_rate=0.5, overwrite=True))
     assert "negative_rate was 0.5 and is 1.0" in refusal(config.replace(resume=True, negative_rate=1.0))
+
+
+# Several at once
+
+
+class Reaches(Hears):
+    """Says when the training has begun, and goes on when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.may_go_on = threading.Event(), threading.Event()
+
+    def stopping(self) -> bool:
+        self.begun.set()
+        assert self.may_go_on.wait(60)
+        return False
+
+
+def test_a_second_run_on_the_same_output_is_refused_and_the_first_goes_on(run: Run) -> None:
+    first, config = Reaches(), run()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(train, config, first)
+        assert first.begun.wait(60)
+        for settings in ({}, {"overwrite": True}, {"resume": True}):
+            with pytest.raises(ArtifactError, match=r"another trains to '.*ads\.masknet' now: wait until it has ended"):
+                train(config.replace(**settings), Hears())
+        first.may_go_on.set()
+        path, _ = running.result()
+    assert masknet.load(path).predict(pl.read_parquet(config.data).head(3)).shape == (3,)
+    assert not [name for name in os.listdir(path.parent) if name.endswith(".lock")]
+    assert trained(config.replace(overwrite=True))
+
+
+class Dropping(nn.Module):
+    """A network that draws at every step."""
+
+    def __init__(self, space: FeatureSpace) -> None:
+        super().__init__()
+        self.embed = FieldEmbedding(space, 3)
+        self.body = nn.Sequential(nn.Dropout(0.3), nn.Linear(self.embed.d_out, 1))
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        logits: Tensor = self.body(self.embed.flat(ids, values, dense))
+        return logits.squeeze(1)
+
+
+def test_fits_in_threads_equal_those_one_after_the_other(run: Run) -> None:
+    def weights(number: int) -> list[Tensor]:
+        model = ("parallel-masknet", f"{__name__}:Dropping")[number % 2]
+        settings = {"set": {"embedding_dim": 3, "dropout": 0.2}} if number % 2 == 0 else {"set": {}}
+        config = run(model=model, seed=number, epochs=1, **settings)
+        fitted = fit(config, open_table(config.data), None, Hears())
+        return list(fitted.network.state_dict().values())
+
+    before, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    alone = [weights(number) for number in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        beside = list(pool.map(weights, range(8)))
+    assert all(all(map(torch.equal, *pair)) for pair in zip(beside, alone, strict=True))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+def test_the_number_of_threads_is_the_callers_again(run: Run) -> None:
+    before = torch.get_num_threads()
+    config = run(threads=before + 1, epochs=1)
+    fit(config, open_table(config.data), None, Hears())
+    assert torch.get_num_threads() == before
+
+
+# Weights
+
+
+def test_what_is_left_to_learn_of_the_weights_must_have_both_classes(run: Run, tmp_path: Path) -> None:
+    log = pl.read_parquet(run().data)
+    for name, weight, said in (
+        ("clicks", pl.col("click"), "whose sample weight is above zero hold 1 class, 1 in column 'click'"),
+        ("others", 1 - pl.col("click"), "whose sample weight is above zero hold 1 class, 0 in column 'click'"),
+        (
+            "none",
+            pl.lit(0),
+            "one sample weight is above zero; all of the training rows are zero in column 'w'",
+        ),
+    ):
+        path = tmp_path / f"{name}.parquet"
+        log.with_columns(w=weight).write_parquet(path)
+        with pytest.raises(DataError, match=said):
+            train(run(data=path, weight="w"), Hears())
