@@ -10,7 +10,6 @@ vocabulary.parquet   field, value, id             checksums.json   against damag
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic_core import to_json
-from safetensors import SafetensorError
 from torch import nn
 
 from masknet.card import model_card
@@ -31,6 +29,7 @@ from masknet.errors import ArtifactError, MasknetError
 from masknet.gbdt import Trees
 from masknet.manifest import MANIFEST_FILE, Manifest, damaged, read_manifest, write_checksums
 from masknet.manifest import verify as verify_files
+from masknet.own_files import UnsoundError, read_frame, read_json
 from masknet.places import REPLACED, temporary_folder
 from masknet.scoring import NetworkScorer, Scorer, load_network, probabilities_of, resolve_device
 from masknet.table import Chunk, open_table
@@ -185,11 +184,20 @@ def probabilities(artifact: Artifact, chunk: Chunk, *counts: Count) -> NDArray[n
 
     Raises:
         DataError: a cell cannot be what its column means.
+        ArtifactError: what scores gives NaN.
     """
     require_threads()
     encoder, scorer = artifact.encoder, artifact.scorer
     parts = [scorer.logits(encoder.encode(piece, *counts)) for piece in chunk.pieces(encoder.rows_at_once)]
-    return probabilities_of(parts[0] if len(parts) == 1 else np.concatenate(parts))
+    found = probabilities_of(parts[0] if len(parts) == 1 else np.concatenate(parts))
+    lacking = np.isnan(found).reshape(len(found), -1).any(axis=1)
+    if lacking.any():
+        place = chunk.place(int(lacking.argmax()))
+        raise ArtifactError(
+            f"a probability is a number; {artifact.manifest.model} gives NaN for {place}: its weights are damaged, or "
+            f"grew without bounds in training; copy the model anew, or train again"
+        )
+    return found
 
 
 def check(artifact: Artifact) -> CheckResult:
@@ -232,11 +240,16 @@ def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True,
     with _reading(folder, "encoding.json or vocabulary.parquet"):
         encoder = Encoder.load(folder)
     with _reading(folder, _RUN_FILE):
-        run = json.loads((folder / _RUN_FILE).read_text(encoding="utf-8"))
+        run = read_json(folder / _RUN_FILE)
+        names = run.get("columns") or []
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise UnsoundError(f"its 'columns' are {names!r}")
     with _reading(folder, _METRICS_FILE):
-        history = json.loads((folder / _METRICS_FILE).read_text(encoding="utf-8"))["history"]
+        history = read_json(folder / _METRICS_FILE)["history"]
+        if not (isinstance(history, list) and all(isinstance(record, dict) for record in history)):
+            raise UnsoundError("its 'history' is no list of records")
     with _reading(folder, _GOLDEN_FILE):
-        golden = pl.read_parquet(folder / _GOLDEN_FILE) if (folder / _GOLDEN_FILE).is_file() else None
+        golden = _golden(folder / _GOLDEN_FILE, encoder) if (folder / _GOLDEN_FILE).is_file() else None
     scorer: Scorer
     if manifest.model == Trees.name:
         with _reading(folder, Trees.file):
@@ -254,10 +267,22 @@ def _reading(folder: Path, name: str) -> Iterator[None]:
         yield
     except MasknetError:  # which says it better
         raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
+    except UnsoundError as error:
+        raise damaged(folder, name, f"holds what masknet never writes: {error}") from error
+    except Exception as error:  # several libraries read it, each with errors of its own
         raise damaged(folder, name, f"cannot be read ({type(error).__name__})") from error
-    except pl.exceptions.PolarsError as error:
-        raise damaged(folder, name, f"cannot be read ({type(error).__name__})") from error
+
+
+def _golden(file: Path, encoder: Encoder) -> pl.DataFrame:
+    frame = read_frame(file)
+    if frame.is_empty():
+        raise UnsoundError("it has no rows")
+    for name in probability_columns(encoder.schema.labels):
+        if name not in frame.columns or frame.schema[name] != pl.Float64 or not frame[name].is_between(0, 1).all():
+            raise UnsoundError(f"its column '{name}' holds no probabilities")
+        if frame[name].null_count():
+            raise UnsoundError(f"its column '{name}' has nulls")
+    return frame
 
 
 def check_free(path: str | Path, *, overwrite: bool) -> None:

@@ -12,12 +12,21 @@ import json
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from masknet import __version__
 from masknet.errors import ArtifactError
+from masknet.own_files import is_count, is_finite
 
 __all__ = [
     "FORMAT",
@@ -34,6 +43,12 @@ FORMAT = 3
 """Raised whenever an older masknet could not read, or would misread, what is written."""
 
 MANIFEST_FILE, CHECKSUMS_FILE = "manifest.json", "checksums.json"
+
+_FILES = (
+    *("manifest.json", "encoding.json", "vocabulary.parquet", "run.json", "metrics.json", "golden.parquet"),
+    *("weights.safetensors", "trees.txt"),
+)
+"""What is read, so that a list of checksums without one of them is no proof."""
 
 _LIBRARIES = ("numpy", "polars", "pyarrow", "pydantic", "safetensors", "torch")
 
@@ -60,15 +75,15 @@ class Manifest(BaseModel):
             is compared with them.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     format: int = FORMAT
     masknet: str
     created: str
     model: str
     settings: dict[str, Any]
-    members: int = 1
-    num_parameters: dict[str, int]
+    members: int = Field(default=1, ge=1, le=10_000)
+    num_parameters: dict[str, Annotated[int, Field(ge=0, lt=2**63)]]
     precision: str
     threads: int
     device: str
@@ -78,8 +93,23 @@ class Manifest(BaseModel):
     training: dict[str, Any]
     metrics: dict[str, dict[str, Any]]
     tasks: dict[str, dict[str, Any]] = {}
-    rows: int
+    rows: int = Field(ge=0)
     fields: dict[str, dict[str, dict[str, float]]] = {}
+
+    @field_validator("data")
+    @classmethod
+    def _data_that_scoring_reads(cls, data: dict[str, Any]) -> dict[str, Any]:
+        classes, width, rates = (data.get(name) for name in ("classes", "columns_without_names", "click_rate"))
+        if classes is not None and not (
+            isinstance(classes, list) and len(classes) == 2 and all(isinstance(c, str | int | float) for c in classes)
+        ):
+            raise ValueError("classes are two values")
+        if width is not None and not is_count(width, least=1):
+            raise ValueError("an array has columns")
+        for rate in rates.values() if isinstance(rates, dict) else () if rates is None else (rates,):
+            if not (is_finite(rate) and 0 <= rate <= 1):
+                raise ValueError("a click rate lies between 0 and 1")
+        return data
 
     @model_serializer(mode="wrap")
     def _as_if_alone(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -130,7 +160,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     try:
         fields = json.loads(content)
         number = fields["format"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise damaged(folder, MANIFEST_FILE, "is not readable") from None
     if type(number) is not int or number < 1:
         raise damaged(folder, MANIFEST_FILE, "has no valid 'format'")
@@ -141,6 +171,8 @@ def read_manifest(folder: str | Path) -> Manifest:
         )
     try:
         return Manifest.model_validate(fields)
+    except RecursionError:
+        raise damaged(folder, MANIFEST_FILE, "is nested too deeply") from None
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise damaged(folder, MANIFEST_FILE, f"has no valid '{place}'") from None
@@ -156,6 +188,9 @@ def verify(folder: str | Path) -> None:
     known = _parse_checksums(_read(folder, CHECKSUMS_FILE))
     if known is None:
         raise damaged(folder, CHECKSUMS_FILE, "is not as it was written")
+    for file in sorted(folder.iterdir()):
+        if file.name in _FILES and file.name not in known:
+            raise damaged(folder, CHECKSUMS_FILE, f"tells nothing of {file.name}")
     for name, expected in known.items():
         _require_same(folder, name, expected)
 
@@ -227,6 +262,8 @@ def _parse_checksums(content: bytes) -> dict[str, dict[str, Any]] | None:
     """The checksums, or None where they are not byte for byte what `write_checksums` writes."""
     try:
         files: dict[str, dict[str, Any]] = json.loads(content)["files"]
-        return files if _checksums_text(files) == content else None
-    except (ValueError, KeyError, TypeError):
+        sound = all(Path(name).name == name and {*entry} == {"bytes", "sha256"} for name, entry in files.items())
+        sound = sound and all(is_count(entry["bytes"], most=2**63 - 1) for entry in files.values())
+        return files if sound and _checksums_text(files) == content else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

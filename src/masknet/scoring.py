@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from masknet.encode import EncodedRows, EncodedSet
 from masknet.errors import ArtifactError, ConfigError, unknown
-from masknet.manifest import Manifest
+from masknet.manifest import MANIFEST_FILE, Manifest, damaged
 from masknet.models import MODELS, build_network, is_code, network_class
+from masknet.models.undrawn import undrawn
 from masknet.nn.ensemble import as_one
 from masknet.space import FeatureSpace
 from masknet.tensors import storable
@@ -23,6 +24,9 @@ from masknet.tensors import storable
 __all__ = ["NetworkScorer", "Scorer", "load_network", "probabilities_of", "resolve_device", "score"]
 
 BATCH_ROWS = 8192
+_CONSTANTS = 1 << 22
+"""Numbers that a network may make beside 8 times its weights: constants, and what its initial weights are made of."""
+
 _SLOTS_AT_ONCE = BATCH_ROWS << 9  # a bag may have thousands, and each slot becomes a vector
 
 
@@ -97,7 +101,11 @@ def load_network(
         ArtifactError: there is no such network, its code is not trusted, or the weights do not fit it.
     """
     weights = safetensors.torch.load_file(folder / NetworkScorer.file)
-    network = _build(folder, manifest, space, trust_code=trust_code)
+    if manifest.members > max(1, len(weights)):
+        raise damaged(folder, MANIFEST_FILE, f"tells of {manifest.members:,} members, more than there are weights")
+    # Whoever alters a setting must not take the memory, or the time, of a network that the weights do not fit anyway.
+    at_most = 8 * sum(tensor.numel() for tensor in weights.values()) + manifest.members * _CONSTANTS
+    network = _build(folder, manifest, space, trust_code=trust_code, at_most=at_most)
     own = network.state_dict()
     for name in sorted(own.keys() | weights.keys()):
         found, expected = (list(state[name].shape) if name in state else "none" for state in (weights, own))
@@ -106,11 +114,15 @@ def load_network(
                 f"the weights of '{folder}' do not fit its network {manifest.model}: the shape of '{name}' is {found} "
                 f"in {NetworkScorer.file}, {expected} in the network"
             )
+        if weights[name].dtype != own[name].dtype:
+            raise damaged(folder, NetworkScorer.file, f"keeps '{name}' as {weights[name].dtype}, not {own[name].dtype}")
+        if weights[name].is_floating_point() and not weights[name].isfinite().all():
+            raise damaged(folder, NetworkScorer.file, f"has NaN or an infinity in '{name}'")
     network.load_state_dict(weights)
     return NetworkScorer(network.to(device).eval())
 
 
-def _build(folder: Path, manifest: Manifest, space: FeatureSpace, *, trust_code: bool) -> nn.Module:
+def _build(folder: Path, manifest: Manifest, space: FeatureSpace, *, trust_code: bool, at_most: int) -> nn.Module:
     if is_code(manifest.model) and not trust_code:
         raise ArtifactError(
             f"the network of '{folder}' is the class {manifest.model}, code that loading would import: if you trust "
@@ -124,7 +136,8 @@ def _build(folder: Path, manifest: Manifest, space: FeatureSpace, *, trust_code:
         raise ArtifactError(f"the network of '{folder}' cannot be made again: {error}") from error
     try:
         members = range(manifest.members)
-        return as_one([build_network(manifest.model, space, manifest.settings, draw=False) for _ in members])
+        with undrawn(at_most=at_most):
+            return as_one([build_network(manifest.model, space, manifest.settings) for _ in members])
     except ConfigError as error:
         raise ArtifactError(f"the settings of '{folder}' do not fit its network {error}") from None
 

@@ -697,6 +697,15 @@ def test_fits_in_threads_equal_those_one_after_the_other(run: Run) -> None:
     assert torch.get_num_threads() == threads
 
 
+def test_a_network_without_an_output_bias_is_left_as_it_is_and_that_is_told(run: Run) -> None:
+    config, hears = run(model=f"{__name__}:Dropping", set={}, epochs=1, members=2), Hears()
+    fit(config, open_table(config.data), None, hears)
+    told = [note for note in hears.notes if "begins with a guess of its own, not with the click rate" in note]
+    assert len(told) == 1
+    fit(run(epochs=1), open_table(config.data), None, hears)
+    assert [note for note in hears.notes if "guess of its own" in note] == told
+
+
 def test_the_number_of_threads_is_the_callers_again(run: Run) -> None:
     before = torch.get_num_threads()
     config = run(threads=before + 1, epochs=1)

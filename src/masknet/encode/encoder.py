@@ -29,16 +29,19 @@ from masknet.encode.fields import (
 )
 from masknet.encode.shown import Shown
 from masknet.encode.skew import Count
+from masknet.encode.sound import require_sound
 from masknet.encode.storage import Layout
 from masknet.encode.values import canonical
 from masknet.encode.vocabulary import Buckets, Vocabulary
 from masknet.errors import ConfigError, unknown
+from masknet.own_files import read_frame, read_json
 from masknet.schema import Bag, Categorical, Schema, ValueType
 from masknet.space import FeatureSpace
 from masknet.table import Chunk
 
 __all__ = ["EncodedRows", "Encoder", "EncoderLearner"]
 
+_VOCABULARY = {"field": pl.String, "value": pl.String, "id": pl.Int32}
 _CELLS_AT_ONCE = 1 << 25  # ids and values of 4 bytes each: 256 MB
 
 ENCODING_FILE, VOCABULARY_FILE = "encoding.json", "vocabulary.parquet"
@@ -193,20 +196,26 @@ class Encoder:
             for e in self.encodings
             for name, vocabulary in vocabularies_of(e)
         ]
-        empty = pl.DataFrame(schema={"field": pl.String, "value": pl.String, "id": pl.Int32})
+        empty = pl.DataFrame(schema=_VOCABULARY)
         pl.concat([empty, *parts]).write_parquet(folder / VOCABULARY_FILE)
 
     @classmethod
     def load(cls, folder: Path) -> Encoder:
-        """The inverse of `save`."""
-        content = json.loads((folder / ENCODING_FILE).read_text(encoding="utf-8"))
+        """The inverse of `save`.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: a file is not as `save` writes it.
+            OSError: a file cannot be read.
+        """
+        content = read_json(folder / ENCODING_FILE)
         schema = Schema.model_validate(content["schema"])
         vocabularies = {
             str(name[0]): Vocabulary(part["value"], part["id"].to_numpy())
-            for name, part in pl.read_parquet(folder / VOCABULARY_FILE).group_by("field", maintain_order=True)
+            for name, part in read_frame(folder / VOCABULARY_FILE, _VOCABULARY).group_by("field", maintain_order=True)
         }
-        encodings = [restore(field, content["fields"][field.name], vocabularies) for field in schema.fields]
-        return cls(schema, encodings, content["num_ids"], raw_numbers=content.get("raw_numbers", False))
+        encodings = tuple(restore(field, content["fields"][field.name], vocabularies) for field in schema.fields)
+        require_sound(encodings, content["num_ids"])
+        return cls(schema, encodings, content["num_ids"], raw_numbers=content.get("raw_numbers") is True)
 
 
 class EncoderLearner:

@@ -21,6 +21,7 @@ from masknet.encode.numeric import Knots, KnotSample, NumberStatistics, NumericS
 from masknet.encode.shown import Counts, Shown
 from masknet.encode.storage import Column, Knotted, Ragged, Storage, Vector
 from masknet.encode.vocabulary import Buckets, ValueCounter, Vocabulary
+from masknet.own_files import UnsoundError
 from masknet.schema import Bag, Categorical, Datetime, Dense, FieldSchema, Numeric
 from masknet.space import FieldSpace
 
@@ -675,6 +676,10 @@ def _restore_values(
     lookup: Lookup = vocabularies.get(field.shares or field.name, nothing)
     if "first_bucket" in saved:
         lookup = Buckets(saved["vocabulary"], first_id=saved["first_bucket"])
+    elif len(lookup) != saved["vocabulary"]:
+        raise UnsoundError(
+            f"field '{field.name}': {saved['vocabulary']!r} values were written, {len(lookup)} are there"
+        )
     return saved["missing"], saved["unseen"], Counts.from_json(saved), lookup
 
 

@@ -12,7 +12,6 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from typing import Any
 
 from torch import nn
@@ -22,7 +21,6 @@ from masknet.models.logistic_regression import LogisticRegression
 from masknet.models.parallel_masknet import ParallelMaskNet
 from masknet.models.recipe import Recipe
 from masknet.models.serial_masknet import SerialMaskNet
-from masknet.models.undrawn import undrawn
 from masknet.space import FeatureSpace
 
 MODELS: dict[str, type[nn.Module]] = {
@@ -191,12 +189,12 @@ def _with_sequences(value: Any, kind: Callable[[Iterable[Any]], Any]) -> Any:
     return value
 
 
-def build_network(model: str, space: FeatureSpace, settings: dict[str, Any], *, draw: bool = True) -> nn.Module:
+def build_network(model: str, space: FeatureSpace, settings: dict[str, Any]) -> nn.Module:
     """The network of that name, its weights drawn from PyTorch's global generator.
 
     >>> from masknet.space import FieldSpace
     >>> space = FeatureSpace(num_ids=9, fields=(FieldSpace("user"),))
-    >>> build_network("serial-masknet", space, {"block_dims": [8, 4]}, draw=False).head.weight.shape
+    >>> build_network("serial-masknet", space, {"block_dims": [8, 4]}).head.weight.shape
     torch.Size([1, 4])
 
     Args:
@@ -204,9 +202,6 @@ def build_network(model: str, space: FeatureSpace, settings: dict[str, Any], *, 
         space: what the network may know of the data.
         settings: keywords of its constructor. Lists, which is what JSON and YAML make of tuples, reach it as tuples, at
             any depth: in training, in loading, and in the contract alike.
-        draw: False where the weights will be loaded: parameters that a constructor fills at random are zero, and the
-            global generator is left as it was. Buffers, those that are not saved too, have their values unless they
-            are drawn from that generator.
 
     Raises:
         ConfigError: there is no such model, or a setting is out of range.
@@ -214,8 +209,7 @@ def build_network(model: str, space: FeatureSpace, settings: dict[str, Any], *, 
     network = network_class(model)
     keywords = {name: _with_sequences(value, tuple) for name, value in settings.items()}
     try:
-        with nullcontext() if draw else undrawn():
-            return network(space, **keywords)
+        return network(space, **keywords)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{model}: {error}") from None
     except (RuntimeError, MemoryError) as error:

@@ -22,6 +22,7 @@ from masknet.draws import keyed_uniform
 from masknet.encode import Prepared
 from masknet.generator import own_draws
 from masknet.models import build_network
+from masknet.nn import output_biases
 from masknet.nn.ensemble import as_one
 from masknet.progress import Progress
 from masknet.train.checkpoint import Checkpoint, RunFolder, prefixed
@@ -269,8 +270,15 @@ class Job:
         return size * (4 + bool(self.config.average_weights) + self.members - 1)
 
     def _initial_network(self, rows: Prepared, number: int) -> nn.Module:
+        space = rows.encoder.space
         with own_draws(member_seed(self.config.seed, number)):
-            return build_network(self.config.model, rows.encoder.space, self.settings)
+            network = build_network(self.config.model, space, self.settings)
+        if number == 0 and not output_biases(network, space.num_tasks):
+            self.progress.note(
+                f"{self.config.model} begins with a guess of its own, not with the click rate: it adds no bias of "
+                f"masknet.nn's Head or LinearTerm to its logits"
+            )
+        return network
 
 
 def network_step(

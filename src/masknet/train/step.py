@@ -154,18 +154,15 @@ class NetworkStep:
             self._average.restore(checkpoint.part("average"))
 
 
-def start_at(network: nn.Module, click_rates: NDArray[np.float64]) -> bool:
+def start_at(network: nn.Module, click_rates: NDArray[np.float64]) -> None:
     """Let the network's first guess be the click rate: the biases of its logits start at the log-odds of each task's.
 
     NOTE[paper]: none says where the bias starts. From zero, what is stopped early predicts too many clicks: the weights
     that lower the mean are learned while those that rank are done.
 
     Args:
-        network: changed in place.
+        network: changed in place, if `masknet.nn.output_biases` finds such biases.
         click_rates: one a task; those that are not between 0 and 1 change nothing.
-
-    Returns:
-        Whether the network has such biases, as `masknet.nn.output_biases` finds them.
     """
     biases = output_biases(network, len(click_rates))
     some = (click_rates > 0) & (click_rates < 1)
@@ -175,7 +172,6 @@ def start_at(network: nn.Module, click_rates: NDArray[np.float64]) -> bool:
         with torch.no_grad():
             for bias, own in zip(biases, np.split(odds, ends), strict=True):
                 bias.copy_(torch.from_numpy(own).reshape(bias.shape))
-    return bool(biases)
 
 
 def loss_over_tasks(
