@@ -422,6 +422,8 @@ def test_ids_may_lie_anywhere(tmp_path: Path) -> None:
     )
     grown.write_parquet(tmp_path / "vocabulary.parquet")
     content = json.loads((tmp_path / "encoding.json").read_text(encoding="utf-8"))
+    for name, values in (("a", 3), ("b", 2)):
+        content["fields"][name]["vocabulary"] = values
     (tmp_path / "encoding.json").write_text(json.dumps(content | {"num_ids": 10}), encoding="utf-8")
     encoder = Encoder.load(tmp_path)
     ids = encoder.encode(chunk_of({"a": ["x", "y", "new", "p"], "b": ["p", "x", "new", "y"]})).ids

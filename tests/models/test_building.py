@@ -91,8 +91,9 @@ def test_lists_reach_a_constructor_as_tuples_at_any_depth() -> None:
     assert settings == {"widths": [4, [2, 3]], "named": {"deep": [1, [2]]}}
     read = json.loads(json.dumps(settings))
     for given in (settings, read, {"widths": (4, (2, 3)), "named": {"deep": (1, (2,))}}):
-        for draw in (True, False):
-            build_network("own_built:Records", SPACE, given, draw=draw)
+        for drawing in (nullcontext(), undrawn()):
+            with drawing:
+                build_network("own_built:Records", SPACE, given)
             assert sys.modules["own_built"].seen[-1] == ((4, (2, 3)), {"deep": (1, (2,))})
     require_contract("own_built:Records", settings)
     assert {repr(seen) for seen in sys.modules["own_built"].seen} == {"((4, (2, 3)), {'deep': (1, (2,))})"}
