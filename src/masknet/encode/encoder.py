@@ -22,11 +22,10 @@ from masknet.encode.fields import (
     EncodedRows,
     Encoding,
     Lookup,
-    Reserve,
-    learner_of,
     restore,
     vocabularies_of,
 )
+from masknet.encode.learning import Reserve, learner_of
 from masknet.encode.shown import Shown
 from masknet.encode.skew import Count
 from masknet.encode.sound import require_sound

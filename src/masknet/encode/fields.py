@@ -1,12 +1,11 @@
-"""How each kind of field becomes ids, values and dense columns: what it learns from training rows, and what it keeps.
+"""How each kind of field becomes ids, values and dense columns, by what was learned of it (`learning.py`).
 
-A learner sees the cells of the training rows chunk by chunk; once all vocabularies are known, `finish` takes the
-field's reserved ids and makes the encoding, which is all that scoring needs. Cells are read by `cells.reader`.
+Cells are read by `cells.reader`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 
 from masknet.encode.bags import BagCells
 from masknet.encode.moments import Moments
-from masknet.encode.numeric import Knots, KnotSample, NumberStatistics, NumericScale
+from masknet.encode.numeric import Knots, NumericScale
 from masknet.encode.shown import Counts, Shown
 from masknet.encode.storage import Column, Knotted, Ragged, Storage, Vector
-from masknet.encode.vocabulary import Buckets, ValueCounter, Vocabulary
+from masknet.encode.vocabulary import Buckets, Vocabulary
 from masknet.own_files import UnsoundError
 from masknet.schema import Bag, Categorical, Datetime, Dense, FieldSchema, Numeric
 from masknet.space import FieldSpace
@@ -32,11 +31,11 @@ __all__ = [
     "DenseEncoding",
     "EncodedRows",
     "Encoding",
-    "FieldLearner",
     "KnotEncoding",
     "Lookup",
     "NumericEncoding",
-    "learner_of",
+    "hour_and_weekday",
+    "parts_of",
     "restore",
     "vocabularies_of",
 ]
@@ -390,7 +389,7 @@ class DatetimeEncoding:
         return f"until {date(1970, 1, 1) + timedelta(days=int(self.latest // 1))}"
 
     def encode(self, cells: Moments) -> Encoded:
-        parts = (*_hour_and_weekday(cells.wall), self.latest - cells.days)
+        parts = (*hour_and_weekday(cells.wall), self.latest - cells.days)
         encoded = [encoding.encode(part) for encoding, part in zip(self._parts, parts, strict=True)]
         weights = [np.ones(ids.shape, dtype=np.float32) if own is None else own for ids, own, _ in encoded]
         return np.hstack([ids for ids, _, _ in encoded]), np.hstack(weights), None
@@ -407,222 +406,15 @@ class DatetimeEncoding:
         }
 
 
-def _hour_and_weekday(wall: pl.Series) -> tuple[pl.Series, pl.Series]:
+def hour_and_weekday(wall: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Of each moment, as texts: 0 to 23, and 0 (Monday) to 6."""
     return wall.dt.hour().cast(pl.String), (wall.dt.weekday() - 1).cast(pl.String)
 
 
-# Learning
+# Reading
 
 
-class Reserve:
-    """Hands out the ids: two reserved ones a field from 1 on, and behind all of those the vocabularies."""
-
-    def __init__(self, reserved: int) -> None:
-        self._reserved, self._next = 1, 1 + reserved
-
-    def pair(self) -> tuple[int, int]:
-        """Two reserved ids."""
-        self._reserved += 2
-        return self._reserved - 2, self._reserved - 1
-
-    def ids(self, count: int) -> range:
-        """The next `count` ids."""
-        self._next += count
-        return range(self._next - count, self._next)
-
-    @property
-    def num_ids(self) -> int:
-        """All ids so far, padding included."""
-        return self._next
-
-
-class FieldLearner(Protocol):
-    """Learns the encoding of one field of the schema."""
-
-    @property
-    def reserved(self) -> int:
-        """How many reserved ids the field has."""
-
-    @property
-    def expected(self) -> tuple[Storage, ...]:
-        """How it will be kept at the most, as far as that is known before anything is learned."""
-
-    def add(self, cells: Any, keep: NDArray[np.bool_] | None) -> None:
-        """Learn from the cells of a chunk, or from those of the rows that `keep` marks."""
-
-    def counts(self) -> pl.DataFrame | None:
-        """How often each value occurred, where the field reads a vocabulary."""
-
-    def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> Encoding:
-        """The encoding; `lookup` gives the field's vocabulary."""
-
-
-class _Occurrences:
-    """What a field of values learns: how often each occurs, and how often none does."""
-
-    def __init__(self, field: Categorical | Bag) -> None:
-        self._counter = None if field.buckets is not None else ValueCounter()
-        self._rows = self._missing = self._values = 0
-
-    def add(self, text: pl.Series, *, rows: int, missing: int) -> None:
-        self._rows += rows
-        self._missing += missing
-        self._values += len(text) - text.null_count()
-        if self._counter is not None:
-            self._counter.add(text)
-
-    def counts(self) -> pl.DataFrame | None:
-        return None if self._counter is None else self._counter.counts()
-
-    def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> tuple[int, int, Counts, Lookup]:
-        """The missing id, the unseen id, what the rows held, and the vocabulary."""
-        missing, unseen = reserve.pair()
-        vocabulary = lookup()
-        rare = 0
-        if self._counter is not None and isinstance(vocabulary, Vocabulary):
-            own = self._counter.counts()
-            rare = int(own.join(vocabulary.values.to_frame("value"), on="value", how="anti")["count"].sum())
-        counts = Counts(self._rows, self._missing, self._values, rare)
-        return missing if self._missing else unseen, unseen, counts, vocabulary
-
-
-class _CategoricalLearner:
-    reserved = 2
-    expected = CategoricalEncoding.storages
-
-    def __init__(self, field: Categorical) -> None:
-        self._field = field
-        self._found = _Occurrences(field)
-        self.counts = self._found.counts
-
-    def add(self, cells: pl.Series, keep: NDArray[np.bool_] | None) -> None:
-        text = cells if keep is None else cells.filter(pl.Series(keep))
-        self._found.add(text, rows=len(text), missing=text.null_count())
-
-    def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> CategoricalEncoding:
-        return CategoricalEncoding(self._field, *self._found.finish(reserve, lookup))
-
-
-class _BagLearner:
-    reserved = 2
-
-    def __init__(self, field: Bag) -> None:
-        self._field = field
-        self._found = _Occurrences(field)
-        self._longest = 1
-        self.counts = self._found.counts
-        self.expected = (Ragged(field.max_length or 1, field.weighted),)  # what a row takes is told by its length
-
-    def add(self, cells: BagCells, keep: NDArray[np.bool_] | None) -> None:
-        text = cells.text if keep is None else cells.text.filter(pl.Series(keep[cells.row]))
-        lengths = cells.lengths if keep is None else cells.lengths[keep]
-        self._found.add(text, rows=len(lengths), missing=int((lengths == 0).sum()))
-        self._longest = max(self._longest, int(lengths.max(initial=0)))
-
-    def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> BagEncoding:
-        slots = min(self._longest, self._field.max_length or self._longest)
-        return BagEncoding(self._field, *self._found.finish(reserve, lookup), slots)
-
-
-class _NumberLearner:
-    reserved = 2
-    expected = (Column(scaled=True),)  # knots take as much: an id and a value
-
-    def __init__(self, field: Numeric) -> None:
-        self._field = field
-        self._statistics = NumberStatistics()
-        self._sample = KnotSample()
-
-    def add(self, cells: Numbers, keep: NDArray[np.bool_] | None) -> None:
-        numbers = cells if keep is None else cells[keep]
-        self._statistics.add(numbers)
-        if self._field.encoding == "knots":
-            self._sample.add(numbers)
-
-    def counts(self) -> None:
-        return None
-
-    @property
-    def highest(self) -> float:
-        """The greatest finite number; 0 where there is none."""
-        return self._statistics.range[1]
-
-    def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> NumericEncoding | KnotEncoding:
-        return self.encoding(reserve)
-
-    def encoding(self, reserve: Reserve, *, before: float | None = None) -> NumericEncoding | KnotEncoding:
-        """The encoding of the numbers, or of how far they lie before a number."""
-        first, second = reserve.pair()
-        missing = second if self._statistics.missing else None
-        rows, absent = self._statistics.rows, self._statistics.missing
-        counts = Counts(rows, absent, rows - absent)
-        if self._field.encoding == "knots":
-            knots = self._sample.knots(*self._statistics.range)
-            if before is not None:
-                knots = Knots(at=tuple(before - at for at in reversed(knots.at)))
-            return KnotEncoding(self._field, missing, tuple(reserve.ids(len(knots))), knots, counts)
-        scale = self._statistics.scale() if before is None else self._statistics.scale(bent=False).mirrored(before)
-        return NumericEncoding(self._field, first, missing, scale, counts)
-
-
-class _DenseLearner:
-    reserved = 0
-
-    def __init__(self, field: Dense) -> None:
-        self._encoding = DenseEncoding(field)
-        self.expected = self._encoding.storages
-
-    def add(self, cells: Values, keep: NDArray[np.bool_] | None) -> None:
-        pass
-
-    def counts(self) -> None:
-        return None
-
-    def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> DenseEncoding:
-        return self._encoding
-
-
-class _DatetimeLearner:
-    reserved = 6
-
-    def __init__(self, field: Datetime) -> None:
-        self._field = field
-        self._rows = self._missing = 0
-        self._hours, self._weekdays = ValueCounter(), ValueCounter()
-        hour, weekday, age = _parts_of(field)
-        self._parts = hour, weekday
-        self._days = _NumberLearner(age)
-        self.expected = (Column(), Column(), *self._days.expected)
-
-    def add(self, cells: Moments, keep: NDArray[np.bool_] | None) -> None:
-        wall = cells.wall if keep is None else cells.wall.filter(pl.Series(keep))
-        hour, weekday = _hour_and_weekday(wall)
-        self._hours.add(hour)
-        self._weekdays.add(weekday)
-        self._rows += len(wall)
-        self._missing += wall.null_count()
-        self._days.add(cells.days, keep)
-
-    def counts(self) -> None:
-        return None
-
-    def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> DatetimeEncoding:
-        hour, weekday = (
-            self._part(field, counter, reserve)
-            for field, counter in zip(self._parts, (self._hours, self._weekdays), strict=True)
-        )
-        latest = self._days.highest
-        return DatetimeEncoding(self._field, latest, hour, weekday, self._days.encoding(reserve, before=latest))
-
-    def _part(self, field: Categorical, counter: ValueCounter, reserve: Reserve) -> CategoricalEncoding:
-        missing, unseen = reserve.pair()
-        known = counter.counts()["value"]
-        ids = np.array(reserve.ids(len(known)), dtype=np.int32)
-        counts = Counts(self._rows, self._missing, self._rows - self._missing)
-        return CategoricalEncoding(field, missing if self._missing else unseen, unseen, counts, Vocabulary(known, ids))
-
-
-def _parts_of(field: Datetime) -> tuple[Categorical, Categorical, Numeric]:
+def parts_of(field: Datetime) -> tuple[Categorical, Categorical, Numeric]:
     """The three fields that a moment is read as."""
     hour, weekday, age = field.parts
     return (
@@ -630,17 +422,6 @@ def _parts_of(field: Datetime) -> tuple[Categorical, Categorical, Numeric]:
         Categorical(name=weekday, values="integer"),
         Numeric(name=age, encoding=field.encoding),
     )
-
-
-def learner_of(field: FieldSchema) -> FieldLearner:
-    """What learns a field of this kind."""
-    if isinstance(field, Categorical):
-        return _CategoricalLearner(field)
-    if isinstance(field, Bag):
-        return _BagLearner(field)
-    if isinstance(field, Numeric):
-        return _NumberLearner(field)
-    return _DenseLearner(field) if isinstance(field, Dense) else _DatetimeLearner(field)
 
 
 def restore(field: FieldSchema, saved: Mapping[str, Any], vocabularies: Mapping[str, Vocabulary]) -> Encoding:
@@ -653,7 +434,7 @@ def restore(field: FieldSchema, saved: Mapping[str, Any], vocabularies: Mapping[
         return DenseEncoding(field)
     if isinstance(field, Numeric):
         return _restore_number(field, saved)
-    hour, weekday, age = _parts_of(field)
+    hour, weekday, age = parts_of(field)
     return DatetimeEncoding(
         field,
         saved["latest"],

@@ -1,0 +1,191 @@
+"""Rows of one probability merged, and what they weigh together: all that metrics without groups are sums over."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masknet.metrics.rows import Floats, Rows
+
+__all__ = [
+    "Ranking",
+    "Tally",
+    "masses_of",
+    "ranking_of",
+    "ratio_of",
+    "running_totals",
+    "starts_of",
+    "sum_of",
+    "tally_of",
+    "variance_of_mean",
+]
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """The distinct probabilities, rising, and what a click and none cost at each: the same in every resample."""
+
+    probability: Floats
+    eps: float
+
+    @cached_property
+    def losses(self) -> tuple[Floats, Floats]:
+        p = np.clip(self.probability, self.eps, 1 - self.eps)
+        return -np.log(p), -np.log1p(-p)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What the rows of one probability weigh together, by rising probability: all that ungrouped metrics need."""
+
+    given: int
+    kept: int
+    scores: _Scores
+    positive: Floats  # sum of w over positives
+    negative: Floats
+    positive_squares: Floats  # sum of w^2 over positives: the intervals need it
+    negative_squares: Floats
+
+    @cached_property
+    def total(self) -> float:
+        return sum_of(self.positive + self.negative)
+
+    @cached_property
+    def squares(self) -> float:
+        return sum_of(self.positive_squares + self.negative_squares)
+
+    @cached_property
+    def effective(self) -> tuple[float, float]:
+        """How many positives and negatives count, `(sum w)^2 / sum w^2` (Kish); 0 of a class that is absent."""
+        sums = ((self.positive, self.positive_squares), (self.negative, self.negative_squares))
+        found = [(sum_of(weights), sum_of(squares)) for weights, squares in sums]
+        positives, negatives = (total**2 / squares if squares else 0.0 for total, squares in found)
+        return positives, negatives
+
+    @property
+    def freedom(self) -> float:
+        """How well a spread is known: the rows of the rarer class less one, of all where there is one class."""
+        return (min(self.effective) or max(self.effective)) - 1
+
+    @property
+    def why_empty(self) -> str | None:
+        if self.kept:
+            return None
+        return f"all {self.given} rows have weight 0" if self.given else "there are no rows"
+
+    @property
+    def why_one_class(self) -> str | None:
+        if self.why_empty:
+            return self.why_empty
+        if not self.positive.any():
+            return f"all {self.kept} rows are negatives"
+        if not self.negative.any():
+            return f"all {self.kept} rows are positives"
+        return None
+
+
+def tally_of(rows: Rows) -> Tally:
+    """The rows of one probability merged."""
+    return ranking_of(rows).tally
+
+
+def ranking_of(rows: Rows) -> Ranking:
+    """The rows, with their tally."""
+    starts = starts_of(rows.probabilities)
+    positive, negative = masses_of(rows.positive, rows.weights, starts)
+    positive_squares, negative_squares = positive, negative
+    if rows.weights is not None:
+        positive_squares, negative_squares = masses_of(rows.positive, rows.weights**2, starts)
+    tally = Tally(
+        given=rows.given,
+        kept=len(rows.probabilities),
+        scores=_Scores(rows.probabilities[starts], rows.eps),
+        positive=positive,
+        negative=negative,
+        positive_squares=positive_squares,
+        negative_squares=negative_squares,
+    )
+    return Ranking(rows, starts, tally)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Rows, where the next probability begins among them, and their tally."""
+
+    rows: Rows
+    starts: NDArray[np.intp]
+    tally: Tally
+
+    def counted(self, counts: Floats) -> Tally:
+        """The tally where the kept row i is there `counts[i]` times; the squares, which intervals read, stay."""
+        weights = counts[self.rows.unit]
+        if self.rows.weights is not None:
+            weights *= self.rows.weights
+        positive, negative = masses_of(self.rows.positive, weights, self.starts)
+        return replace(self.tally, positive=positive, negative=negative)
+
+    def by_row(self, of_positive: Floats, of_negative: Floats) -> Floats:
+        """What the tally says of the class of each row, in the order in which the rows were given."""
+        sizes = np.diff(self.starts, append=len(self.rows.positive))
+        found = np.empty(len(self.rows.positive))
+        found[self.rows.unit] = np.where(
+            self.rows.positive, np.repeat(of_positive, sizes), np.repeat(of_negative, sizes)
+        )
+        return found
+
+
+def starts_of(*keys: NDArray[Any]) -> NDArray[np.intp]:
+    """Where, in rows sorted by these keys, a new combination of them begins."""
+    new = np.zeros(len(keys[0]), dtype=bool)
+    new[:1] = True
+    for key in keys:
+        new[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(new)
+
+
+def masses_of(positive: NDArray[np.bool_], weights: Floats | None, starts: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """What the positives and the negatives of each run of rows weigh."""
+    if weights is None:
+        positives = np.add.reduceat(positive, starts, dtype=np.float64)
+        return positives, np.diff(starts, append=len(positive)) - positives
+    return (
+        np.add.reduceat(np.where(positive, weights, 0.0), starts),
+        np.add.reduceat(np.where(positive, 0.0, weights), starts),
+    )
+
+
+def running_totals(values: Floats) -> Floats:
+    """Running totals, summed in about sqrt(n) blocks: `np.cumsum` alone would err by up to `n 2^-53`."""
+    width = math.isqrt(len(values)) + 1
+    blocks = np.zeros((width, width))
+    blocks.reshape(-1)[: len(values)] = values
+    np.cumsum(blocks, axis=1, out=blocks)
+    blocks[1:] += np.cumsum(blocks[:-1, -1])[:, None]
+    return blocks.reshape(-1)[: len(values)]
+
+
+def variance_of_mean(total: float, squares: float, spread: float) -> float:
+    """The variance of a weighted mean from `sum w`, `sum w^2` and `sum w^2 d^2`, `d` the deviations from the mean.
+
+    It is `spread / total^2`, times `n / (n - 1)` with `n = total^2 / squares` the effective number of rows (Kish), so
+    that equal weights give the textbook's formula. NaN where a single row carries all the weight.
+    """
+    share = squares / total**2
+    return spread / total**2 / (1 - share) if share < 1 else math.nan
+
+
+def ratio_of(above: Floats, below: Floats) -> Floats:
+    """The quotient, NaN where it is one by 0."""
+    quotient = np.full(len(below), math.nan)
+    np.divide(above, below, out=quotient, where=below > 0)
+    return quotient
+
+
+def sum_of(values: Floats) -> float:
+    """The sum, in pairs: the error grows with log n."""
+    return float(values.sum())
