@@ -62,8 +62,9 @@ def read_frame(file: Path, schema: Mapping[str, pl.DataType | type[pl.DataType]]
         ValueError: it is no Parquet file.
         OSError: the file cannot be read.
     """
-    # pyarrow answers to broken pages with an error, where Polars may panic.
-    frame = pl.from_arrow(pq.read_table(file, memory_map=False))
+    # pyarrow answers to broken pages with an error, where Polars may panic. `read_table` would import pandas.
+    with pq.ParquetFile(file) as parquet:
+        frame = pl.from_arrow(parquet.read())
     assert isinstance(frame, pl.DataFrame)
     if schema is not None:
         if dict(frame.schema) != dict(schema):
