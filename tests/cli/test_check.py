@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from masknet.manifest import write_checksums
 
@@ -28,13 +29,13 @@ def test_a_damaged_file_is_named(masknet, copied: Path) -> None:
 
 def test_other_probabilities_are_told(masknet, copied: Path) -> None:
     golden = pl.read_parquet(copied / "golden.parquet")
-    golden.with_columns(pl.col("probability") + 0.25).write_parquet(copied / "golden.parquet")
+    golden.with_columns(pl.col("probability") / 2).write_parquet(copied / "golden.parquet")
     write_checksums(copied)
     assert "do NOT give their probabilities again" in masknet("check", copied).error
     result = masknet("check", copied, "--json")
     assert result.code == 1
     assert result.json["ok"] is False
-    assert abs(result.json["difference"] - 0.25) < 1e-6
+    assert result.json["difference"] == pytest.approx(golden["probability"].max() / 2, abs=1e-6)
 
 
 def test_a_model_without_golden_rows(masknet, copied: Path) -> None:

@@ -378,9 +378,9 @@ def test_members_killed_before_and_after_every_checkpoint_end_with_the_same_bits
 
 # --- evaluations within an epoch: of 9 batches after 3, 5, 7 and 9; in the refit of 10 after 3, 5, 8 and 10
 
-# Of this seed, the best ones are the 6th of member 1 and the 2nd of member 2: none ends an epoch, and a refit goes
+# Of this seed, the best ones are the 5th of member 1 and the 2nd of member 2: none ends an epoch, and a refit goes
 # beyond the first part of one.
-PARTS: dict[str, Any] = MEMBERS | {"evaluations": 4, "unseen_rate": 0.1, "patience": 8, "seed": 16}
+PARTS: dict[str, Any] = MEMBERS | {"evaluations": 4, "unseen_rate": 0.1, "patience": 8, "seed": 33}
 ENDS = [3, 5, 8, 10, 13, 15, 18, 20]
 """Steps after which the two epochs of a refit are cut."""
 

@@ -474,10 +474,10 @@ def test_a_column_named_like_the_predictions_is_refused(run: Run, home: Path, tm
 
 def test_weights_of_zero_are_refused_and_leave_no_run(run: Run, home: Path, tmp_path: Path) -> None:
     data = with_column(home, tmp_path / "log.parquet", pl.Series("w", np.zeros(600)))
-    assert "weight 0" in refusal(run(data=data, weight="w"), DataError)
+    assert "at least one sample weight is above zero" in refusal(run(data=data, weight="w"), DataError)
     assert not Path(f"{run().out}.run").exists()
     valid = with_column(home, tmp_path / "valid.parquet", pl.Series("w", np.ones(600)))
-    assert "mean above 0" in refusal(run(data=data, valid=valid, weight="w"), DataError)
+    assert "at least one sample weight is above zero" in refusal(run(data=data, valid=valid, weight="w"), DataError)
     assert "all 600 rows have weight 0" in refusal(run(data=valid, valid=data, weight="w"), DataError)
     trained(run(data=data, ignore=["w"]))
 
