@@ -10,7 +10,6 @@ their mean. A cell that the JSON has already is not run again.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -19,13 +18,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from cells import measured, probabilities_of_rate
 from masknet.config import RunConfig
 from masknet.datasets.planted import planted_log
 from masknet.predict import predict_frame
 from masknet.progress import LogProgress
 from masknet.table import open_table
 from masknet.train import fit
-from throughput import commit, hardware
 
 MODELS = ("lr", "serial-masknet", "parallel-masknet")
 NEGATIVE_RATES = (1.0, 0.1)
@@ -36,11 +35,7 @@ def rare_clicks(rows: int, seed: int) -> tuple[pl.DataFrame, np.ndarray]:
     """The planted log with its logits moved down until the clicks are few, and the probabilities that this gives."""
     log, probability = planted_log(rows, seed)
     logit = np.log(probability) - np.log1p(-probability)
-    low, high = -20.0, 0.0
-    for _ in range(60):
-        shift = (low + high) / 2
-        low, high = (shift, high) if (1 / (1 + np.exp(-logit - shift))).mean() < CLICKS else (low, shift)
-    true = 1 / (1 + np.exp(-logit - shift))
+    true = probabilities_of_rate(logit, CLICKS)
     clicks = np.random.default_rng([seed, 1]).random(rows) < true
     return log.drop("timestamp").with_columns(click=pl.Series(clicks.astype(np.int8))), true
 
@@ -62,9 +57,6 @@ def ratio(model: str, negative_rate: float, seed: int) -> dict[str, Any]:
         trained = fit(config, open_table(log[:TRAIN]), open_table(log[TRAIN:]), LogProgress())
     mean = float(predict_frame(trained, log[TRAIN:].drop("click")).mean())
     return {
-        "model": model,
-        "negative_rate": negative_rate,
-        "seed": seed,
         "ratio": mean / float(true[TRAIN:].mean()),
         "auc": trained.manifest.metrics["auc"]["value"],
         "best_epoch": trained.manifest.training["best_epoch"],
@@ -92,17 +84,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--models", nargs="*", default=MODELS)
     options = parser.parse_args()
-    runs = json.loads(options.out.read_text())["runs"] if options.out.exists() else []
-    done = {(run["model"], run["negative_rate"], run["seed"]) for run in runs}
-    for seed in range(options.seeds):
-        for model in options.models:
-            for rate in NEGATIVE_RATES:
-                if (model, rate, seed) in done:
-                    continue
-                runs.append(ratio(model, rate, seed))
-                content = {"commit": commit(), "hardware": hardware(1), "runs": runs}
-                options.out.write_text(json.dumps(content, indent=1) + "\n")
-                print(runs[-1], flush=True)
+    cells = [
+        {"model": model, "negative_rate": rate, "seed": seed}
+        for seed in range(options.seeds)
+        for model in options.models
+        for rate in NEGATIVE_RATES
+    ]
+    runs = measured(options.out, cells, ratio)
     print(table(runs))
 
 

@@ -11,7 +11,6 @@ rate. The rule, for the mean of the seeds: between .8 and 1.25. A run that the J
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -20,12 +19,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from cells import measured, probabilities_of_rate
 from masknet.config import RunConfig
 from masknet.predict import predict_frame
 from masknet.progress import LogProgress
 from masknet.table import open_table
 from masknet.train import fit
-from throughput import commit, hardware
 
 MODELS = ("lr", "parallel-masknet", "serial-masknet")
 CASES: tuple[tuple[int, int | None], ...] = ((0, None), (1, 0), (1, 1), (5, 0), (5, 1), (20, None), (100, None))
@@ -49,11 +48,7 @@ def made(rows: int, rng: np.random.Generator) -> pl.DataFrame:
     price = rng.lognormal(0, 1, rows)
     logit = 0.4 * np.log(price) + sum(rng.normal(0, 0.5, code.max() + 1)[code] for code in codes.values())
     logit += sum(rng.normal(0, 0.3, 12)[bag].sum(axis=1) for bag in bags.values())
-    low, high = -20.0, 20.0
-    for _ in range(60):
-        shift = (low + high) / 2
-        low, high = (shift, high) if (1 / (1 + np.exp(-logit - shift))).mean() < CLICK_RATE else (low, shift)
-    clicks = rng.random(rows) < 1 / (1 + np.exp(-logit - shift))
+    clicks = rng.random(rows) < probabilities_of_rate(logit, CLICK_RATE)
     texts = {name: [f"{name}{i}" for i in code] for name, code in codes.items()}
     lists = {name: [[f"{name}{i}" for i in row] for row in bag] for name, bag in bags.items()}
     return pl.DataFrame({**texts, **lists, "price": price, "click": clicks.astype(np.int8)})
@@ -74,10 +69,10 @@ def with_rare_rows(log: pl.DataFrame, count: int, label: int | None, rng: np.ran
     return log.with_columns(pl.Series("click", clicks))
 
 
-def ratios(model: str, count: int, label: int | None, seed: int) -> dict[str, Any]:
-    rng = np.random.default_rng([seed, count])
+def ratios(model: str, rare: int, label: int | None, seed: int) -> dict[str, Any]:
+    rng = np.random.default_rng([seed, rare])
     log = made(TRAIN + PROBED, rng)
-    train, others = with_rare_rows(log[:TRAIN], count, label, rng), log[TRAIN:]
+    train, others = with_rare_rows(log[:TRAIN], rare, label, rng), log[TRAIN:]
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as cache:
         config = RunConfig(
@@ -98,7 +93,7 @@ def ratios(model: str, count: int, label: int | None, seed: int) -> dict[str, An
         probed = others.with_columns(pl.Series(field, [probe] * len(others), dtype=log.schema[field])).drop("click")
         found[name] = float(predict_frame(trained, probed).mean()) / rate
     seconds = round(time.monotonic() - started, 1)
-    return {"model": model, "rare": count, "label": label, "seed": seed, "ratios": found, "seconds": seconds}
+    return {"ratios": found, "seconds": seconds}
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -120,16 +115,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--models", nargs="*", default=MODELS)
     options = parser.parse_args()
-    runs = json.loads(options.out.read_text())["runs"] if options.out.exists() else []
-    done = {(run["model"], run["rare"], run["label"], run["seed"]) for run in runs}
-    for model in options.models:
-        for seed in range(options.seeds):
-            for count, label in CASES:
-                if (model, count, label, seed) not in done:
-                    runs.append(ratios(model, count, label, seed))
-                    content = {"commit": commit(), "hardware": hardware(1), "runs": runs}
-                    options.out.write_text(json.dumps(content, indent=1) + "\n")
-                    print(runs[-1], flush=True)
+    cells = [
+        {"model": model, "rare": count, "label": label, "seed": seed}
+        for model in options.models
+        for seed in range(options.seeds)
+        for count, label in CASES
+    ]
+    runs = measured(options.out, cells, ratios)
     print(table(runs))
 
 

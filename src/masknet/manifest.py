@@ -26,7 +26,7 @@ from pydantic import (
 
 from masknet import __version__
 from masknet.errors import ArtifactError
-from masknet.own_files import is_count, is_finite
+from masknet.own_files import UnsoundError, is_count, is_finite, parse_json
 
 __all__ = [
     "FORMAT",
@@ -158,9 +158,9 @@ def read_manifest(folder: str | Path) -> Manifest:
     if known is not None and MANIFEST_FILE in known:
         _require_same(folder, MANIFEST_FILE, known[MANIFEST_FILE])
     try:
-        fields = json.loads(content)
+        fields = parse_json(content)
         number = fields["format"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (UnsoundError, KeyError):
         raise damaged(folder, MANIFEST_FILE, "is not readable") from None
     if type(number) is not int or number < 1:
         raise damaged(folder, MANIFEST_FILE, "has no valid 'format'")
@@ -171,8 +171,6 @@ def read_manifest(folder: str | Path) -> Manifest:
         )
     try:
         return Manifest.model_validate(fields)
-    except RecursionError:
-        raise damaged(folder, MANIFEST_FILE, "is nested too deeply") from None
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise damaged(folder, MANIFEST_FILE, f"has no valid '{place}'") from None
@@ -261,7 +259,7 @@ def _checksums_text(files: dict[str, dict[str, Any]]) -> bytes:
 def _parse_checksums(content: bytes) -> dict[str, dict[str, Any]] | None:
     """The checksums, or None where they are not byte for byte what `write_checksums` writes."""
     try:
-        files: dict[str, dict[str, Any]] = json.loads(content)["files"]
+        files: dict[str, dict[str, Any]] = parse_json(content)["files"]
         sound = all(Path(name).name == name and {*entry} == {"bytes", "sha256"} for name, entry in files.items())
         sound = sound and all(is_count(entry["bytes"], most=2**63 - 1) for entry in files.values())
         return files if sound and _checksums_text(files) == content else None

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeGuard
 import polars as pl
 import pyarrow.parquet as pq
 
-__all__ = ["UnsoundError", "is_count", "is_finite", "read_frame", "read_json"]
+__all__ = ["UnsoundError", "is_count", "is_finite", "parse_json", "read_frame", "read_json"]
 
 
 class UnsoundError(ValueError):
@@ -25,11 +25,23 @@ def read_json(file: Path) -> dict[str, Any]:
     """The table in a file of JSON.
 
     Raises:
-        UnsoundError: it is no JSON, or no table; it holds a name twice, NaN or an infinity, or is nested without end.
+        UnsoundError: as in `parse_json`.
         OSError: the file cannot be read.
     """
+    return parse_json(file.read_bytes())
+
+
+def parse_json(text: bytes) -> dict[str, Any]:
+    """The table that JSON holds.
+
+    >>> parse_json(b'{"a": [1, null]}')
+    {'a': [1, None]}
+
+    Raises:
+        UnsoundError: it is no JSON, or no table; it holds a name twice, NaN or an infinity, or is nested without end.
+    """
     try:
-        content = json.loads(file.read_bytes(), parse_constant=_no_number, object_pairs_hook=_once)
+        content = json.loads(text, parse_constant=_no_number, object_pairs_hook=_once)
     except RecursionError:
         raise UnsoundError("it is nested too deeply") from None
     except ValueError as error:

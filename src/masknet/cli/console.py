@@ -29,6 +29,7 @@ P = ParamSpec("P")
 
 COLUMNS = "Names for a file without a header (a,b,c or criteo); of libsvm, fields by ids (user=0-942)."
 STRICT = "Fail where a field is missing, or unseen, far more often than in training."
+THREADS = "Processor threads (default: all that the process may use)."
 
 _DRAW_SECONDS = 0.1
 _PLAIN_SECONDS = 10.0
@@ -151,6 +152,15 @@ def import_from_here() -> None:
     """Let modules be imported from the current folder too, after all that is installed: a user's own network."""
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
+
+
+def use_threads(threads: int | None) -> None:
+    """Let PyTorch score with so many threads, or with all that the process may use."""
+    import torch
+
+    from masknet.threads import available_processors
+
+    torch.set_num_threads(threads or min(torch.get_num_threads(), available_processors()))
 
 
 def fail(sentence: str) -> NoReturn:

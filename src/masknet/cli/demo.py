@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table as RichTable
 
-from masknet.cli.console import ConsoleProgress, print_json, screen, states_errors, stop
+from masknet.cli.console import THREADS, ConsoleProgress, print_json, screen, states_errors, stop
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,9 +33,7 @@ def command(
     seed: Annotated[int, typer.Option(help="Fixes the training runs.", min=0)] = 0,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training rows, at most.", min=1)] = None,
     rows: Annotated[int | None, typer.Option(help="Train on only the first so many rows.", min=1)] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="Processor threads (default: all that the process may use).", min=1)
-    ] = None,
+    threads: Annotated[int | None, typer.Option(help=THREADS, min=1)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Train on MovieLens-100K and compare with click rate, logistic regression and LightGBM."""

@@ -10,6 +10,7 @@ from rich.console import Console
 from masknet.cli.console import (
     COLUMNS,
     STRICT,
+    THREADS,
     ConsoleProgress,
     import_from_here,
     metrics_table,
@@ -17,6 +18,7 @@ from masknet.cli.console import (
     screen,
     slices_table,
     states_errors,
+    use_threads,
 )
 from masknet.errors import ConfigError
 
@@ -48,26 +50,21 @@ def command(
     seed: Annotated[int | None, typer.Option(help="Of the resamples (default: 0).", min=0)] = None,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="Processor threads (default: all that the process may use).", min=1)
-    ] = None,
+    threads: Annotated[int | None, typer.Option(help=THREADS, min=1)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Measure a model on labelled rows."""
-    import torch
-
     from masknet.artifact import load_artifact
     from masknet.config import RunConfig
     from masknet.evaluate import evaluate_table, evaluation_json
     from masknet.predict import Watch
     from masknet.table import open_table
-    from masknet.threads import available_processors
 
     if trust_code:
         import_from_here()
-    torch.set_num_threads(threads or min(torch.get_num_threads(), available_processors()))
+    use_threads(threads)
     names = RunConfig(columns=columns or ()).columns
     by = [name.strip() for text in slices or [] for name in text.split(",") if name.strip()]
     artifact = load_artifact(model, device=device, trust_code=trust_code)

@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from masknet.cli.console import COLUMNS, STRICT, ConsoleProgress, import_from_here, print_json, screen, states_errors
+from masknet.cli.console import (
+    COLUMNS,
+    STRICT,
+    THREADS,
+    ConsoleProgress,
+    import_from_here,
+    print_json,
+    screen,
+    states_errors,
+    use_threads,
+)
 
 
 @states_errors
@@ -22,25 +32,20 @@ def command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="Processor threads (default: all that the process may use).", min=1)
-    ] = None,
+    threads: Annotated[int | None, typer.Option(help=THREADS, min=1)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Score rows, labelled or not."""
-    import torch
-
     from masknet.artifact import load_artifact
     from masknet.config import RunConfig
     from masknet.predict import Watch, predict_file
     from masknet.table import open_table
-    from masknet.threads import available_processors
 
     if trust_code:
         import_from_here()
-    torch.set_num_threads(threads or min(torch.get_num_threads(), available_processors()))
+    use_threads(threads)
     appended = [name.strip() for text in append or [] for name in text.split(",") if name.strip()]
     names = RunConfig(columns=columns or ()).columns
     watch = Watch(load_artifact(model, device=device, trust_code=trust_code), strict=strict)

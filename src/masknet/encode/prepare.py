@@ -394,9 +394,10 @@ def _encode(
                         overlap.add(part, encoded, labels, marked)
                 valid.add(encoded, roles, to_valid)
                 train.add(encoded, train_roles, to_train)
-                heavy = to_train & (train_roles["weights"] > 0) if weighted else to_train
-                for task, of_task in zip(weighs, roles["labels"].T, strict=True):
-                    task |= [(of_task[heavy] == label).any() for label in (0, 1)]
+                if weighted:
+                    heavy = to_train & (train_roles["weights"] > 0)
+                    for task, of_task in zip(weighs, labels.T, strict=True):
+                        task |= [(of_task[heavy] == label).any() for label in (0, 1)]
                 done += len(to_valid)
                 progress.track("encode", done, rows)
     if done != rows:

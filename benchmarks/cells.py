@@ -1,0 +1,42 @@
+"""What benchmarks of many runs share: made clicks of a given rate, and a file from which an interrupted one goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughput import commit, hardware
+
+
+def probabilities_of_rate(logit: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
+    """The probabilities of logits that are all moved alike, so that their mean is the rate."""
+    low, high = -20.0, 20.0
+    for _ in range(60):
+        shift = (low + high) / 2
+        low, high = (shift, high) if (1 / (1 + np.exp(-logit - shift))).mean() < rate else (low, shift)
+    return 1 / (1 + np.exp(-logit - shift))
+
+
+def measured(
+    out: Path, cells: Iterable[dict[str, Any]], measure: Callable[..., dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The runs of all cells; those that the file has are not made again, and each new one is written at once.
+
+    Args:
+        out: the JSON file.
+        cells: what each run is called with, by name; its record has them too.
+        measure: makes a run and gives the rest of its record.
+    """
+    runs = json.loads(out.read_text())["runs"] if out.exists() else []
+    for cell in cells:
+        if not any(cell.items() <= run.items() for run in runs):
+            runs.append(cell | measure(**cell))
+            content = {"commit": commit(), "hardware": hardware(1), "runs": runs}
+            out.write_text(json.dumps(content, indent=1) + "\n")
+            print(runs[-1], flush=True)
+    return runs
