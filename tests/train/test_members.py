@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 from collections import namedtuple
 from collections.abc import Callable
@@ -43,11 +42,6 @@ PLAIN: dict[str, Any] = {
     "unseen_rate": 0.001,
 }
 """One network and one evaluation an epoch, whatever the defaults are."""
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture(scope="module")

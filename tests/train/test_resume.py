@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from subprocess import PIPE
 from typing import Any
 
 import numpy as np
@@ -74,12 +73,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     before = torch.get_num_threads()
     yield home
     assert torch.get_num_threads() == before  # a run leaves its caller's threads alone
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A loss of power is not what these tests try; a killed process loses nothing that it gave to the system."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def settings_of_a_run(home: Path, out: Path, **settings: Any) -> RunConfig:
@@ -497,28 +490,37 @@ def test_ctrl_c_before_the_run_began_leaves_nothing_to_resume(
 # --- real processes
 
 
-# A checkpoint at every step: 3 epochs of 34 of them, and a refit.
-STEPWISE: dict[str, Any] = REFIT | {"batch_size": 16, "average_weights": 0.9, "checkpoint_minutes": 0.0}
+# A checkpoint at every step: 3 epochs of 17 of them, and a refit.
+STEPWISE: dict[str, Any] = REFIT | {"batch_size": 32, "average_weights": 0.9, "checkpoint_minutes": 0.0}
 
 
 class Command:
-    """`masknet train` in a process of its own."""
+    """`masknet train` in a process of its own, forked from one that has imported it and done nothing else."""
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["masknet.cli", "masknet.train"])
 
     def __init__(self, config: RunConfig) -> None:
         self.run_file = Path(f"{config.out}.yaml")
         self.run_file.write_text(json.dumps(config.settings()))
         self.checkpoint = Path(f"{config.out}.run", "checkpoint.safetensors")
+        self.printed, self.said = (Path(f"{config.out}.{name}") for name in ("stdout", "stderr"))
 
-    def start(self, *flags: str) -> subprocess.Popen[str]:
-        program = f"from masknet.cli import main; main(['train', '--config', {str(self.run_file)!r}, *{flags}])"
-        return subprocess.Popen([sys.executable, "-c", program], stdout=PIPE, stderr=PIPE, text=True)
+    def start(self, *flags: str) -> BaseProcess:
+        streams = [f"os.dup2(os.open({str(to)!r}, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), {number})"
+                   for number, to in ((1, self.printed), (2, self.said))]  # fmt: skip
+        command = f"main(['train', '--config', {str(self.run_file)!r}, *{flags}])"
+        program = "; ".join(["import os; from masknet.cli import main", *streams, command])
+        process = self.context.Process(target=exec, args=(program,))
+        process.start()
+        return process
 
-    def start_training(self, *flags: str) -> subprocess.Popen[str]:
+    def start_training(self, *flags: str) -> BaseProcess:
         """As `start`, and wait until this process has written a checkpoint."""
         written = self._written()
         process = self.start(*flags)
         while self._written() == written:
-            assert process.poll() is None, process.communicate()
+            assert process.is_alive(), self.said.read_text()
             time.sleep(0.002)
         return process
 
@@ -531,23 +533,26 @@ def test_killed_at_random_moments_it_ends_with_the_bits_of_another_process(run: 
     command = Command(killed)
     for number in range(3):
         process = command.start_training(*(["--resume"] if number else []))
-        time.sleep(moments.uniform(0, 0.2))
+        time.sleep(moments.uniform(0, 0.1))
         process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, "the run was done before it was killed"
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, "the run was done before it was killed"
     process = command.start("--resume")
-    _, said = process.communicate()
-    assert process.returncode == 0, said
-    assert "resumed after" in said
+    process.join()
+    assert process.exitcode == 0, command.said.read_text()
+    assert "resumed after" in command.said.read_text()
     assert_same_run(killed, whole(**STEPWISE))
 
 
 def test_ctrl_c_leaves_a_resumable_run_and_says_so(run: Run, whole: Run) -> None:
     stopped = run(**STEPWISE)
-    process = Command(stopped).start_training()
-    process.send_signal(signal.SIGINT)
-    printed, said = process.communicate()
-    assert (process.returncode, printed) == (130, ""), said
+    command = Command(stopped)
+    process = command.start_training()
+    assert process.pid
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    said = command.said.read_text()
+    assert (process.exitcode, command.printed.read_text()) == (130, ""), said
     assert "Traceback" not in said
     assert said.splitlines()[-1].startswith("stopped in epoch 1, after ")
     assert said.splitlines()[-1].endswith("; the same command with --resume goes on from there")

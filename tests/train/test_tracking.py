@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,8 +33,7 @@ PLAIN: dict[str, Any] = {
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+def run(tmp_path: Path) -> Run:
     planted_log(600, seed=4)[0].drop("timestamp").write_parquet(tmp_path / "log.parquet")
 
     def run(**settings: Any) -> RunConfig:
