@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from masknet.models import LogisticRegression, ParallelMaskNet, SerialMaskNet
+from masknet.models import MODELS, LogisticRegression, ParallelMaskNet, SerialMaskNet
 from masknet.nn import id_tables
 from masknet.space import FeatureSpace, FieldSpace
 
@@ -81,6 +81,68 @@ def test_total_on_frappe() -> None:
 def test_total_on_movielens_latest() -> None:
     network = SerialMaskNet(space(3, 90_239), reduction=4.0, embedding_norm=False)
     assert count(network) == 2_624_541
+
+
+BOARD = {"embedding_dim": 10, "hidden_dims": (400, 400, 400), "norm": "batch"}
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "expected"),
+    [
+        ("lr", {}, 5_390),
+        ("fm", {"embedding_dim": 10}, 59_280),
+        ("ffm", {"embedding_dim": 10}, 490_400),
+        ("afm", {"attention_dim": 128}, 60_826),
+        ("wide-deep", BOARD, 423_280),
+        ("deepfm", BOARD, 423_280),
+        ("xdeepfm", BOARD | {"cin_dims": (64,), "cin_bias": True}, 429_809),
+        ("dcn", BOARD | {"cross_layers": 3}, 418_591),
+        ("dcnv2", BOARD | {"cross_layers": 4}, 458_391),
+        (
+            "autoint",
+            {"attention_dim": 128, "attention_layers": 6, "num_heads": 4, "project_residual": False},
+            306_051,
+        ),
+        ("fibinet", BOARD | {"reduction": 2, "bilinear": "all"}, 743_480),
+    ],
+)
+def test_totals_of_the_published_runs_on_frappe(model: str, settings: dict[str, Any], expected: int) -> None:
+    assert count(MODELS[model](space(10, 5_389), **settings)) == expected
+
+
+def test_totals_on_frappe_that_count_otherwise() -> None:
+    # The public run of this network counts its feed-forward layers twice: 417,891 + 364,001 = 781,892.
+    dnn = MODELS["dnn"](space(10, 5_389), **BOARD)
+    layers = sum(p.numel() for name, p in dnn.named_parameters() if not name.startswith("embedding"))
+    assert (count(dnn), count(dnn) + layers) == (417_891, 781_892)
+    # The gates' own vectors of two fields have 5,050 ids there; a table of ours is over all 5,389.
+    final = MODELS["finalmlp"](
+        FeatureSpace(5_389, tuple(FieldSpace(name) for name in ("user", "item", *"abcdefgh"))),
+        first_dims=(400,),
+        second_dims=(100,),
+        norm="batch",
+        num_heads=5,
+        gate_dim=400,
+        first_context=("user",),
+        second_context=("item",),
+    )
+    assert count(final) == 253_392 + (2 * 5_389 - 5_050) * 10 - 1  # and one bias of the two streams is enough
+
+
+def test_the_body_of_the_heavy_ranker_that_was_published() -> None:
+    fields = (FieldSpace("all", kind="dense", slots=0, width=2776),)
+    with torch.device("meta"):
+        network = MODELS["multitask-masknet"](
+            FeatureSpace(1, fields, num_tasks=10),
+            block_dims=(1024,) * 4,
+            top_dims=(2048,),
+            tower_dims=(256, 128),
+            reduction=1024 / 2776,
+            embedding_norm=False,
+        )
+        assert network.blocks[0].mask.aggregation.out_features == 1024
+        # Its mixing layers have a bias, which eq. 14 has not: 4 * 1,024 more are 48,105,322.
+        assert dense_count(network) == 48_101_226
 
 
 def test_logistic_regression_has_a_weight_an_id_and_a_bias() -> None:

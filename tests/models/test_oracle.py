@@ -1,4 +1,4 @@
-"""Both models, in every combination of their switches, against the equations written out in float64 NumPy.
+"""Every model against the equations of its paper, written out in float64 NumPy; both MaskNets in all combinations.
 
 The oracle takes the weights by name from `state_dict` and shares no code with the networks.
 """
@@ -190,8 +190,334 @@ def test_logistic_regression_equals_equation_17(space: FeatureSpace) -> None:
     np.testing.assert_allclose(network(*given).detach().numpy(), expected, rtol=0, atol=1e-10)
 
 
+# The other systems, each from its own paper
+
+
+class Row:
+    """One row as the papers see it: features with a field, an id and a value, and the fields' vectors."""
+
+    def __init__(self, state: State, space: FeatureSpace, ids: np.ndarray, values: np.ndarray, dense: np.ndarray):
+        self.state, self.space, self.dense = state, space, dense
+        self.features = [
+            (f, i, x) for f, i, x in zip(space.slot_fields, ids.tolist(), values.tolist(), strict=True) if i
+        ]
+        self.columns = [(f, c) for f, columns in enumerate(space.field_columns) for c in columns]
+        if "embedding.table.weight" in state:
+            parts = embeddings(state, space, ids, values, dense)
+            plain = sum(f.kind == "dense" and not f.projected for f in space.fields)
+            self.parts, self.vectors, self.flat = parts, parts[: len(parts) - plain], np.concatenate(parts)
+            self.plain = np.concatenate([np.empty(0), *parts[len(parts) - plain :]])
+
+    def linear(self, name: str) -> np.ndarray:
+        """`w_0 + sum_i w_i x_i`, a number a task."""
+        total = np.zeros(self.space.num_tasks)
+        for _, i, x in self.features:
+            total = total + x * self.state[f"{name}.table.weight"][i]
+        for _, c in self.columns:
+            total = total + self.dense[c] * self.state[f"{name}.dense"][c]
+        return total + self.state.get(f"{name}.bias", 0.0)
+
+    def features_by(self, table: str, dense: str, *shape: int) -> list[tuple[int, np.ndarray]]:
+        """The field of every feature, and its vector times its value."""
+        found = [(f, x * self.state[table][i].reshape(shape)) for f, i, x in self.features]
+        return found + [(f, self.dense[c] * self.state[dense][c].reshape(shape)) for f, c in self.columns]
+
+    def layers(self, name: str, hidden: np.ndarray) -> np.ndarray:
+        for layer in itertools.count():
+            if f"{name}.layers.{layer}.weight" not in self.state:
+                return hidden
+            hidden = self.affine(f"{name}.layers.{layer}", hidden)
+            if f"{name}.norms.{layer}.running_mean" in self.state:
+                mean, var, gain, bias = (
+                    self.state[f"{name}.norms.{layer}.{part}"]
+                    for part in ("running_mean", "running_var", "weight", "bias")
+                )
+                hidden = gain * (hidden - mean) / np.sqrt(var + 1e-5) + bias
+            elif f"{name}.norms.{layer}.weight" in self.state:
+                hidden = layer_norm(
+                    hidden, self.state[f"{name}.norms.{layer}.weight"], self.state[f"{name}.norms.{layer}.bias"]
+                )
+            hidden = relu(hidden)
+        raise AssertionError
+
+    def affine(self, name: str, hidden: np.ndarray) -> np.ndarray:
+        return self.state[f"{name}.weight"] @ hidden + self.state.get(f"{name}.bias", 0.0)
+
+    def head(self, hidden: np.ndarray) -> np.ndarray:
+        return np.array(head(self.state, hidden))
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    return np.exp(x) / np.exp(x).sum()
+
+
+def poly2(row: Row) -> np.ndarray:
+    total, weights = row.linear("linear"), row.state["pairs.weight"]
+    for (_, i, x), (_, j, y) in itertools.combinations(row.features, 2):
+        mixed = (min(i, j) * 0x1E3779B97F4A7C15 + max(i, j) * 0x3F58476D1CE4E5B9) % 2**64
+        signed = mixed - 2**64 if mixed >= 2**63 else mixed
+        mixed = ((signed ^ (signed >> 29)) * 0x14D049BB133111EB) % 2**64
+        signed = mixed - 2**64 if mixed >= 2**63 else mixed
+        bucket = ((signed ^ (signed >> 32)) & 0x3FFFFFFFFFFFFFFF) % len(weights)
+        total = total + weights[bucket] * x * y
+    return total
+
+
+def fm(row: Row) -> np.ndarray:
+    found = row.features_by("factors.weight", "dense", row.space.num_tasks, -1)
+    pairs = itertools.combinations([vector for _, vector in found], 2)
+    return row.linear("linear") + sum((v * w).sum(1) for v, w in pairs)
+
+
+def ffm(row: Row) -> np.ndarray:
+    fields = row.space.num_fields
+    met = fields if any(f.slots > 1 or f.width > 1 for f in row.space.fields) else fields - 1
+    total = row.linear("linear")
+    found = row.features_by("vectors.weight", "dense", met, row.space.num_tasks, -1)
+    for (f, v), (g, w) in itertools.combinations(found, 2):
+        for_g, for_f = (g, f) if met == fields else (g - (g > f), f - (f > g))
+        total = total + (v[for_g] * w[for_f]).sum(1)
+    return total
+
+
+def dnn(row: Row) -> np.ndarray:
+    return row.head(row.layers("deep", row.flat))
+
+
+def afm(row: Row) -> np.ndarray:
+    products = [v * w for v, w in itertools.combinations(row.vectors, 2)]
+    scores = np.concatenate([row.affine("score", relu(row.affine("hidden", product))) for product in products])
+    pooled = sum(a * product for a, product in zip(softmax(scores), products, strict=True))
+    return row.linear("linear") + row.affine("weighing", pooled)
+
+
+def wide_deep(row: Row) -> np.ndarray:
+    return row.linear("wide") + dnn(row)
+
+
+def deepfm(row: Row) -> np.ndarray:
+    return row.linear("linear") + dnn(row) + sum(v @ w for v, w in itertools.combinations(row.vectors, 2))
+
+
+def xdeepfm(row: Row) -> np.ndarray:
+    maps, sums = row.vectors, []
+    for layer in itertools.count():
+        if f"maps.{layer}.weight" not in row.state:
+            break
+        weights = row.state[f"maps.{layer}.weight"].reshape(-1, len(maps), len(row.vectors))
+        bias = row.state.get(f"maps.{layer}.bias", np.zeros(len(weights)))
+        maps = [
+            bias[h] + sum(w[i, j] * maps[i] * row.vectors[j] for i, j in np.ndindex(w.shape))
+            for h, w in enumerate(weights)
+        ]
+        sums += [x.sum() for x in maps]
+    return row.linear("linear") + dnn(row) + row.affine("weighing", np.array(sums))
+
+
+def dcn(row: Row) -> np.ndarray:
+    x = row.flat
+    for layer in range(2):
+        x = row.flat * (row.state[f"cross.{layer}.weight.weight"] @ x) + row.state[f"cross.{layer}.bias"] + x
+    return row.head(np.concatenate([x, row.layers("deep", row.flat)]))
+
+
+def dcnv2(row: Row, structure: str = "parallel") -> np.ndarray:
+    x = row.flat
+    for layer in range(2):
+        below = row.state[f"cross.{layer}.down.weight"] @ x if f"cross.{layer}.down.weight" in row.state else x
+        x = row.flat * row.affine(f"cross.{layer}.up", below) + x
+    if structure == "stacked":
+        return row.head(row.layers("deep", x))
+    return row.head(np.concatenate([x, row.layers("deep", row.flat)]))
+
+
+def autoint(row: Row, num_heads: int = 2) -> np.ndarray:
+    fields = row.vectors
+    for layer in range(2):
+        name = f"attention.{layer}"
+        q, k, v = (
+            [np.split(row.affine(f"{name}.{part}", e), num_heads) for e in fields] for part in ("query", "key", "value")
+        )
+        residual = [row.affine(f"{name}.residual", e) if f"{name}.residual.weight" in row.state else e for e in fields]
+        out = []
+        for m, _ in enumerate(fields):
+            heads = []
+            for h in range(num_heads):
+                attention = softmax(np.array([q[m][h] @ k[n][h] for n, _ in enumerate(fields)]))
+                heads.append(sum(a * v[n][h] for n, a in enumerate(attention)))
+            out.append(relu(np.concatenate(heads) + residual[m]))
+        fields = out
+    hidden = np.concatenate([*fields, row.plain])
+    return row.head(
+        np.concatenate([hidden, row.layers("deep", row.flat)]) if "deep.layers.0.weight" in row.state else hidden
+    )
+
+
+def fibinet(row: Row, bilinear: str = "interaction") -> np.ndarray:
+    squeezed = np.array([v.mean() for v in row.vectors])
+    weights = relu(row.affine("excitation.excite", relu(row.affine("excitation.squeeze", squeezed))))
+    hidden: list[np.ndarray] = []
+    for fields in (row.vectors, [a * v for a, v in zip(weights, row.vectors, strict=True)]):
+        for pair, (i, j) in enumerate(itertools.combinations(range(len(fields)), 2)):
+            matrix = row.state["products.matrices"][{"all": 0, "each": i, "interaction": pair}[bilinear]]
+            hidden.append((fields[i] @ matrix) * fields[j])
+    return row.linear("linear") + row.head(row.layers("deep", np.concatenate([*hidden, row.plain])))
+
+
+def finalmlp(row: Row) -> np.ndarray:
+    streams = []
+    for name in ("first", "second"):
+        gate = row.affine(f"{name}_gate.gate", row.layers(f"{name}_gate.layers", row.state[f"{name}_gate.constant"]))
+        streams.append(row.layers(name, 2 / (1 + np.exp(-gate)) * row.flat))
+    total, (first, second) = row.head(np.concatenate(streams)), streams
+    for task, matrices in enumerate(row.state["fusion.matrices"]):
+        heads = zip(np.split(first, len(matrices)), matrices, np.split(second, len(matrices)), strict=True)
+        total[task] += sum(a @ matrix @ b for a, matrix, b in heads)
+    return total
+
+
+def mmoe(row: Row) -> np.ndarray:
+    experts = [row.layers(f"experts.{i}", row.flat) for i in range(3)]
+    logits = []
+    for task in range(row.space.num_tasks):
+        gate = softmax(row.affine(f"gates.{task}", row.flat))
+        mixed = sum(g * expert for g, expert in zip(gate, experts, strict=True))
+        logits += row.affine(f"towers.{task}.head", row.layers(f"towers.{task}.layers", mixed)).tolist()
+    return np.array(logits)
+
+
+def multitask_masknet(row: Row) -> np.ndarray:
+    hidden = layer_1(row.state, row.parts)
+    merged = np.concatenate([block(row.state, f"blocks.{i}", hidden, row.flat, []) for i in range(2)])
+    shared = row.layers("top", merged)
+    return np.concatenate(
+        [
+            row.affine(f"head.{task}.head", row.layers(f"head.{task}.layers", shared))
+            for task in range(row.space.num_tasks)
+        ]
+    )
+
+
+def latent_cross(row: Row) -> np.ndarray:
+    """The GRU of Cho et al. (2014) over the bag's ids, oldest first; then the context."""
+    (at,) = [i for i, f in enumerate(row.space.fields) if f.ordered]
+    names = [f.name for f in row.space.fields if f.kind != "dense" or f.projected]
+    place = names.index(row.space.fields[at].name)
+    h = row.state["start"]
+    for field, i, x in row.features:
+        if field == at:
+            given = (
+                row.state["cell.weight_ih"] @ (x * row.state["embedding.table.weight"][i]) + row.state["cell.bias_ih"]
+            )
+            kept = row.state["cell.weight_hh"] @ h + row.state["cell.bias_hh"]
+            (r, z, n), (hr, hz, hn) = np.split(given, 3), np.split(kept, 3)
+            reset, update = 1 / (1 + np.exp(-(r + hr))), 1 / (1 + np.exp(-(z + hz)))
+            h = (1 - update) * np.tanh(n + reset * hn) + update * h
+    context = np.concatenate([v for i, v in enumerate(row.vectors) if i != place] + [row.plain])
+    return row.head(h * (1 + row.state["context.weight"] @ context))
+
+
+HISTORY = FeatureSpace(
+    11,
+    (
+        FieldSpace("a"),
+        FieldSpace("h", kind="bag", slots=4, pooling="mean", ordered=True),
+        FieldSpace("d", kind="dense", slots=0, width=2),
+    ),
+)
+ORACLES: dict[str, Any] = {
+    "poly2": poly2,
+    "fm": fm,
+    "ffm": ffm,
+    "dnn": dnn,
+    "afm": afm,
+    "wide-deep": wide_deep,
+    "deepfm": deepfm,
+    "xdeepfm": xdeepfm,
+    "dcn": dcn,
+    "dcnv2": dcnv2,
+    "autoint": autoint,
+    "fibinet": fibinet,
+    "finalmlp": finalmlp,
+    "latent-cross": latent_cross,
+    "mmoe": mmoe,
+    "multitask-masknet": multitask_masknet,
+}
+VARIANTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    *((model, {}, {}) for model in ORACLES),
+    ("dnn", {"norm": "batch"}, {}),
+    ("dnn", {"norm": "layer"}, {}),
+    ("xdeepfm", {"cin_bias": False}, {}),
+    ("dcnv2", {"structure": "stacked"}, {"structure": "stacked"}),
+    ("dcnv2", {"rank": 3}, {}),
+    ("autoint", {"hidden_dims": None, "project_residual": False}, {}),
+    ("fibinet", {"bilinear": "all"}, {"bilinear": "all"}),
+    ("fibinet", {"bilinear": "each"}, {"bilinear": "each"}),
+    ("multitask-masknet", {"embedding_norm": False}, {}),
+]
+
+
+def test_every_model_has_an_oracle() -> None:
+    assert {"lr", "serial-masknet", "parallel-masknet", *ORACLES} == set(MODELS)
+
+
+@pytest.mark.parametrize(("model", "changes", "arguments"), VARIANTS)
+def test_another_system_equals_its_paper(
+    model: str, changes: dict[str, Any], arguments: dict[str, Any], small: dict[str, dict[str, Any]]
+) -> None:
+    spaces = [PLAIN, BAGS, DENSE, SPACES["two tasks"]]
+    if model == "latent-cross":
+        spaces = [HISTORY, FeatureSpace(11, HISTORY.fields, num_tasks=2)]
+    for space in spaces:
+        network = shaken(MODELS[model](space, **small[model] | changes))
+        with torch.no_grad():
+            for name, buffer in network.named_buffers():
+                if name.endswith("running_var"):
+                    buffer.uniform_(0.5, 2, generator=torch.Generator().manual_seed(4))
+        state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+        given = batch(space)
+        expected = np.array([ORACLES[model](Row(state, space, *row), **arguments) for row in numpy_rows(given)])
+        found = network(*given).detach().numpy().reshape(expected.shape)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_latent_cross_reads_the_order_and_a_row_without_history(small: dict[str, dict[str, Any]]) -> None:
+    network = shaken(MODELS["latent-cross"](HISTORY, **small["latent-cross"]))
+    ids = torch.tensor([[1, 2, 3, 0, 0], [1, 3, 2, 0, 0], [1, 0, 0, 0, 0]])
+    logits = network(ids, torch.ones(3, 5).double(), torch.ones(3, 2).double())
+    assert len(set(logits.tolist())) == 3
+
+
+def test_crossed_fields_are_the_pairs_of_their_slots() -> None:
+    wide = {"embedding_dim": 4, "hidden_dims": (5,), "buckets": 1000}
+    network = shaken(MODELS["wide-deep"](BAGS, **wide, crosses=(("s", "m"), ("a", "m"))))
+    assert sorted(zip(network.crosses.left.tolist(), network.crosses.right.tolist(), strict=True)) == [
+        *((s, m) for s in (0, 1, 2) for m in (4, 5)),
+        (3, 4),
+        (3, 5),
+    ]
+    ids, values, _ = batch(BAGS)
+    before = network(ids, values)
+    with torch.no_grad():
+        network.crosses.weight.zero_()
+    assert (network(ids, values) != before).any()
+    with pytest.raises(ValueError, match=r"unknown field of ids in 'crosses' 'b'; known: a, m, s"):
+        MODELS["wide-deep"](BAGS, crosses=(("s", "b"),))
+    with pytest.raises(ValueError, match="must be pairs of two fields"):
+        MODELS["wide-deep"](BAGS, crosses=("sm",))
+
+
+NEED_VECTORS = dict.fromkeys(("afm", "xdeepfm", "autoint", "fibinet"), "multiplies the vectors of fields") | {
+    "latent-cross": "reads a sequence, and the log has none"
+}
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_dense_fields_alone_can_be_trained(model: str, small: dict[str, dict[str, Any]]) -> None:
+    if model in NEED_VECTORS:
+        with pytest.raises(ValueError, match=NEED_VECTORS[model]):
+            MODELS[model](DENSE_ONLY, **small[model])
+        return
     torch.manual_seed(0)
     network = MODELS[model](DENSE_ONLY, **small[model])
     optimizer = Optimizer(network, learning_rate=0.03, embedding_l2=0.1, network_l2=0.0, clip=1.0)

@@ -31,7 +31,7 @@ def trained_loss(name: str, seed: int, small: Small) -> float:
     torch.manual_seed(seed)
     network = MODELS[name](SPACE, **small[name])
     optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
-    for _ in range(150):
+    for _ in range(STEPS.get(name, 200)):
         optimiser.zero_grad()
         loss = F.binary_cross_entropy_with_logits(network(IDS, torch.ones(4, 2)), LABELS)
         loss.backward()
@@ -39,7 +39,13 @@ def trained_loss(name: str, seed: int, small: Small) -> float:
     return loss.item()
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "lr"])
+LINEAR = ("lr",)
+STEPS = {"poly2": 800}
+"""Its weights start at zero and are all that it has: a step moves each by the rate, and no further."""
+NEED_A_SEQUENCE = ("latent-cross",)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in (*LINEAR, *NEED_A_SEQUENCE)])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_network_learns_xor(name: str, seed: int, small: Small) -> None:
     assert trained_loss(name, seed, small) < 0.05

@@ -17,24 +17,72 @@ from typing import Any
 from torch import nn
 
 from masknet.errors import ConfigError, unknown
+from masknet.models.afm import AttentionalFM
+from masknet.models.autoint import AutoInt
+from masknet.models.dcn import DCN
+from masknet.models.dcnv2 import DCNv2
+from masknet.models.deepfm import DeepFM
+from masknet.models.dnn import DNN
+from masknet.models.ffm import FieldAwareFactorizationMachine
+from masknet.models.fibinet import FiBiNET
+from masknet.models.finalmlp import FinalMLP
+from masknet.models.fm import FactorizationMachine
+from masknet.models.latent_cross import LatentCross
 from masknet.models.logistic_regression import LogisticRegression
+from masknet.models.mmoe import MMoE
+from masknet.models.multitask_masknet import MultitaskMaskNet
 from masknet.models.parallel_masknet import ParallelMaskNet
+from masknet.models.poly2 import Poly2
 from masknet.models.recipe import Recipe
 from masknet.models.serial_masknet import SerialMaskNet
+from masknet.models.wide_deep import WideDeep
+from masknet.models.xdeepfm import XDeepFM
 from masknet.space import FeatureSpace
 
 MODELS: dict[str, type[nn.Module]] = {
     "serial-masknet": SerialMaskNet,
     "parallel-masknet": ParallelMaskNet,
     "lr": LogisticRegression,
+    "poly2": Poly2,
+    "fm": FactorizationMachine,
+    "ffm": FieldAwareFactorizationMachine,
+    "dnn": DNN,
+    "afm": AttentionalFM,
+    "wide-deep": WideDeep,
+    "deepfm": DeepFM,
+    "xdeepfm": XDeepFM,
+    "dcn": DCN,
+    "dcnv2": DCNv2,
+    "autoint": AutoInt,
+    "fibinet": FiBiNET,
+    "finalmlp": FinalMLP,
+    "latent-cross": LatentCross,
+    "mmoe": MMoE,
+    "multitask-masknet": MultitaskMaskNet,
 }
 
 __all__ = [
+    "DCN",
+    "DNN",
     "MODELS",
+    "AttentionalFM",
+    "AutoInt",
+    "DCNv2",
+    "DeepFM",
+    "FactorizationMachine",
+    "FiBiNET",
+    "FieldAwareFactorizationMachine",
+    "FinalMLP",
+    "LatentCross",
     "LogisticRegression",
+    "MMoE",
+    "MultitaskMaskNet",
     "ParallelMaskNet",
+    "Poly2",
     "Recipe",
     "SerialMaskNet",
+    "WideDeep",
+    "XDeepFM",
     "as_lists",
     "build_network",
     "is_code",

@@ -103,7 +103,7 @@ class ParallelMaskNet(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.dropout = nn.Dropout(dropout)
         self.top = MLP(sum(block.d_out for block in blocks), top_dims, dropout=dropout)
-        self.head = Head(self.top.d_out, space.num_tasks)
+        self.head: nn.Module = Head(self.top.d_out, space.num_tasks)
 
     def forward(
         self,

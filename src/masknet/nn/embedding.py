@@ -142,10 +142,28 @@ class FieldEmbedding(nn.Module):
         Raises:
             ValueError: where the rows are not of this space.
         """
-        vectors: Tensor = self(ids, values, dense).flatten(1)  # [batch, vectors, emb] -> [batch, vectors * emb]
+        return self.beside(self(ids, values, dense), dense)
+
+    def beside(
+        self, vectors: Float[Tensor, "batch vectors emb"], dense: Float[Tensor, "batch dense"] | None
+    ) -> Float[Tensor, "batch out"]:
+        """Return vectors side by side, whatever a network made of them, and then the columns that have none."""
+        side_by_side = vectors.flatten(1)  # [batch, vectors, emb] -> [batch, vectors * emb]
         if dense is None or not self.plain_widths:
-            return vectors
-        return torch.cat([vectors, dense[:, self.plain]], dim=1)
+            return side_by_side
+        return torch.cat([side_by_side, dense[:, self.plain]], dim=1)
+
+    def require_vectors(self, least: int) -> None:
+        """Refuse a space of fewer embedded fields than a network needs.
+
+        Raises:
+            ValueError: with how many there are.
+        """
+        if self.num_vectors < least:
+            raise ValueError(
+                f"this network multiplies the vectors of fields, and needs {least} or more; the log has "
+                f"{self.num_vectors}: a dense field has one where it is projected"
+            )
 
     def slots_of(
         self, name: str, ids: Int[Tensor, "batch slots"], values: Float[Tensor, "batch slots"]

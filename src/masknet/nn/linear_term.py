@@ -26,17 +26,18 @@ class LinearTerm(nn.Module):
     [[0.0, 0.0], [0.0, 0.0]]
     """
 
-    def __init__(self, space: FeatureSpace) -> None:
+    def __init__(self, space: FeatureSpace, *, bias: bool = True) -> None:
         """Start with all weights zero: alone it is a convex problem, so nothing needs breaking.
 
         Args:
             space: the ids, the slots of each field, the columns of each dense one, and the tasks.
+            bias: whether it has `w_0`; beside a `Head`, which has one, a second would say the same.
         """
         super().__init__()
         self._num_slots, self._dense_width = space.num_slots, space.dense_width
         tasks = () if space.num_tasks == 1 else (space.num_tasks,)
         self.table = IdTable(space.num_ids, space.num_tasks, std=0.0)
-        self.bias = nn.Parameter(torch.zeros(tasks))
+        self.bias = nn.Parameter(torch.zeros(tasks)) if bias else None
         if space.dense_width:
             self.dense = nn.Parameter(torch.zeros(space.dense_width, *tasks))
 
@@ -53,5 +54,7 @@ class LinearTerm(nn.Module):
         """
         require_rows(ids, values, dense, num_slots=self._num_slots, dense_width=self._dense_width)
         weighted: Tensor = self.table(ids) * values.unsqueeze(2)  # [batch, slots, tasks]
-        logits = weighted.sum(1).squeeze(1) + self.bias  # [batch, tasks], or [batch] of one
+        logits = weighted.sum(1).squeeze(1)  # [batch, tasks], or [batch] of one
+        if self.bias is not None:
+            logits = logits + self.bias
         return logits if dense is None else logits + dense @ self.dense

@@ -1,4 +1,4 @@
-"""Layer norm: over one field's embedding, or over a hidden layer."""
+"""Layer norm, over one field's embedding or over a hidden layer, and batch norm."""
 
 from __future__ import annotations
 
@@ -80,6 +80,22 @@ def hidden_norm(width: int, *, on: bool = True) -> nn.Module:
         return nn.Identity()
     _require_layer("width", width)
     return nn.LayerNorm(width, eps=EPSILON)
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Normalise each entry of a hidden layer over the rows of a batch; a batch of one row by the running statistics.
+
+    The last batch of an epoch may be a single row, which has no deviation, and which PyTorch's own layer refuses.
+
+    >>> BatchNorm(3)(torch.randn(1, 3)).shape
+    torch.Size([1, 3])
+    """
+
+    def forward(self, hidden: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
+        """Normalise, scale and shift."""
+        if self.training and hidden.shape[0] < 2:
+            return F.batch_norm(hidden, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(hidden)
 
 
 def _require_layer(name: str, width: int) -> None:

@@ -24,7 +24,8 @@ def output_biases(network: nn.Module, num_tasks: int = 1) -> tuple[nn.Parameter,
         num_tasks: that it predicts.
     """
     for kind in (Head, LinearTerm):
-        biases = tuple(module.bias for module in network.modules() if isinstance(module, kind))
+        found = (module.bias for module in network.modules() if isinstance(module, kind))
+        biases = tuple(bias for bias in found if bias is not None)
         if biases:
             return biases if sum(bias.numel() for bias in biases) == num_tasks else ()
     return ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import TypeGuard
 
 
@@ -59,6 +60,17 @@ def require_switch(name: str, value: object) -> None:
     ValueError: 'embedding_norm' must be True or False; got 'off'
     """
     _require(isinstance(value, bool), name, "True or False", value)
+
+
+def require_one_of(name: str, value: object, known: Collection[object]) -> None:
+    """Refuse anything but one of a few values.
+
+    >>> require_one_of("norm", "batsh", ("batch", "layer", None))
+    Traceback (most recent call last):
+    ValueError: 'norm' must be 'batch', 'layer' or None; got 'batsh'
+    """
+    *others, last = map(repr, known)
+    _require(value in known, name, f"{', '.join(others)} or {last}", value)
 
 
 def require_widths(name: str, value: object, *, or_none: bool = False) -> None:

@@ -1,0 +1,89 @@
+"""AFM: a factorization machine whose pairs are weighed by attention."""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from masknet.models.recipe import Recipe
+from masknet.nn.embedding import FieldEmbedding
+from masknet.nn.linear_term import LinearTerm
+from masknet.nn.mlp import glorot_linear
+from masknet.nn.pairs import pairs_of
+from masknet.nn.rules import require_count, require_share
+from masknet.space import FeatureSpace
+
+
+class AttentionalFM(nn.Module):
+    """A linear term and the products of all pairs of fields, each weighed by attention, eq. 2 to 6.
+
+    Xiao et al., "Attentional factorization machines" (IJCAI 2017): of `e_ij = v_i * v_j`,
+    `a = softmax_ij(h^T ReLU(W e_ij + b))`, and the logit is `w_0 + sum_i w_i x_i + p^T sum_{i<j} a_ij e_ij`. A dense
+    field that enters as it is has no vector, and no part in the products.
+
+    >>> import torch
+    >>> from masknet.space import FieldSpace
+    >>> space = FeatureSpace(num_ids=9, fields=(FieldSpace("user"), FieldSpace("item")))
+    >>> net = AttentionalFM(space, embedding_dim=4, attention_dim=3)
+    >>> net(torch.tensor([[1, 5], [2, 6]]), torch.ones(2, 2)).shape
+    torch.Size([2])
+    """
+
+    recipe = Recipe(several_members=True)
+
+    left: Tensor
+    right: Tensor
+
+    def __init__(
+        self,
+        space: FeatureSpace,
+        *,
+        embedding_dim: int = 10,
+        attention_dim: int = 128,
+        attention_dropout: float = 0.0,
+        dropout: float = 0.0,
+    ) -> None:
+        """Build the attention.
+
+        Args:
+            space: the ids, the slots of each field, the columns of each dense one, and the tasks.
+            embedding_dim: entries of a field's vector, at least 1.
+            attention_dim: width of the attention's hidden layer, the paper's `t`.
+            attention_dropout: share of the attention's weights dropped in training, in [0, 1).
+            dropout: share of the entries of the weighed sum dropped in training, in [0, 1).
+
+        Raises:
+            ValueError: where a number is out of its range, or the space has not two fields with a vector.
+        """
+        super().__init__()
+        require_count("attention_dim", attention_dim)
+        require_share("attention_dropout", attention_dropout)
+        require_share("dropout", dropout)
+        self.linear = LinearTerm(space)
+        self.embedding = FieldEmbedding(space, embedding_dim)
+        self.embedding.require_vectors(2)
+        self.hidden = glorot_linear(embedding_dim, attention_dim)
+        self.score = glorot_linear(attention_dim, 1, bias=False)
+        self.weighing = glorot_linear(embedding_dim, space.num_tasks, bias=False)
+        self.attention_dropout, self.dropout = nn.Dropout(attention_dropout), nn.Dropout(dropout)
+        for name, index in zip(("left", "right"), pairs_of(self.embedding.num_vectors), strict=True):
+            self.register_buffer(name, index, persistent=False)
+
+    def forward(
+        self,
+        ids: Int[Tensor, "batch slots"],
+        values: Float[Tensor, "batch slots"],
+        dense: Float[Tensor, "batch dense"] | None = None,
+    ) -> Float[Tensor, "batch *tasks"]:
+        """Return the logits: `[batch]` for one task, `[batch, tasks]` for several.
+
+        Raises:
+            ValueError: where the rows are not of the space.
+        """
+        vectors = self.embedding(ids, values, dense)
+        products = vectors[:, self.left] * vectors[:, self.right]  # [batch, pairs, emb]
+        attention = self.score(self.hidden(products).relu()).softmax(1)  # [batch, pairs, 1]
+        pooled = (self.attention_dropout(attention) * products).sum(1)
+        weighed: Tensor = self.weighing(self.dropout(pooled)).squeeze(1)  # [batch, tasks], or [batch] of one
+        linear: Tensor = self.linear(ids, values, dense)
+        return weighed + linear
