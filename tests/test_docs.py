@@ -9,6 +9,7 @@ import re
 import runpy
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,7 @@ import pytest
 from masknet.cli import main
 from masknet.datasets import planted_log
 from masknet.models import MODELS
+from masknet.testing import CHECKS, check_export, check_tasks
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -166,3 +168,20 @@ def test_the_figures_of_memory_are_the_measured_ones(monkeypatch: pytest.MonkeyP
     script = runpy.run_path(str(ROOT / "benchmarks" / "memory.py"))
     result = json.loads((ROOT / "benchmarks" / "results" / "memory.json").read_text(encoding="utf-8"))
     assert script["markdown"](result) in (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_models_is_that_of_the_registry() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "models_page.py"))
+    page = script["PAGE"].read_text(encoding="utf-8")
+    assert script["with_table"](page) == page
+    assert page.count("\n| `") == 1 + len(MODELS)  # and the head of the table
+
+
+def test_the_network_of_the_page_on_models_keeps_the_contract() -> None:
+    (block,) = _blocks("python", ROOT / "docs" / "models.md")
+    names: dict[str, Any] = {}
+    exec(block, names)
+    build = lambda space: names["NeuralFM"](space, embedding_dim=4, hidden_dims=(16,))  # noqa: E731
+    for check in (*CHECKS, check_tasks):
+        if check is not check_export:
+            check(build)

@@ -14,7 +14,9 @@ from jaxtyping import TypeCheckError, install_import_hook
 import masknet
 from masknet.space import FeatureSpace, FieldSpace
 
-SPACE = FeatureSpace(9, (FieldSpace("a"), FieldSpace("bag", slots=3, pooling="mean"), FieldSpace("b")))
+SPACE = FeatureSpace(
+    9, (FieldSpace("a"), FieldSpace("bag", kind="bag", slots=3, pooling="mean", ordered=True), FieldSpace("b"))
+)
 IDS = torch.tensor([[1, 4, 0, 0, 2], [3, 5, 6, 0, 8]])
 VALUES = torch.ones(2, 5)
 

@@ -117,9 +117,12 @@ def test_the_penalties_fall_on_tables_and_network_apart() -> None:
     assert (np.abs(arrays(net)["table.weight"][1:]) < np.abs(before["table.weight"][1:])).all()
 
 
+HISTORY = FieldSpace("history", kind="bag", slots=2, ordered=True)
+
+
 @pytest.mark.parametrize("model", sorted(MODELS))
 def test_the_tables_of_every_model_are_known(model: str) -> None:
-    space = FeatureSpace(num_ids=11, fields=(FieldSpace("user"), FieldSpace("ad")))
+    space = FeatureSpace(num_ids=11, fields=(FieldSpace("user"), FieldSpace("ad"), HISTORY))
     network = MODELS[model](space)
     tables = id_tables(network).keys()
     per_id = {name for name, p in network.named_parameters() if p.shape[:1] == (11,)}

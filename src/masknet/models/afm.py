@@ -29,6 +29,8 @@ class AttentionalFM(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Xiao et al., IJCAI 2017"
+
     recipe = Recipe(several_members=True)
 
     left: Tensor

@@ -70,6 +70,8 @@ class AutoInt(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Song et al., CIKM 2019"
+
     recipe = Recipe(
         network={"attention_dim": 32, "attention_layers": 3, "hidden_dims": (128, 64), "norm": "batch"},
         several_members=True,

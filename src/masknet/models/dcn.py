@@ -46,6 +46,8 @@ class DCN(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Wang et al., ADKDD 2017"
+
     recipe = Recipe(network={"hidden_dims": (128, 64), "norm": "batch", "dropout": 0.1}, several_members=True)
 
     def __init__(

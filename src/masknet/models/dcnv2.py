@@ -48,6 +48,8 @@ class DCNv2(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Wang et al., WWW 2021"
+
     recipe = Recipe(network={"hidden_dims": (128, 64), "norm": "batch", "dropout": 0.1}, several_members=True)
 
     def __init__(

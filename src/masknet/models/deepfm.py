@@ -27,6 +27,8 @@ class DeepFM(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Guo et al., IJCAI 2017"
+
     recipe = Recipe(network={"hidden_dims": (128, 64), "norm": "batch", "dropout": 0.1}, several_members=True)
 
     def __init__(

@@ -25,6 +25,8 @@ class DNN(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Covington et al., RecSys 2016"
+
     recipe = Recipe(network={"hidden_dims": (128, 64), "norm": "batch", "dropout": 0.1}, several_members=True)
 
     def __init__(

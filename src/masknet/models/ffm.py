@@ -28,6 +28,8 @@ class FieldAwareFactorizationMachine(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Juan et al., RecSys 2016"
+
     recipe = Recipe(several_members=True)
 
     own: Tensor

@@ -87,6 +87,8 @@ class FiBiNET(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Huang et al., RecSys 2019"
+
     recipe = Recipe(network={"hidden_dims": (128, 64), "norm": "batch", "dropout": 0.1}, several_members=True)
 
     def __init__(

@@ -100,6 +100,8 @@ class FinalMLP(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Mao et al., AAAI 2023"
+
     recipe = Recipe(
         network={"first_dims": (128,), "second_dims": (64,), "gate_dim": 64, "norm": "batch", "dropout": 0.1},
         several_members=True,

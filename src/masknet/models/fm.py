@@ -25,6 +25,8 @@ class FactorizationMachine(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Rendle, ICDM 2010"
+
     recipe = Recipe(several_members=True)
 
     def __init__(self, space: FeatureSpace, *, embedding_dim: int = 10) -> None:

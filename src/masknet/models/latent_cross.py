@@ -28,6 +28,8 @@ class LatentCross(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Beutel et al., WSDM 2018"
+
     recipe = Recipe(several_members=True)
 
     others: Tensor
@@ -51,7 +53,7 @@ class LatentCross(nn.Module):
         ordered = [f.name for f in space.fields if f.ordered]
         if not ordered:
             raise ValueError(
-                "it reads a sequence, and the log has none: name a column of lists in the order of time with --sequence"
+                "it reads a sequence, and the log has none: name a bag whose values lie in the order of time with --ordered"
             )
         if sequence is None and len(ordered) > 1:
             raise ValueError(f"it reads one sequence; set sequence to one of {', '.join(ordered)}")

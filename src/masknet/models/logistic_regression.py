@@ -16,6 +16,8 @@ class LogisticRegression(LinearTerm):
     [0.0, 0.0]
     """
 
+    paper = "Richardson et al., WWW 2007"
+
     # It is convex, and starts from zero: members would be one, and its weights need no average.
     recipe = Recipe(
         learning_rate=1e-2,

@@ -27,6 +27,8 @@ class MMoE(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Ma et al., KDD 2018"
+
     recipe = Recipe(network={"expert_dims": (64,), "tower_dims": (32,)}, several_members=True)
 
     def __init__(

@@ -22,6 +22,8 @@ class MultitaskMaskNet(ParallelMaskNet):
     torch.Size([2, 2])
     """
 
+    paper = "Wang et al., DLP-KDD 2021"
+
     recipe = Recipe(
         network={**ParallelMaskNet.recipe.network, "tower_dims": (64,)},
         yields_to=ParallelMaskNet.recipe.yields_to,

@@ -30,6 +30,8 @@ class ParallelMaskNet(nn.Module):
     (torch.Size([2]), [torch.Size([2, 8]), torch.Size([2, 8]), torch.Size([2, 8])])
     """
 
+    paper = "Wang et al., DLP-KDD 2021"
+
     recipe = Recipe(
         network={
             "embedding_dim": 10,

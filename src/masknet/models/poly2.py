@@ -25,6 +25,8 @@ class Poly2(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Chang et al., JMLR 2010"
+
     # As `lr`, whose problem it is: convex, from zero.
     recipe = Recipe(
         learning_rate=1e-2,

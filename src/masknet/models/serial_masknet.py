@@ -29,6 +29,8 @@ class SerialMaskNet(nn.Module):
     (torch.Size([2]), [torch.Size([2, 8]), torch.Size([2, 16])])
     """
 
+    paper = "Wang et al., DLP-KDD 2021"
+
     recipe = Recipe(
         network={
             "embedding_dim": 10,

@@ -29,6 +29,8 @@ class WideDeep(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Cheng et al., DLRS 2016"
+
     recipe = Recipe(network={"hidden_dims": (128, 64), "norm": "batch", "dropout": 0.1}, several_members=True)
 
     def __init__(

@@ -29,6 +29,8 @@ class XDeepFM(nn.Module):
     torch.Size([2])
     """
 
+    paper = "Lian et al., KDD 2018"
+
     recipe = Recipe(
         network={"hidden_dims": (128, 64), "cin_dims": (32,), "norm": "batch", "dropout": 0.1}, several_members=True
     )

@@ -1,0 +1,45 @@
+"""Write the table of docs/models.md from the registry of models.
+
+python scripts/models_page.py
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import torch
+
+from masknet.models import MODELS, build_network
+from masknet.space import FeatureSpace, FieldSpace
+from masknet.train.defaults import network_defaults
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "models.md"
+FRAPPE = FeatureSpace(5_389, tuple(FieldSpace(name) for name in "abcdefghij"))
+START, END = "<!-- models -->\n", "<!-- end -->"
+
+
+def parameters(model: str) -> str:
+    try:
+        with torch.device("meta"):  # the shapes alone
+            network = build_network(model, FRAPPE, network_defaults(model))
+    except ValueError:
+        return "needs a sequence"
+    return f"{sum(parameter.numel() for parameter in network.parameters()):,}"
+
+
+def table() -> str:
+    rows = ["| `--model` | from | what it is | parameters on Frappe |", "|---|---|---|---|"]
+    for name, network in MODELS.items():
+        summary = inspect.getdoc(network).splitlines()[0].removesuffix(".").replace("|", "\\|")
+        rows.append(f"| `{name}` | {network.paper} | {summary} | {parameters(name)} |")
+    return "\n".join(rows) + "\n"
+
+
+def with_table(page: str) -> str:
+    return re.sub(f"(?<={re.escape(START)}).*?(?={END})", lambda _: table(), page, flags=re.S)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
