@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +44,23 @@ def test_what_a_killed_process_left_is_swept_by_the_next_write_there_alone(tmp_p
     assert [name.startswith(".writing-ads.masknet-") for name in os.listdir(tmp_path)] == [True]
     with temporary_folder(tmp_path / "ads.masknet"):
         assert len(os.listdir(tmp_path)) == 1
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, real = [], tempfile.mkdtemp
+
+    def swept(**where: Any) -> str:
+        made.append(real(**where))
+        if len(made) == 1:
+            shutil.rmtree(made[0])
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", swept)
+    with temporary_folder(tmp_path / "ads") as found:
+        (found / "half").write_text("half")
     assert os.listdir(tmp_path) == []
 
 

@@ -57,15 +57,25 @@ def temporary_folder(place: Path) -> Iterator[Path]:
         place: lies in a folder that exists.
     """
     sweep(place.parent, place.name)
-    made = Path(tempfile.mkdtemp(prefix=f".writing-{place.name[:_LETTERS]}-", dir=place.parent))
-    lock = FileLock(made / _LOCK)
+    made, lock = _made_and_locked(place)
     try:
-        lock.acquire()
         yield made
     finally:
         lock.release()
         shutil.rmtree(made, ignore_errors=True)  # what stays is swept by the next
     sweep(place.parent, place.name)
+
+
+def _made_and_locked(place: Path) -> tuple[Path, FileLock]:
+    """Another process may take the lock first, take the folder for one that was left, and sweep it: then one more."""
+    while True:
+        made = Path(tempfile.mkdtemp(prefix=f".writing-{place.name[:_LETTERS]}-", dir=place.parent))
+        lock = FileLock(made / _LOCK)
+        with suppress(FileNotFoundError):
+            lock.acquire()
+            if (made / _LOCK).exists():
+                return made, lock
+            lock.release()
 
 
 def sweep(folder: Path, name: str | None = None) -> None:

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from masknet.encode import numeric
+from masknet.encode import EncodingPlan, numeric, prepare
+from masknet.encode.declared import Declared
 from masknet.encode.numeric import MAX_KNOTS, Knots, KnotSample, NumberStatistics, NumericScale
+from masknet.progress import LogProgress
+from masknet.table import open_table
 
 
 def fitted(*chunks: NDArray[np.float64] | list[float]) -> NumericScale:
@@ -228,3 +234,12 @@ def test_the_scale_of_an_age_is_mirrored() -> None:
     scale = counter.scale(bent=False)
     x = np.array([1.0, 2.0, 6.0, 9.0, -4.0])
     np.testing.assert_allclose(scale.mirrored(6.0).apply(6.0 - x), -scale.apply(x), atol=1e-6)
+
+
+@pytest.mark.parametrize(("rows", "knots"), [(300, 4), (3_000, 15), (20_000, 64)])
+def test_few_numbers_have_few_knots(rows: int, knots: int, tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).normal(size=rows)
+    table = open_table(pl.DataFrame({"click": np.arange(rows) % 2, "x": numbers}))
+    prepared = prepare(table, None, EncodingPlan(Declared(label="click")), LogProgress(), cache=tmp_path)
+    (field,) = prepared.encoder.encodings
+    assert 0.8 * knots <= len(field.knots) <= knots

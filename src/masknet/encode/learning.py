@@ -29,7 +29,7 @@ from masknet.encode.fields import (
     parts_of,
 )
 from masknet.encode.moments import Moments
-from masknet.encode.numeric import Knots, KnotSample, NumberStatistics
+from masknet.encode.numeric import Knots, KnotSample, NumberStatistics, most_knots
 from masknet.encode.shown import Counts
 from masknet.encode.storage import Column, Ragged, Storage
 from masknet.encode.vocabulary import ValueCounter, Vocabulary
@@ -181,7 +181,7 @@ class _NumberLearner:
         rows, absent = self._statistics.rows, self._statistics.missing
         counts = Counts(rows, absent, rows - absent)
         if self._field.encoding == "knots":
-            knots = self._sample.knots(*self._statistics.range)
+            knots = self._sample.knots(*self._statistics.range, most_knots(rows - absent))
             if before is not None:
                 knots = Knots(at=tuple(before - at for at in reversed(knots.at)))
             return KnotEncoding(self._field, missing, tuple(reserve.ids(len(knots))), knots, counts)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from masknet.draws import keyed_uniform
 
-__all__ = ["KnotSample", "Knots", "NumberStatistics", "NumericScale"]
+__all__ = ["KnotSample", "Knots", "NumberStatistics", "NumericScale", "most_knots"]
 
 _SKEWED = 1.0
 _BLOCK = 65_536
@@ -19,6 +19,21 @@ _SAMPLE = 100_000
 _SAMPLE_KEY = 20210216
 MAX_KNOTS = 64
 """Of a field: half of them quantiles of its values, half of its distinct values, so that a long tail has some too."""
+
+_LEAST_KNOTS = 4
+_NUMBERS_A_KNOT = 200
+
+
+def most_knots(numbers: int) -> int:
+    """How many knots a field may have: one for every 200 numbers that training has of it, at least 4 and at most 64.
+
+    A knot has a vector of its own, and few numbers say little of each: on small logs 64 lose to a straight line.
+    `docs/defaults.md` has the figures.
+
+    >>> most_knots(300), most_knots(3_000), most_knots(12_800)
+    (4, 15, 64)
+    """
+    return max(_LEAST_KNOTS, min(MAX_KNOTS, numbers // _NUMBERS_A_KNOT))
 
 
 class NumericScale(BaseModel):

@@ -40,7 +40,7 @@ from masknet.table import Chunk, Table
 
 __all__ = ["EncodingPlan", "Prepared", "default_cache", "prepare"]
 
-FORMAT = 6
+FORMAT = 7
 """Raised whenever the same table and settings would encode differently."""
 
 _COUNTS_FILE = "counts.json"

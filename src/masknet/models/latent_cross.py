@@ -53,7 +53,8 @@ class LatentCross(nn.Module):
         ordered = [f.name for f in space.fields if f.ordered]
         if not ordered:
             raise ValueError(
-                "it reads a sequence, and the log has none: name a bag whose values lie in the order of time with --ordered"
+                "it reads a sequence, and the log has none: name a bag whose values lie in the order of time with "
+                "--ordered"
             )
         if sequence is None and len(ordered) > 1:
             raise ValueError(f"it reads one sequence; set sequence to one of {', '.join(ordered)}")
