@@ -38,7 +38,7 @@ def table() -> str:
 
 
 def with_table(page: str) -> str:
-    return re.sub(f"(?<={re.escape(START)}).*?(?={END})", lambda _: table(), page, flags=re.S)
+    return re.sub(f"(?<={re.escape(START)}).*?(?={END})", lambda _: table(), page, count=1, flags=re.S)
 
 
 if __name__ == "__main__":

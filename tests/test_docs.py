@@ -158,9 +158,9 @@ def test_the_page_on_fields_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_tables_of_defaults_are_the_measured_ones() -> None:
-    script = runpy.run_path(str(ROOT / "benchmarks" / "defaults.py"))
     page = (ROOT / "docs" / "defaults.md").read_text(encoding="utf-8")
-    assert script["with_tables"](page) == page
+    assert runpy.run_path(str(ROOT / "benchmarks" / "defaults.py"))["with_tables"](page) == page
+    assert runpy.run_path(str(ROOT / "benchmarks" / "small_sets.py"))["with_table"](page) == page
 
 
 def test_the_figures_of_memory_are_the_measured_ones(monkeypatch: pytest.MonkeyPatch) -> None:
