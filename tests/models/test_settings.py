@@ -102,6 +102,12 @@ def test_rows_of_another_space_are_refused(model: type[nn.Module]) -> None:
         network(ids, values[:, :1])
 
 
+def test_more_pairs_than_memory_holds_are_refused() -> None:
+    bag = FeatureSpace(20, (FieldSpace("words", kind="bag", slots=300),))
+    with pytest.raises(ValueError, match="at most 20,000 pairs of ids to weigh; here it has 44,850: bound the bags"):
+        MODELS["poly2"](bag)
+
+
 @pytest.mark.parametrize("model", [SerialMaskNet, ParallelMaskNet])
 def test_dropout_follows_every_block_and_every_layer_above(model: type[nn.Module]) -> None:
     torch.manual_seed(0)

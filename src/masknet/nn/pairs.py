@@ -9,6 +9,10 @@ from torch import Tensor, nn
 from masknet.nn.rules import require_count
 
 
+_MOST_PAIRS = 20_000
+"""A row's, each of which takes dozens of bytes a row of a batch."""
+
+
 def pooled_products(vectors: Float[Tensor, "batch vectors emb"]) -> Float[Tensor, "batch emb"]:
     """Add up the entrywise products of all pairs, `sum_{i<j} v_i * v_j`, in linear time (Rendle, ICDM 2010, lemma 3.1).
 
@@ -53,10 +57,15 @@ class HashedPairs(nn.Module):
             num_tasks: labels that are predicted, at least 1.
 
         Raises:
-            ValueError: where a number is out of its range.
+            ValueError: where a number is out of its range, or there are more than 20,000 pairs.
         """
         super().__init__()
         require_count("buckets", buckets)
+        if len(left) > _MOST_PAIRS:
+            raise ValueError(
+                f"a row may have at most {_MOST_PAIRS:,} pairs of ids to weigh; here it has {len(left):,}: bound the bags "
+                f"with --max-length, leave columns out with --ignore, or cross fewer fields"
+            )
         self.weight = nn.Parameter(torch.zeros(buckets, num_tasks))
         # Constants of the space, not state.
         self.register_buffer("left", left, persistent=False)
