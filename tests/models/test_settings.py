@@ -104,7 +104,7 @@ def test_rows_of_another_space_are_refused(model: type[nn.Module]) -> None:
 
 def test_more_pairs_than_memory_holds_are_refused() -> None:
     bag = FeatureSpace(20, (FieldSpace("words", kind="bag", slots=300),))
-    with pytest.raises(ValueError, match="at most 20,000 pairs of ids to weigh; here it has 44,850: bound the bags"):
+    with pytest.raises(ValueError, match="at most 20,000 pairs of ids to weigh; here it has 44,850: bound the"):
         MODELS["poly2"](bag)
 
 

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from masknet.nn.rules import require_count
 
-
 _MOST_PAIRS = 20_000
 """A row's, each of which takes dozens of bytes a row of a batch."""
 
@@ -63,8 +62,8 @@ class HashedPairs(nn.Module):
         require_count("buckets", buckets)
         if len(left) > _MOST_PAIRS:
             raise ValueError(
-                f"a row may have at most {_MOST_PAIRS:,} pairs of ids to weigh; here it has {len(left):,}: bound the bags "
-                f"with --max-length, leave columns out with --ignore, or cross fewer fields"
+                f"a row may have at most {_MOST_PAIRS:,} pairs of ids to weigh; here it has {len(left):,}: bound the "
+                f"bags with --max-length, leave columns out with --ignore, or cross fewer fields"
             )
         self.weight = nn.Parameter(torch.zeros(buckets, num_tasks))
         # Constants of the space, not state.
