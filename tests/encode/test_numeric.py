@@ -240,6 +240,8 @@ def test_the_scale_of_an_age_is_mirrored() -> None:
 def test_few_numbers_have_few_knots(rows: int, knots: int, tmp_path: Path) -> None:
     numbers = np.random.default_rng(0).normal(size=rows)
     table = open_table(pl.DataFrame({"click": np.arange(rows) % 2, "x": numbers}))
-    prepared = prepare(table, None, EncodingPlan(Declared(label="click")), LogProgress(), cache=tmp_path)
+    prepared = prepare(
+        table, None, EncodingPlan(Declared(label="click"), numeric_encoding="knots"), LogProgress(), cache=tmp_path
+    )
     (field,) = prepared.encoder.encodings
     assert 0.8 * knots <= len(field.knots) <= knots

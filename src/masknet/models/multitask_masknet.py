@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from masknet.models.parallel_masknet import ParallelMaskNet
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import MASKS, Recipe
+from masknet.nn.parallel_masks import ParallelMasks
 from masknet.nn.tower import Towers
 from masknet.space import FeatureSpace
 
 
-class MultitaskMaskNet(ParallelMaskNet):
+class MultitaskMaskNet(ParallelMasks):
     """Parallel mask blocks and a feed-forward network that all tasks share, and a feed-forward network a task above it.
 
     The parallel MaskNet with a tower a task in the place of eq. 17; the heavy ranker that X published is one of its
@@ -25,8 +25,8 @@ class MultitaskMaskNet(ParallelMaskNet):
     paper = "Wang et al., DLP-KDD 2021"
 
     recipe = Recipe(
-        network={**ParallelMaskNet.recipe.network, "tower_dims": (64,)},
-        yields_to=ParallelMaskNet.recipe.yields_to,
+        network={**MASKS, "top_dims": (128,), "tower_dims": (64,)},
+        yields_to={"max_mask_weights": "reduction"},
         several_members=True,
     )
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
-
-from masknet.models.recipe import Recipe
-from masknet.nn.embedding import FieldEmbedding
+from masknet.models.recipe import MASKS, Recipe
 from masknet.nn.head import Head
-from masknet.nn.mask import Keep, build_block, drop
-from masknet.nn.mlp import MLP
-from masknet.nn.norm import FieldLayerNorm
-from masknet.nn.rules import require_share, require_switch, require_widths
+from masknet.nn.parallel_masks import ParallelMasks
 from masknet.space import FeatureSpace
 
 
-class ParallelMaskNet(nn.Module):
+class ParallelMaskNet(ParallelMasks):
     """Look at the embedding through several masks at once, then mix what they saw, eq. 15 and 16 (ParaMaskNet).
 
     All blocks stand on the same normalised embedding, and their masks on the raw one. NOTE[paper]: figure 4 draws a
     layer norm of the embedding for each block; ours is one, shared.
 
+    >>> import torch
     >>> from masknet.space import FieldSpace
     >>> space = FeatureSpace(num_ids=9, fields=(FieldSpace("user"), FieldSpace("item")))
     >>> net = ParallelMaskNet(space, embedding_dim=4, block_dims=(16, 16, 16), top_dims=(8,))
@@ -33,14 +26,7 @@ class ParallelMaskNet(nn.Module):
     paper = "Wang et al., DLP-KDD 2021"
 
     recipe = Recipe(
-        network={
-            "embedding_dim": 10,
-            "reduction": 1.0,
-            "max_mask_weights": 2_000_000,  # those of 100 fields
-            "embedding_norm": False,
-            "block_dims": (64, 64, 64),
-            "top_dims": (128,),
-        },
+        network={**MASKS, "top_dims": (128,)},
         yields_to={"max_mask_weights": "reduction"},
         several_members=True,
     )
@@ -78,62 +64,15 @@ class ParallelMaskNet(nn.Module):
         Raises:
             ValueError: where a setting is out of its range, or a block would have neither mask nor feed-forward layer.
         """
-        super().__init__()
-        require_widths("block_dims", block_dims, or_none=True)
-        require_switch("embedding_norm", embedding_norm)
-        require_switch("hidden_norm", hidden_norm)
-        require_widths("top_dims", top_dims)
-        require_share("dropout", dropout)
-        self.embedding = FieldEmbedding(space, embedding_dim)
-        self.norm = (
-            FieldLayerNorm(self.embedding.num_vectors, embedding_dim, self.embedding.plain_widths)
-            if embedding_norm
-            else nn.Identity()
+        super().__init__(
+            space,
+            embedding_dim=embedding_dim,
+            block_dims=block_dims,
+            top_dims=top_dims,
+            reduction=reduction,
+            max_mask_weights=max_mask_weights,
+            embedding_norm=embedding_norm,
+            hidden_norm=hidden_norm,
+            dropout=dropout,
         )
-        width = self.embedding.d_out
-        blocks = [
-            build_block(
-                d_embedding=width,
-                d_hidden=width,
-                d_out=d_out,
-                reduction=reduction,
-                max_mask_weights=max_mask_weights,
-                norm=hidden_norm,
-            )
-            for d_out in block_dims
-        ]
-        self.blocks = nn.ModuleList(blocks)
-        self.dropout = nn.Dropout(dropout)
-        self.top = MLP(sum(block.d_out for block in blocks), top_dims, dropout=dropout)
-        self.head: nn.Module = Head(self.top.d_out, space.num_tasks)
-
-    def forward(
-        self,
-        ids: Int[Tensor, "batch slots"],
-        values: Float[Tensor, "batch slots"],
-        dense: Float[Tensor, "batch dense"] | None = None,
-    ) -> Float[Tensor, "batch *tasks"]:
-        """Return the logits: `[batch]` for one task, `[batch, tasks]` for several.
-
-        Raises:
-            ValueError: where the rows are not of the space.
-        """
-        return self._logits(ids, values, dense, drop)
-
-    def forward_with_masks(
-        self,
-        ids: Int[Tensor, "batch slots"],
-        values: Float[Tensor, "batch slots"],
-        dense: Float[Tensor, "batch dense"] | None = None,
-    ) -> tuple[Float[Tensor, "batch *tasks"], tuple[Float[Tensor, "batch _"], ...]]:
-        """Return the logits, and the masks that made them: `[B, z]` each, block by block; none where there are none."""
-        masks: list[Tensor] = []
-        logits = self._logits(ids, values, dense, masks.append)
-        return logits, tuple(masks)
-
-    def _logits(self, ids: Tensor, values: Tensor, dense: Tensor | None, keep: Keep) -> Tensor:
-        embedding = self.embedding.flat(ids, values, dense)
-        hidden = self.norm(embedding)
-        merged = torch.cat([block(hidden, embedding, keep) for block in self.blocks], dim=1)
-        logits: Tensor = self.head(self.top(self.dropout(merged)))
-        return logits
+        self.head = Head(self.top.d_out, space.num_tasks)

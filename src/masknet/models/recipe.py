@@ -34,3 +34,13 @@ class Recipe:
     schedule: Literal["plateau", "constant"] = "constant"
     embedding_l2: float = 0.03
     average_weights: float = 0.999
+
+
+MASKS: Mapping[str, Any] = {
+    "embedding_dim": 10,
+    "reduction": 1.0,
+    "max_mask_weights": 2_000_000,  # those of 100 fields
+    "embedding_norm": False,
+    "block_dims": (64, 64, 64),
+}
+"""What a run of any MaskNet sets of its blocks; a class by itself has the paper's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import MASKS, Recipe
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.head import Head
 from masknet.nn.mask import Keep, build_block, drop
@@ -31,17 +31,7 @@ class SerialMaskNet(nn.Module):
 
     paper = "Wang et al., DLP-KDD 2021"
 
-    recipe = Recipe(
-        network={
-            "embedding_dim": 10,
-            "reduction": 1.0,
-            "max_mask_weights": 2_000_000,  # those of 100 fields
-            "embedding_norm": False,
-            "block_dims": (64, 64, 64),
-        },
-        yields_to={"max_mask_weights": "reduction"},
-        several_members=True,
-    )
+    recipe = Recipe(network=MASKS, yields_to={"max_mask_weights": "reduction"}, several_members=True)
 
     def __init__(
         self,
