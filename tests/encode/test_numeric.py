@@ -236,12 +236,12 @@ def test_the_scale_of_an_age_is_mirrored() -> None:
     np.testing.assert_allclose(scale.mirrored(6.0).apply(6.0 - x), -scale.apply(x), atol=1e-6)
 
 
-@pytest.mark.parametrize(("rows", "knots"), [(300, 4), (3_000, 15), (20_000, 64)])
+@pytest.mark.parametrize(("rows", "knots"), [(300, 2), (3_000, 6), (20_000, 32)])
 def test_few_numbers_have_few_knots(rows: int, knots: int, tmp_path: Path) -> None:
+    """Half of the most: of numbers that all differ, the quantiles of values and of distinct values are the same."""
     numbers = np.random.default_rng(0).normal(size=rows)
     table = open_table(pl.DataFrame({"click": np.arange(rows) % 2, "x": numbers}))
-    prepared = prepare(
-        table, None, EncodingPlan(Declared(label="click"), numeric_encoding="knots"), LogProgress(), cache=tmp_path
-    )
+    plan = EncodingPlan(Declared(label="click"), numeric_encoding="knots")
+    prepared = prepare(table, None, plan, LogProgress(), cache=tmp_path)
     (field,) = prepared.encoder.encodings
-    assert 0.8 * knots <= len(field.knots) <= knots
+    assert len(field.knots) == knots

@@ -25,7 +25,7 @@ _NUMBERS_A_KNOT = 200
 
 
 def most_knots(numbers: int) -> int:
-    """How many knots a field may have: one for every 200 numbers that training has of it, at least 4 and at most 64.
+    """The most knots of a field: one for every 200 numbers that training has of it, but 4 at least and 64 at most.
 
     A knot has a vector of its own, and few numbers say little of each: on small logs 64 lose to a straight line.
     `docs/defaults.md` has the figures.
