@@ -6,6 +6,7 @@ python scripts/models_page.py
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from masknet.models import MODELS, build_network
 from masknet.space import FeatureSpace, FieldSpace
 from masknet.train.defaults import network_defaults
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "models.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "models.md"
+ONE_EPOCH = ROOT / "benchmarks" / "results" / "models.json"
 FRAPPE = FeatureSpace(5_389, tuple(FieldSpace(name) for name in "abcdefghij"))
 START, END = "<!-- models -->\n", "<!-- end -->"
 
@@ -30,10 +33,12 @@ def parameters(model: str) -> str:
 
 
 def table() -> str:
-    rows = ["| `--model` | from | what it is | parameters on Frappe |", "|---|---|---|---|"]
+    runs = json.loads(ONE_EPOCH.read_text(encoding="utf-8"))["runs"]
+    after_an_epoch = {run["model"]: f"{run['auc']:.4f}" for run in runs}
+    rows = ["| `--model` | from | what it is | parameters on Frappe | one epoch |", "|---|---|---|---|---|"]
     for name, network in MODELS.items():
         summary = inspect.getdoc(network).splitlines()[0].removesuffix(".").replace("|", "\\|")
-        rows.append(f"| `{name}` | {network.paper} | {summary} | {parameters(name)} |")
+        rows.append(f"| `{name}` | {network.paper} | {summary} | {parameters(name)} | {after_an_epoch.get(name, '')} |")
     return "\n".join(rows) + "\n"
 
 
