@@ -34,10 +34,10 @@ def table(both: pl.DataFrame) -> str:
 
 
 def train_both(masknet: Masknet, table: str, model: str, tiny: tuple[str, ...], *more: str) -> dict:
-    top = model == "parallel-masknet"
-    small = [] if model == "lr" else [*tiny[:4], *(tiny[4:6] if top else ()), *tiny[6:]]
+    sizes = ("embedding_dim=4", "block_dims=[16]", *(["top_dims=[16]"] if model == "parallel-masknet" else []))
+    small = [] if model == "lr" else [*(word for size in sizes for word in ("--set", size)), *tiny[6:]]
     flags = small or ["--epochs", "2", "--threads", "1"]
-    learns = ("--batch-size", "32", "--learning-rate", "0.05", "--average-weights", "0")
+    learns = ("--epochs", "5", "--batch-size", "32", "--learning-rate", "0.03", "--average-weights", "0")
     return masknet(
         "train", table, *LABELS, "--model", model, *flags, *learns, "--out", "m.masknet", "--json", *more
     ).json
