@@ -22,6 +22,13 @@ def probabilities_of_rate(logit: NDArray[np.float64], rate: float) -> NDArray[np
     return 1 / (1 + np.exp(-logit - shift))
 
 
+def with_table(page: str, title: str, table: str) -> str:
+    """The page with a table, whose lines all end, in the place of what stands between its marks."""
+    begin, end = f"<!-- {title} -->\n", "<!-- end -->"
+    start = page.index(begin) + len(begin)
+    return page[:start] + table + page[page.index(end, start) :]
+
+
 def measured(
     out: Path, cells: Iterable[dict[str, Any]], measure: Callable[..., dict[str, Any]]
 ) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from cells import with_table
 from masknet import metrics
 from masknet.encode.moments import Times
 from masknet.encode.split import latest_rows
@@ -327,9 +328,7 @@ def with_tables(page: str) -> str:
     """The page with each table between its marks."""
     lines = read()
     for title, table in TABLES.items():
-        begin, end = f"<!-- {title} -->\n", "<!-- end -->"
-        start = page.index(begin) + len(begin)
-        page = page[:start] + "\n".join(table(lines)) + "\n" + page[page.index(end, start) :]
+        page = with_table(page, title, "\n".join(table(lines)) + "\n")
     return page
 
 

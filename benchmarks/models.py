@@ -1,6 +1,7 @@
 """Every model after one epoch of its defaults on MovieLens-100K: that none is broken, not which is best.
 
-    python benchmarks/models.py DATA --out benchmarks/results/models.json
+    python benchmarks/models.py run DATA    # one epoch of each, into benchmarks/results/models.json
+    python benchmarks/models.py table       # puts the table of the registry, with these figures, into docs/models.md
 
 DATA is a folder with train.parquet, valid.parquet and schema.json (label, extra). One member each, seed 0, one thread.
 A run is written as it ends, and one that is there already is not run again.
@@ -9,6 +10,7 @@ A run is written as it ends, and one that is there already is not run again.
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import tempfile
 import time
@@ -16,18 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
 
-from cells import measured
+from cells import measured, with_table
 from masknet import load, metrics
 from masknet.config import RunConfig
-from masknet.models import MODELS
+from masknet.models import MODELS, build_network
 from masknet.progress import LogProgress
+from masknet.space import FeatureSpace, FieldSpace
 from masknet.train import train
+from masknet.train.defaults import network_defaults
 
-
-class Quiet(LogProgress):
-    def note(self, text: str) -> None:
-        pass
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "models.json"
+PAGE = ROOT / "docs" / "models.md"
+FRAPPE = FeatureSpace(5_389, tuple(FieldSpace(name) for name in "abcdefghij"))
 
 
 def one_epoch(data: Path, cache: Path, model: str) -> dict[str, Any]:
@@ -46,7 +51,7 @@ def one_epoch(data: Path, cache: Path, model: str) -> dict[str, Any]:
             out=Path(at, "m.masknet"),
         )
         started = time.perf_counter()
-        train(config, Quiet())
+        train(config, LogProgress())
         seconds = time.perf_counter() - started
         trained = load(Path(at, "m.masknet"))
         rows = pl.read_parquet(data / "valid.parquet")
@@ -58,16 +63,40 @@ def one_epoch(data: Path, cache: Path, model: str) -> dict[str, Any]:
     }
 
 
+# The table of docs/models.md
+
+
+def parameters(model: str) -> str:
+    try:
+        with torch.device("meta"):  # the shapes alone
+            network = build_network(model, FRAPPE, network_defaults(model))
+    except ValueError:
+        return "needs a sequence"
+    return f"{sum(parameter.numel() for parameter in network.parameters()):,}"
+
+
+def table() -> str:
+    runs = json.loads(RESULTS.read_text(encoding="utf-8"))["runs"]
+    after_an_epoch = {run["model"]: f"{run['auc']:.4f}" for run in runs}
+    rows = ["| `--model` | from | what it is | parameters on Frappe | one epoch |", "|---|---|---|---|---|"]
+    for name, network in MODELS.items():
+        summary = inspect.getdoc(network).splitlines()[0].removesuffix(".").replace("|", "\\|")
+        rows.append(f"| `{name}` | {network.paper} | {summary} | {parameters(name)} | {after_an_epoch.get(name, '')} |")
+    return "\n".join(rows) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("run").add_argument("data", type=Path)
+    verbs.add_parser("table")
     given = parser.parse_args()
+    if given.verb == "table":
+        PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), "models", table()), encoding="utf-8")
+        return
     with tempfile.TemporaryDirectory() as cache:
         cells = [{"model": model} for model in MODELS if model != "latent-cross"]  # these rows have no sequence
-        runs = measured(given.out, cells, lambda model: one_epoch(given.data, Path(cache), model))
-    for run in runs:
-        print(f"{run['model']:20} {run['auc']:.4f} / {run['log_loss']:.4f}")
+        measured(RESULTS, cells, lambda model: one_epoch(given.data, Path(cache), model))
 
 
 if __name__ == "__main__":

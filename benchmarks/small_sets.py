@@ -16,7 +16,6 @@ import argparse
 import gzip
 import io
 import json
-import re
 import statistics
 import tempfile
 import zipfile
@@ -30,6 +29,7 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn import datasets
 
+from cells import with_table
 from masknet import load, metrics
 from masknet.config import RunConfig
 from masknet.gbdt import train_lightgbm
@@ -50,7 +50,6 @@ CANDIDATES: dict[str, Callable[[int], int] | None] = {
     "a knot for 400 numbers": lambda numbers: max(4, min(64, numbers // 400)),
 }
 LIGHTGBM = "LightGBM"
-START, END = "<!-- small sets -->\n", "<!-- end -->"
 
 
 # The sets
@@ -129,14 +128,6 @@ def collect(sets: Path, wheels: Path, physics: Path) -> None:
 # The runs
 
 
-class Quiet(LogProgress):
-    def note(self, text: str) -> None:
-        pass
-
-    def warn(self, text: str) -> None:
-        pass
-
-
 def figures(parts: dict[str, pl.DataFrame], score: Callable[[pl.DataFrame], Any]) -> dict[str, float]:
     result = {}
     for prefix, part in (("", "valid"), ("test_", "test")):
@@ -161,7 +152,7 @@ def one_network(folder: Path, knots: Callable[[int], int] | None, seed: int) -> 
             cache_dir=Path(at, "cache"),
             out=out,
         )
-        train(config, Quiet())
+        train(config, LogProgress())
         model = load(out)
         return figures(parts, lambda rows: np.asarray(model.predict_proba(rows))[:, 1])
 
@@ -225,10 +216,6 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def with_table(page: str) -> str:
-    return re.sub(f"(?<={re.escape(START)}).*?(?={END})", lambda _: table(), page, count=1, flags=re.S)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -246,7 +233,7 @@ def main() -> None:
     elif given.verb == "run":
         run(given.sets, given.seeds)
     else:
-        PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), "small sets", table()), encoding="utf-8")
 
 
 if __name__ == "__main__":

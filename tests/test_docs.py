@@ -157,10 +157,12 @@ def test_the_page_on_fields_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     _run([f"{c} --epochs 1 --members 1 --threads 1" if " train " in c else c for c in commands])
 
 
-def test_the_tables_of_defaults_are_the_measured_ones() -> None:
+def test_the_tables_of_defaults_are_the_measured_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # as when the script is run
     page = (ROOT / "docs" / "defaults.md").read_text(encoding="utf-8")
     assert runpy.run_path(str(ROOT / "benchmarks" / "defaults.py"))["with_tables"](page) == page
-    assert runpy.run_path(str(ROOT / "benchmarks" / "small_sets.py"))["with_table"](page) == page
+    small = runpy.run_path(str(ROOT / "benchmarks" / "small_sets.py"))
+    assert small["with_table"](page, "small sets", small["table"]()) == page
 
 
 def test_the_figures_of_memory_are_the_measured_ones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,10 +172,11 @@ def test_the_figures_of_memory_are_the_measured_ones(monkeypatch: pytest.MonkeyP
     assert script["markdown"](result) in (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")
 
 
-def test_the_table_of_models_is_that_of_the_registry() -> None:
-    script = runpy.run_path(str(ROOT / "scripts" / "models_page.py"))
+def test_the_table_of_models_is_that_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    script = runpy.run_path(str(ROOT / "benchmarks" / "models.py"))
     page = script["PAGE"].read_text(encoding="utf-8")
-    assert script["with_table"](page) == page
+    assert script["with_table"](page, "models", script["table"]()) == page
     assert page.count("\n| `") == 1 + len(MODELS)  # and the head of the table
 
 

@@ -71,11 +71,16 @@ def _made_and_locked(place: Path) -> tuple[Path, FileLock]:
     while True:
         made = Path(tempfile.mkdtemp(prefix=f".writing-{place.name[:_LETTERS]}-", dir=place.parent))
         lock = FileLock(made / _LOCK)
-        with suppress(FileNotFoundError):
+        try:
             lock.acquire()
-            if (made / _LOCK).exists():
-                return made, lock
-            lock.release()
+        except FileNotFoundError:
+            continue
+        except BaseException:  # a full disk, or Ctrl-C: what was made goes too
+            shutil.rmtree(made, ignore_errors=True)
+            raise
+        if (made / _LOCK).exists():
+            return made, lock
+        lock.release()
 
 
 def sweep(folder: Path, name: str | None = None) -> None:

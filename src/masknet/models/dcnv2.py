@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import of_layers
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.head import Head
 from masknet.nn.mlp import MLP, NormName, glorot_linear
@@ -50,7 +50,7 @@ class DCNv2(nn.Module):
 
     paper = "Wang et al., WWW 2021"
 
-    recipe = Recipe(network={"hidden_dims": (128, 64), "norm": "batch", "dropout": 0.1}, several_members=True)
+    recipe = of_layers()
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import of_layers
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.head import Head
 from masknet.nn.linear_term import LinearTerm
@@ -29,7 +29,7 @@ class DeepFM(nn.Module):
 
     paper = "Guo et al., IJCAI 2017"
 
-    recipe = Recipe(network={"hidden_dims": (128, 64), "norm": "batch", "dropout": 0.1}, several_members=True)
+    recipe = of_layers()
 
     def __init__(
         self,

@@ -37,8 +37,7 @@ class FieldAwareFactorizationMachine(nn.Module):
     right: Tensor
     seen_by_left: Tensor
     seen_by_right: Tensor
-    slot_fields: Tensor
-    column_fields: Tensor
+    feature_fields: Tensor
 
     def __init__(self, space: FeatureSpace, *, embedding_dim: int = 4) -> None:
         """Draw the vectors from N(0, 0.01); the linear term starts at zero.
@@ -72,8 +71,7 @@ class FieldAwareFactorizationMachine(nn.Module):
             "right": right,
             "seen_by_left": right - int(passed_over),
             "seen_by_right": left,
-            "slot_fields": torch.tensor(space.slot_fields, dtype=torch.long),
-            "column_fields": torch.tensor(columns, dtype=torch.long),
+            "feature_fields": torch.tensor([*space.slot_fields, *columns], dtype=torch.long),
         }
         for name, constant in constants.items():
             self.register_buffer(name, constant, persistent=False)
@@ -91,19 +89,19 @@ class FieldAwareFactorizationMachine(nn.Module):
         """
         linear: Tensor = self.linear(ids, values, dense)
         vectors = self.vectors(ids) * values.unsqueeze(2)  # [batch, slots, met * tasks * emb]
-        fields = vectors.new_zeros(ids.shape[0], self._num_fields, vectors.shape[2])
-        fields = fields.index_add(1, self.slot_fields, vectors)
-        squares = torch.zeros_like(fields).index_add(1, self.slot_fields, vectors.square())
         if dense is not None:
-            of_columns = dense.unsqueeze(2) * self.dense
-            fields = fields.index_add(1, self.column_fields, of_columns)
-            squares = squares.index_add(1, self.column_fields, of_columns.square())
-        # [batch, fields, met, tasks, emb]: what field i holds for the fields that it meets
-        shape = (ids.shape[0], self._num_fields, *self._shape)
-        fields, squares = fields.reshape(shape), squares.reshape(shape)
+            vectors = torch.cat([vectors, dense.unsqueeze(2) * self.dense], dim=1)
+        fields = self._by_field(vectors)
         products = (fields[:, self.left, self.seen_by_left] * fields[:, self.right, self.seen_by_right]).sum(1)
         if len(self.own):
+            squares = self._by_field(vectors.square())
             within = fields[:, self.own, self.own].square() - squares[:, self.own, self.own]
             products = products + within.sum(1) / 2
         logits: Tensor = linear + products.sum(2).squeeze(1)  # [batch, tasks, emb] -> [batch, tasks], or [batch] of one
         return logits
+
+    def _by_field(self, vectors: Tensor) -> Tensor:
+        """Add up what each field holds for the fields that it meets: `[batch, fields, met, tasks, emb]`."""
+        rows = vectors.shape[0]
+        sums = vectors.new_zeros(rows, self._num_fields, vectors.shape[2]).index_add(1, self.feature_fields, vectors)
+        return sums.reshape(rows, self._num_fields, *self._shape)

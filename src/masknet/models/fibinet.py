@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import of_layers
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.head import Head
 from masknet.nn.linear_term import LinearTerm
@@ -89,7 +89,7 @@ class FiBiNET(nn.Module):
 
     paper = "Huang et al., RecSys 2019"
 
-    recipe = Recipe(network={"hidden_dims": (128, 64), "norm": "batch", "dropout": 0.1}, several_members=True)
+    recipe = of_layers()
 
     def __init__(
         self,

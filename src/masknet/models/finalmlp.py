@@ -36,6 +36,7 @@ class FeatureGate(nn.Module):
             if name not in known:
                 raise ValueError(unknown("field", name, known))
         own = [known[name] for name in context]
+        self.embedding = None
         if context:
             fields = tuple(space.fields[i] for i in own)
             self.embedding = FieldEmbedding(FeatureSpace(space.num_ids, fields), embedding_dim)
@@ -45,7 +46,7 @@ class FeatureGate(nn.Module):
         slots, columns = ([at for i in own for at in places[i]] for places in (space.field_slots, space.field_columns))
         self.register_buffer("slots", torch.tensor(slots, dtype=torch.long), persistent=False)
         self.register_buffer("columns", torch.tensor(columns, dtype=torch.long), persistent=False)
-        self.layers = MLP(self.embedding.d_out if context else embedding_dim, (hidden_dim,))
+        self.layers = MLP(embedding_dim if self.embedding is None else self.embedding.d_out, (hidden_dim,))
         self.gate = glorot_linear(hidden_dim, width)
 
     def forward(
@@ -56,11 +57,11 @@ class FeatureGate(nn.Module):
         embedding: Float[Tensor, "batch width"],
     ) -> Float[Tensor, "batch width"]:
         """Return the weighed embedding."""
-        if len(self.slots) or len(self.columns):
+        if self.embedding is None:
+            context = self.constant.unsqueeze(0)
+        else:
             of_context = dense[:, self.columns] if dense is not None and len(self.columns) else None
             context = self.embedding.flat(ids[:, self.slots], values[:, self.slots], of_context)
-        else:
-            context = self.constant.unsqueeze(0)
         gate: Tensor = self.gate(self.layers(context))
         return 2 * gate.sigmoid() * embedding
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import CONVEX
 from masknet.nn.linear_term import LinearTerm
 
 
@@ -18,13 +18,4 @@ class LogisticRegression(LinearTerm):
 
     paper = "Richardson et al., WWW 2007"
 
-    # It is convex, and starts from zero: members would be one, and its weights need no average.
-    recipe = Recipe(
-        learning_rate=1e-2,
-        epochs=50,
-        evaluations=1,
-        patience=2,
-        schedule="plateau",
-        embedding_l2=0.0,
-        average_weights=0.0,
-    )
+    recipe = CONVEX

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from masknet.models.recipe import MASKS, Recipe
+from masknet.models.recipe import of_masks
 from masknet.nn.parallel_masks import ParallelMasks
 from masknet.nn.tower import Towers
 from masknet.space import FeatureSpace
@@ -24,11 +24,7 @@ class MultitaskMaskNet(ParallelMasks):
 
     paper = "Wang et al., DLP-KDD 2021"
 
-    recipe = Recipe(
-        network={**MASKS, "top_dims": (128,), "tower_dims": (64,)},
-        yields_to={"max_mask_weights": "reduction"},
-        several_members=True,
-    )
+    recipe = of_masks(top_dims=(128,), tower_dims=(64,))
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from masknet.models.recipe import MASKS, Recipe
+from masknet.models.recipe import of_masks
 from masknet.nn.head import Head
 from masknet.nn.parallel_masks import ParallelMasks
 from masknet.space import FeatureSpace
@@ -25,11 +25,7 @@ class ParallelMaskNet(ParallelMasks):
 
     paper = "Wang et al., DLP-KDD 2021"
 
-    recipe = Recipe(
-        network={**MASKS, "top_dims": (128,)},
-        yields_to={"max_mask_weights": "reduction"},
-        several_members=True,
-    )
+    recipe = of_masks(top_dims=(128,))
 
     def __init__(
         self,

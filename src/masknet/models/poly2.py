@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import CONVEX
 from masknet.nn.linear_term import LinearTerm
 from masknet.nn.pairs import HashedPairs, pairs_of
 from masknet.space import FeatureSpace
@@ -27,16 +27,7 @@ class Poly2(nn.Module):
 
     paper = "Chang et al., JMLR 2010"
 
-    # As `lr`, whose problem it is: convex, from zero.
-    recipe = Recipe(
-        learning_rate=1e-2,
-        epochs=50,
-        evaluations=1,
-        patience=2,
-        schedule="plateau",
-        embedding_l2=0.0,
-        average_weights=0.0,
-    )
+    recipe = CONVEX
 
     def __init__(self, space: FeatureSpace, *, buckets: int = 1_000_000) -> None:
         """Start with all weights zero.

@@ -36,11 +36,42 @@ class Recipe:
     average_weights: float = 0.999
 
 
-MASKS: Mapping[str, Any] = {
-    "embedding_dim": 10,
-    "reduction": 1.0,
-    "max_mask_weights": 2_000_000,  # those of 100 fields
-    "embedding_norm": False,
-    "block_dims": (64, 64, 64),
-}
-"""What a run of any MaskNet sets of its blocks; a class by itself has the paper's."""
+CONVEX = Recipe(
+    learning_rate=1e-2,
+    epochs=50,
+    evaluations=1,
+    patience=2,
+    schedule="plateau",
+    embedding_l2=0.0,
+    average_weights=0.0,
+)
+"""Of linear models, which start from zero: members would be one, and weights need no average."""
+
+
+def of_masks(**network: Any) -> Recipe:
+    """The recipe of the MaskNets; a class by itself has the paper's blocks.
+
+    >>> of_masks(top_dims=(128,)).network["block_dims"]
+    (64, 64, 64)
+
+    Args:
+        network: keywords of the constructor beside those of its blocks.
+    """
+    blocks = {
+        "embedding_dim": 10,
+        "reduction": 1.0,
+        "max_mask_weights": 2_000_000,  # those of 100 fields
+        "embedding_norm": False,
+        "block_dims": (64, 64, 64),
+    }
+    return Recipe(network={**blocks, **network}, yields_to={"max_mask_weights": "reduction"}, several_members=True)
+
+
+def of_layers(**network: Any) -> Recipe:
+    """The recipe of the networks whose body are feed-forward layers: an unmeasured start, the same for all.
+
+    Args:
+        network: keywords of the constructor beside those of its layers.
+    """
+    layers = {"hidden_dims": (128, 64), "norm": "batch", "dropout": 0.1}
+    return Recipe(network={**layers, **network}, several_members=True)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from masknet.models.recipe import MASKS, Recipe
-from masknet.nn.embedding import FieldEmbedding
+from masknet.models.recipe import of_masks
 from masknet.nn.head import Head
-from masknet.nn.mask import Keep, build_block, drop
-from masknet.nn.norm import FieldLayerNorm
+from masknet.nn.mask import Keep, build_block
+from masknet.nn.mask_network import MaskNetwork
 from masknet.nn.rules import require_share, require_switch, require_widths
 from masknet.space import FeatureSpace
 
 
-class SerialMaskNet(nn.Module):
+class SerialMaskNet(MaskNetwork):
     """Refine one hidden vector block after block; the head reads the last block's output (the paper's SerMaskNet).
 
     Block 1 stands on the normalised embedding, each later one on the block before, with no norm between them; every
@@ -31,7 +29,7 @@ class SerialMaskNet(nn.Module):
 
     paper = "Wang et al., DLP-KDD 2021"
 
-    recipe = Recipe(network=MASKS, yields_to={"max_mask_weights": "reduction"}, several_members=True)
+    recipe = of_masks()
 
     def __init__(
         self,
@@ -64,17 +62,10 @@ class SerialMaskNet(nn.Module):
         Raises:
             ValueError: where a setting is out of its range, or a block would have neither mask nor feed-forward layer.
         """
-        super().__init__()
         require_widths("block_dims", block_dims, or_none=True)
-        require_switch("embedding_norm", embedding_norm)
         require_switch("hidden_norm", hidden_norm)
         require_share("dropout", dropout)
-        self.embedding = FieldEmbedding(space, embedding_dim)
-        self.norm = (
-            FieldLayerNorm(self.embedding.num_vectors, embedding_dim, self.embedding.plain_widths)
-            if embedding_norm
-            else nn.Identity()
-        )
+        super().__init__(space, embedding_dim=embedding_dim, embedding_norm=embedding_norm)
         self.blocks = nn.ModuleList()
         width = d_embedding = self.embedding.d_out
         for d_out in block_dims:
@@ -91,33 +82,7 @@ class SerialMaskNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = Head(width, space.num_tasks)
 
-    def forward(
-        self,
-        ids: Int[Tensor, "batch slots"],
-        values: Float[Tensor, "batch slots"],
-        dense: Float[Tensor, "batch dense"] | None = None,
-    ) -> Float[Tensor, "batch *tasks"]:
-        """Return the logits: `[batch]` for one task, `[batch, tasks]` for several.
-
-        Raises:
-            ValueError: where the rows are not of the space.
-        """
-        return self._logits(ids, values, dense, drop)
-
-    def forward_with_masks(
-        self,
-        ids: Int[Tensor, "batch slots"],
-        values: Float[Tensor, "batch slots"],
-        dense: Float[Tensor, "batch dense"] | None = None,
-    ) -> tuple[Float[Tensor, "batch *tasks"], tuple[Float[Tensor, "batch _"], ...]]:
-        """Return the logits, and the masks that made them: `[B, z]` each, block by block; none where there are none."""
-        masks: list[Tensor] = []
-        logits = self._logits(ids, values, dense, masks.append)
-        return logits, tuple(masks)
-
-    def _logits(self, ids: Tensor, values: Tensor, dense: Tensor | None, keep: Keep) -> Tensor:
-        embedding = self.embedding.flat(ids, values, dense)
-        hidden = self.norm(embedding)
+    def _logits(self, hidden: Tensor, embedding: Tensor, keep: Keep) -> Tensor:
         for block in self.blocks:
             hidden = self.dropout(block(hidden, embedding, keep))
         logits: Tensor = self.head(hidden)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from masknet.errors import unknown
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import of_layers
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.head import Head
 from masknet.nn.linear_term import LinearTerm
@@ -31,7 +31,7 @@ class WideDeep(nn.Module):
 
     paper = "Cheng et al., DLRS 2016"
 
-    recipe = Recipe(network={"hidden_dims": (128, 64), "norm": "batch", "dropout": 0.1}, several_members=True)
+    recipe = of_layers()
 
     def __init__(
         self,

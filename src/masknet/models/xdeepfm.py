@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import of_layers
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.head import Head
 from masknet.nn.linear_term import LinearTerm
@@ -31,9 +31,7 @@ class XDeepFM(nn.Module):
 
     paper = "Lian et al., KDD 2018"
 
-    recipe = Recipe(
-        network={"hidden_dims": (128, 64), "cin_dims": (32,), "norm": "batch", "dropout": 0.1}, several_members=True
-    )
+    recipe = of_layers(cin_dims=(32,))
 
     def __init__(
         self,

@@ -79,9 +79,8 @@ class HashedPairs(nn.Module):
         present = (first != 0) & (second != 0)
         products = (values[:, self.left] * values[:, self.right]).masked_fill(~present, 0)
         bucket = _hashed(torch.minimum(first, second), torch.maximum(first, second)) % len(self.weight)
-        return (
-            (self.weight[bucket] * products.unsqueeze(2)).sum(1).squeeze(1)
-        )  # [batch, pairs, tasks] -> [batch, tasks]
+        weighed = self.weight[bucket] * products.unsqueeze(2)  # [batch, pairs, tasks]
+        return weighed.sum(1).squeeze(1)  # [batch, tasks], or [batch] of one
 
 
 def _hashed(low: Tensor, high: Tensor) -> Tensor:
