@@ -159,7 +159,7 @@ def test_the_settings_given_are_not_written_into() -> None:
     [
         ({"model__reducton": 1.0}, "option of parallel-masknet 'reducton'; did you mean 'reduction'"),
         ({"epoch": 1}, "setting 'epoch'; did you mean 'epochs'"),
-        ({"model": "lr", "model__reduction": 1.0}, "lr has no options"),
+        ({"model": "lr", "model__reduction": 1.0}, "unknown option of lr .reduction.; known: bias"),
     ],
 )
 def test_an_unknown_setting_changes_nothing(params: dict[str, Any], message: str) -> None:
