@@ -508,8 +508,9 @@ def error_of(err: str) -> str:
 
 
 def files() -> set[str]:
-    """All files below the current folder."""
-    return {os.path.relpath(os.path.join(at, name)) for at, _, names in os.walk(".") for name in names}
+    """All files below the current folder, but for what Python keeps of the modules there."""
+    found = ((at, name) for at, _, names in os.walk(".") if "__pycache__" not in at for name in names)
+    return {os.path.relpath(os.path.join(at, name)) for at, name in found}
 
 
 def record(case: Case, code: int, out: str, err: str, left: set[str]) -> dict[str, Any]:

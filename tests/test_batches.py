@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from masknet import batches
-from masknet.batches import Batch, EpochOrder, num_batches, ordered_batches, shuffled_batches
+from masknet.batches import Batch, EpochOrder, num_batches, ordered_batches, training_batches
 from masknet.encode import Column, Counts, EncodedSet, Layout, Shown, StandIns
 
 UNSEEN = 2
@@ -60,7 +60,7 @@ def same(own: Batch, other: Batch) -> bool:
 @pytest.mark.usefixtures("small_buffers")
 @given(rows=st.integers(1, 100), size=st.integers(1, 110), seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 5))
 def test_every_row_comes_once_an_epoch(rows: int, size: int, seed: int, epoch: int) -> None:
-    stream = list(shuffled_batches(encoded(rows), batch_size=size, seed=seed, epoch=epoch))
+    stream = list(training_batches(encoded(rows), batch_size=size, seed=seed, epoch=epoch))
     assert sorted(rows_of(iter(stream))) == list(range(rows))
     assert len(stream) == num_batches(rows, size)
     assert [len(batch) for batch in stream[:-1]] == [size] * (len(stream) - 1)
@@ -78,10 +78,10 @@ def test_any_part_of_an_order_is_had_without_what_is_before(rows: int, span: tup
 @pytest.mark.usefixtures("small_buffers")
 @pytest.mark.parametrize("size", [1, 10, 21, 100])
 def test_the_order_depends_on_seed_and_epoch_alone(size: int) -> None:
-    first = rows_of(shuffled_batches(encoded(100), batch_size=size, seed=0, epoch=0))
+    first = rows_of(training_batches(encoded(100), batch_size=size, seed=0, epoch=0))
     assert first == EpochOrder(100, seed=0, epoch=0)[0:100].tolist()
-    assert first != rows_of(shuffled_batches(encoded(100), batch_size=size, seed=1, epoch=0))
-    assert first != rows_of(shuffled_batches(encoded(100), batch_size=size, seed=0, epoch=1))
+    assert first != rows_of(training_batches(encoded(100), batch_size=size, seed=1, epoch=0))
+    assert first != rows_of(training_batches(encoded(100), batch_size=size, seed=0, epoch=1))
 
 
 def test_a_small_table_is_shuffled_as_a_whole() -> None:
@@ -111,8 +111,8 @@ def test_a_large_table_is_shuffled_by_blocks_then_within_buffers() -> None:
 @pytest.mark.parametrize("skipped", [0, 1, 4, 9, 10])
 def test_skipped_batches_change_nothing_in_those_that_follow(skipped: int, weights: bool) -> None:
     rows = encoded(97, weights=weights)
-    whole = list(shuffled_batches(rows, batch_size=10, seed=5, epoch=2, unseen_rate=0.3))
-    rest = list(shuffled_batches(rows, batch_size=10, seed=5, epoch=2, unseen_rate=0.3, start=skipped))
+    whole = list(training_batches(rows, batch_size=10, seed=5, epoch=2, unseen_rate=0.3))
+    rest = list(training_batches(rows, batch_size=10, seed=5, epoch=2, unseen_rate=0.3, start=skipped))
     assert len(rest) == 10 - skipped
     assert all(same(own, other) for own, other in zip(rest, whole[skipped:], strict=True))
 
@@ -122,7 +122,7 @@ def test_skipped_batches_change_nothing_in_those_that_follow(skipped: int, weigh
 
 def test_a_batch_holds_what_the_set_holds() -> None:
     rows = encoded(30, weights=True)
-    for batch in shuffled_batches(rows, batch_size=8, seed=0, epoch=0):
+    for batch in training_batches(rows, batch_size=8, seed=0, epoch=0):
         n = batch.values[:, 2].long()
         assert torch.equal(batch.ids, torch.stack([n + 100, n % 5 + 50, torch.full_like(n, 5)], dim=1).int())
         assert torch.equal(batch.values[:, :2], torch.ones(len(batch), 2))
@@ -146,7 +146,7 @@ def test_ordered_batches_keep_the_order(size: int) -> None:
 
 def test_no_rows_are_no_batches() -> None:
     assert list(ordered_batches(encoded(0), batch_size=4)) == []
-    assert list(shuffled_batches(encoded(0), batch_size=4, seed=0, epoch=0)) == []
+    assert list(training_batches(encoded(0), batch_size=4, seed=0, epoch=0)) == []
 
 
 def test_values_that_are_one_everywhere_need_no_memory() -> None:
@@ -159,7 +159,7 @@ def test_values_that_are_one_everywhere_need_no_memory() -> None:
         groups=None,
         layout=Layout((Column(), Column())),
     )
-    for stream in (shuffled_batches(texts, batch_size=4, seed=0, epoch=0), ordered_batches(texts, batch_size=4)):
+    for stream in (training_batches(texts, batch_size=4, seed=0, epoch=0), ordered_batches(texts, batch_size=4)):
         for batch in stream:
             assert torch.equal(batch.values, torch.ones(len(batch), 2))
             assert batch.values.untyped_storage().nbytes() == 8
@@ -178,7 +178,7 @@ def test_batches_leave_the_set_as_it_is() -> None:
     rows = encoded(40)
     before = rows.ids.copy()
     for stream in (
-        shuffled_batches(rows, batch_size=7, seed=0, epoch=0, unseen_rate=0.9),
+        training_batches(rows, batch_size=7, seed=0, epoch=0, unseen_rate=0.9),
         ordered_batches(rows, batch_size=7),
     ):
         for batch in stream:
@@ -190,7 +190,7 @@ def test_batches_leave_the_set_as_it_is() -> None:
 
 
 def hidden_rows(rows: EncodedSet, rate: float, *, size: int = 64, seed: int = 0, epoch: int = 0) -> set[int]:
-    stream = shuffled_batches(rows, batch_size=size, seed=seed, epoch=epoch, unseen_rate=rate)
+    stream = training_batches(rows, batch_size=size, seed=seed, epoch=epoch, unseen_rate=rate)
     return {int(b.values[i, 2]) for b in stream for i in torch.nonzero(b.ids[:, 0] == UNSEEN).ravel().tolist()}
 
 
@@ -199,7 +199,7 @@ def test_a_share_of_values_is_shown_as_unseen_where_nothing_is_rare() -> None:
     share = len(hidden_rows(rows, 0.05)) / 20_000
     assert share == pytest.approx(0.05, abs=0.008)
     assert hidden_rows(rows, 0.0) == set()
-    for batch in shuffled_batches(rows, batch_size=5000, seed=0, epoch=0, unseen_rate=0.5):
+    for batch in training_batches(rows, batch_size=5000, seed=0, epoch=0, unseen_rate=0.5):
         n = batch.values[:, 2].long()
         assert torch.equal(batch.ids[:, 1].long(), n % 5 + 50), "a field with rare values is left alone"
         seen = batch.ids[:, 0] != UNSEEN
@@ -226,7 +226,7 @@ def test_fields_are_hidden_independently() -> None:
         layout=Layout((Column(), Column())),
         shown=(Shown(unseen=2), Shown(unseen=4)),
     )
-    ids = torch.cat([b.ids for b in shuffled_batches(rows, batch_size=5000, seed=0, epoch=0, unseen_rate=0.1)])
+    ids = torch.cat([b.ids for b in training_batches(rows, batch_size=5000, seed=0, epoch=0, unseen_rate=0.1)])
     first, second = ids[:, 0] == 2, ids[:, 1] == 4
     assert (first & second).float().mean().item() == pytest.approx(0.01, abs=0.004)
 

@@ -247,7 +247,7 @@ def test_what_is_said_of_columns_and_of_encoding_are_settings_of_a_run() -> None
     assert declared == {name: settings[name] for name in declared}
     plan = {part.name: part.default for part in fields(EncodingPlan)}
     # Raw numbers are asked for by a kind of model, not by whoever runs it.
-    assert plan.keys() - settings.keys() == {"declared", "raw_numbers"}
+    assert plan.keys() - settings.keys() == {"declared", "raw_numbers", "by_time"}
     # A plan by itself encodes as plainly as can be; the defaults of a run were measured to rank better.
     assert {name for name in plan.keys() & settings.keys() if plan[name] != settings[name]} == {
         "min_count",

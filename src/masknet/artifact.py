@@ -2,7 +2,7 @@
 
 manifest.json        what it is                   run.json         the run's settings: `masknet train --config` it
 weights.safetensors  the network's state, or      metrics.json     the validation metrics, every evaluation
-trees.txt            the trees                    README.md        the model card
+trees.txt, .json     trees, how they read rows    README.md        the model card
 encoding.json        schema, reserved ids, scales golden.parquet   a few rows with their probabilities
 vocabulary.parquet   field, value, id             checksums.json   against damage, not malice
 """
@@ -26,7 +26,7 @@ from torch import nn
 from masknet.card import model_card
 from masknet.encode import Count, Encoder
 from masknet.errors import ArtifactError, MasknetError
-from masknet.gbdt import Trees
+from masknet.gbdt import TREES
 from masknet.manifest import MANIFEST_FILE, Manifest, damaged, read_manifest, write_checksums
 from masknet.manifest import verify as verify_files
 from masknet.own_files import UnsoundError, read_frame, read_json
@@ -235,7 +235,7 @@ def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True,
     place = resolve_device(device)
     folder = Path(path)
     manifest = read_manifest(folder)
-    if verify:
+    if verify or manifest.model in TREES:  # LightGBM must not read a text that is not as it was written
         verify_files(folder)
     with _reading(folder, "encoding.json or vocabulary.parquet"):
         encoder = Encoder.load(folder)
@@ -251,9 +251,9 @@ def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True,
     with _reading(folder, _GOLDEN_FILE):
         golden = _golden(folder / _GOLDEN_FILE, encoder) if (folder / _GOLDEN_FILE).is_file() else None
     scorer: Scorer
-    if manifest.model == Trees.name:
-        with _reading(folder, Trees.file):
-            scorer = Trees.load(folder, encoder.space)
+    if manifest.model in TREES:
+        with _reading(folder, "trees.txt or trees.json"):
+            scorer = TREES[manifest.model].load(folder, encoder.space)
     else:
         with _reading(folder, NetworkScorer.file):
             scorer = load_network(folder, manifest, encoder.space, device=place, trust_code=trust_code)

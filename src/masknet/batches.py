@@ -19,7 +19,7 @@ from torch import Tensor
 from masknet.encode import EncodedRows, EncodedSet, StandIns
 from masknet.schema import UNKNOWN
 
-__all__ = ["Batch", "EpochOrder", "num_batches", "ordered_batches", "shuffled_batches"]
+__all__ = ["Batch", "EpochOrder", "num_batches", "ordered_batches", "training_batches"]
 
 BLOCK_ROWS = 4096
 BUFFER_BLOCKS = 256
@@ -94,26 +94,38 @@ def num_batches(rows: int, batch_size: int) -> int:
     return -(-rows // batch_size)
 
 
-def shuffled_batches(
-    rows: EncodedSet, *, batch_size: int, seed: int, epoch: int, start: int = 0, unseen_rate: float = 0.0
+def training_batches(
+    rows: EncodedSet,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    start: int = 0,
+    unseen_rate: float = 0.0,
+    shuffled: bool = True,
 ) -> Iterator[Batch]:
     """The batches of one training epoch, from batch `start` on.
 
     Args:
         rows: the training rows.
         batch_size: rows a batch.
-        seed, epoch: together they fix the order, and which values are shown as unseen.
+        seed, epoch: together they fix the order of shuffled rows, and which values are shown as unseen.
         start: skip so many batches, at no cost.
         unseen_rate: the share of values that are shown as unseen, and as missing where a field knows missing ones, with
             those that are so themselves.
+        shuffled: or else in the order of the log, or of its times where the rows know it.
     """
-    order = EpochOrder(len(rows), seed=seed, epoch=epoch)
+    order = EpochOrder(len(rows), seed=seed, epoch=epoch) if shuffled else _order_of_log(rows)
     stand_ins = StandIns(rows.shown, unseen_rate)
     for index in range(start, num_batches(len(rows), batch_size)):
         picked = order[index * batch_size : (index + 1) * batch_size]
         taken = rows.take(picked)
         stand_ins.show(taken.ids, taken.values, seed=seed, epoch=epoch, numbers=picked)
         yield _batch(rows, picked, taken)
+
+
+def _order_of_log(rows: EncodedSet) -> NDArray[np.int64]:
+    return np.arange(len(rows)) if rows.order is None else rows.order
 
 
 def ordered_batches(rows: EncodedSet, *, batch_size: int) -> Iterator[Batch]:

@@ -66,6 +66,7 @@ Pooling = Literal["sum", "mean"]
 FieldNumbers = dict[str, Annotated[int, Field(ge=1)]]
 FieldTexts = dict[str, Annotated[str, Field(min_length=1)]]
 FieldPoolings = dict[str, Pooling]
+LabelWeights = dict[str, Annotated[float, Field(gt=0)]]
 PathText = Annotated[str, BeforeValidator(_path)]
 MomentText = Annotated[str, BeforeValidator(_moment)]
 Keywords = Annotated[dict[str, Any], BeforeValidator(_json_ready)]
@@ -164,7 +165,14 @@ class RunConfig(BaseModel):
     )
     network_l2: float = _setting(MODEL, "L2 on all other parameters.", 0.0, ge=0)
     clip: float | None = _setting(MODEL, "Clip the gradient's norm to this (default: 10).", 10.0, gt=0)
-    monitor: str = _setting(MODEL, "The validation metric that picks the best weights.", "auc")
+    monitor: str = _setting(
+        MODEL,
+        "The validation metric that picks the best weights; with several labels, the mean, or LABEL.METRIC.",
+        "auc",
+    )
+    task_weight: LabelWeights = _setting(
+        MODEL, "LABEL=WEIGHT: what a label's loss counts beside that of the others (repeatable; default: 1).", {}
+    )
     patience: int | None = _setting(
         MODEL, f"Stop after this many evaluations in a row without a better one {_BY_MODEL}.", ge=1
     )
@@ -241,6 +249,11 @@ class RunConfig(BaseModel):
             raise ValueError(
                 f"freeze names fields with pretrained vectors; '{loose}' has none: pretrained names its file"
             )
+        stray = next((name for name in self.task_weight if name not in self.labels), None)
+        if stray is not None:
+            raise ValueError(unknown("label", stray, self.labels))
+        if self.task_weight and len(self.labels) < 2:
+            raise ValueError("task_weight weighs several labels against each other; there is one: leave it out")
         return self
 
     def settings(self) -> dict[str, Any]:

@@ -125,6 +125,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         network_l2: float = 0.0,
         clip: float | None = 10.0,
         monitor: str = "auc",
+        task_weight: Mapping[str, float] | None = None,
         patience: int | None = None,
         schedule: Literal["plateau", "constant"] | None = None,
         average_weights: float | None = None,
@@ -176,6 +177,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.network_l2 = network_l2
         self.clip = clip
         self.monitor = monitor
+        self.task_weight = task_weight
         self.patience = patience
         self.schedule = schedule
         self.average_weights = average_weights
@@ -245,7 +247,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoder = model.encoder
         if sample_weight is not None:  # no table has the column, so no evaluation may ask for it
             schema = encoder.schema.model_copy(update={"weight": None})
-            encoder = Encoder(schema, encoder.encodings, encoder.space.num_ids)
+            encoder = Encoder(schema, encoder.encodings, encoder.space.num_ids, raw_numbers=encoder.raw_numbers)
         data: dict[str, Any] = dict(model.manifest.data)
         if not named:
             data["classes"] = classes.tolist()
@@ -316,10 +318,10 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if hasattr(face, name):
                 setattr(self, name, getattr(face, name))
 
-    def predict_proba(self, X: Source) -> Any:  # noqa: N803
+    def predict_proba(self, X: Source) -> NDArray[np.float64]:  # noqa: N803
         """The probabilities of `classes_`, `[rows, 2]`; the second column is that of a click.
 
-        Of several labels, a list of such arrays, one a label in their order, as scikit-learn has it.
+        Of several labels the probability that each is 1, `[rows, labels]`, in their order.
 
         X needs the columns of `feature_names_in_`, in any order; others are not read. An array needs as many columns as
         that of the training. Missing values, and values never seen in training, are scored too; where a field has far

@@ -46,7 +46,7 @@ MANIFEST_FILE, CHECKSUMS_FILE = "manifest.json", "checksums.json"
 
 _FILES = (
     *("manifest.json", "encoding.json", "vocabulary.parquet", "run.json", "metrics.json", "golden.parquet"),
-    *("weights.safetensors", "trees.txt"),
+    *("weights.safetensors", "trees.txt", "trees.json"),
 )
 """What is read, so that a list of checksums without one of them is no proof."""
 
@@ -60,8 +60,8 @@ class Manifest(BaseModel):
         format: of the artifact's files.
         masknet: the version that wrote them.
         created: in UTC, ISO 8601, to the second.
-        model: a name in `masknet.models.MODELS`, or `package.module:Class`.
-        settings: every keyword of that network's constructor.
+        model: a name in `masknet.models.MODELS` or `masknet.gbdt.TREES`, or `package.module:Class`.
+        settings: every keyword of that network's constructor; of trees what was set of LightGBM's.
         members: how many such networks there are; their probabilities are averaged.
         num_parameters: of the id tables (`embedding`) and of all else (`network`), in all members together.
         precision, threads, device, seed: what the numbers depend on beside data and settings.

@@ -81,10 +81,11 @@ class Model:
     def _width(self) -> int | None:
         return self.artifact.manifest.data.get("columns_without_names")
 
-    def predict_proba(self, X: Source, *, columns: Sequence[str] | None = None) -> Any:  # noqa: N803
+    def predict_proba(self, X: Source, *, columns: Sequence[str] | None = None) -> NDArray[np.float64]:  # noqa: N803
         """The probabilities of `classes_`, `[rows, 2]`; the second column is that of a click.
 
-        Of several labels, a list of such arrays, one a label in their order, as scikit-learn has it.
+        Of several labels the probability that each is 1, `[rows, labels]`, in their order. (A multi-label classifier of
+        scikit-learn gives the same, one whose label may have more than two classes a list of arrays.)
 
         X needs the columns that the model reads, in any order; others are not read. An array needs as many columns as
         that of the training. Missing values, and values never seen in training, are scored too.
@@ -114,9 +115,7 @@ class Model:
             click = predict_frame(self.artifact, array, watch=watch)
         if told := [skew.sentence for skew in watch.skews]:
             warn_user("\n".join(told))
-        if click.ndim == 2:
-            return [np.column_stack([1 - of_task, of_task]) for of_task in click.T]
-        return np.column_stack([1 - click, click])
+        return click if click.ndim == 2 else np.column_stack([1 - click, click])
 
     def predict(self, X: Source, *, columns: Sequence[str] | None = None) -> NDArray[Any]:  # noqa: N803
         """The more probable of `classes_`, `[rows]`, or `[rows, labels]`; the first where both are equally so.
@@ -125,8 +124,7 @@ class Model:
             DataError: as in `predict_proba`.
         """
         found = self.predict_proba(X, columns=columns)
-        several = isinstance(found, list)
-        click = np.column_stack([of_task[:, 1] for of_task in found]) if several else found[:, 1]
+        click = found if len(self.artifact.labels) > 1 else found[:, 1]
         return self.classes_[(click > 0.5).astype(np.intp)]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:

@@ -23,6 +23,9 @@ class FieldSpace:
         ordered: whether the order of the slots carries meaning.
         width: how many neighbouring columns of `dense` the field owns, at least 1; 0 for a field of slots.
         projected: whether a dense field enters through a learned projection, and not as it is.
+        num_values: how many values of it have an id, or a bucket, of their own; 0 where it holds no values but numbers.
+        numbered: whether it has a column of its own where raw numbers are kept: a quantity, or what counts as one, such
+            as an hour.
     """
 
     name: str
@@ -32,6 +35,8 @@ class FieldSpace:
     ordered: bool = False
     width: int = 0
     projected: bool = False
+    num_values: int = 0
+    numbered: bool = False
 
     def __post_init__(self) -> None:
         if self.kind == "dense":
@@ -110,9 +115,9 @@ class FeatureSpace:
         return _side_by_side(f.width for f in self.fields)
 
     @property
-    def numeric_fields(self) -> tuple[int, ...]:
-        """The indices of the fields that are quantities: each has a column of its own where raw numbers are kept."""
-        return tuple(i for i, f in enumerate(self.fields) if f.kind == "numeric")
+    def numbered_fields(self) -> tuple[int, ...]:
+        """The indices of the fields that have a column of their own where raw numbers are kept."""
+        return tuple(i for i, f in enumerate(self.fields) if f.numbered)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy, read back by `from_json`."""

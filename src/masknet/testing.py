@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -126,11 +127,10 @@ def check_padding_is_invisible(build: Build) -> None:
         message = f"padding must be invisible; its value {value} changed a logit"
         _expect_close(logits, network(ids, values, dense), message)
     network.train()
-    optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
-    for _ in range(3):
-        optimiser.zero_grad()
-        _loss(network).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+    if hasattr(network, "learn"):
+        _learn(network)
+    else:
+        _descend(network)
     for name, table in _tables(network).items():
         _expect(not table.weight[0].any(), f"row 0 of a table must stay zero in training; that of '{name}' did not")
 
@@ -152,8 +152,15 @@ def check_bag_order(build: Build) -> None:
 
 
 def check_gradients(build: Build) -> None:
-    """Every parameter gets a finite gradient that is not all zero."""
+    """Every parameter gets a finite gradient that is not all zero; of a network that learns by row, each is moved."""
     network = _network(build).train()
+    if hasattr(network, "learn"):
+        before = {name: parameter.clone() for name, parameter in network.named_parameters()}
+        _learn(network)
+        for name, parameter in network.named_parameters():
+            _expect(bool(parameter.isfinite().all()), f"what is learned must be finite; '{name}' is not")
+            _expect(not torch.equal(parameter, before[name]), f"every parameter must be learned; '{name}' was not")
+        return
     _loss(network).backward()  # type: ignore[no-untyped-call]
     for name, parameter in network.named_parameters():
         _expect(
@@ -230,7 +237,12 @@ def check_inputs_are_kept(build: Build) -> None:
     network = _network(build)
     rows = _batch(_ROWS)
     for mode in (False, True):
-        _seeded(network.train(mode), rows).sum().backward()  # type: ignore[no-untyped-call]
+        logits = _seeded(network.train(mode), rows)
+        if hasattr(network, "learn"):
+            learn: Any = network.learn
+            learn(*rows, _labels())
+        else:
+            logits.sum().backward()  # type: ignore[no-untyped-call]
         for name, given, before in zip(("ids", "values", "dense"), rows, _batch(_ROWS), strict=True):
             _expect(torch.equal(given, before), f"the network must not write into '{name}'; it did")
 
@@ -331,8 +343,24 @@ def _tables(network: nn.Module) -> dict[str, IdTable]:
 
 
 def _loss(network: nn.Module) -> Tensor:
-    labels = torch.rand(_ROWS, generator=_generator(3)).round()
-    return F.binary_cross_entropy_with_logits(_seeded(network, _batch(_ROWS)), labels)
+    return F.binary_cross_entropy_with_logits(_seeded(network, _batch(_ROWS)), _labels())
+
+
+def _labels() -> Tensor:
+    return torch.rand(_ROWS, generator=_generator(3)).round()
+
+
+def _descend(network: nn.Module) -> None:
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(3):
+        optimiser.zero_grad()
+        _loss(network).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+
+def _learn(network: nn.Module) -> None:
+    learn: Any = network.learn
+    learn(*_batch(_ROWS), _labels())
 
 
 def _seeded(network: nn.Module, rows: _Rows) -> Tensor:

@@ -151,15 +151,15 @@ def test_negatives_are_the_rows_without_any_positive(
 
 def test_in_python_a_tuple_of_names_is_several_labels(both: pl.DataFrame) -> None:
     classifier = CTRClassifier("lr", epochs=2, ignore=("seconds",), cache_dir="cache", learning_rate=0.05)
-    click, like = classifier.fit(both, ("click", "like"), eval_set=both).predict_proba(both)
-    assert click.shape == like.shape == (600, 2)
+    probabilities = classifier.fit(both, ("click", "like"), eval_set=both).predict_proba(both)
+    assert probabilities.shape == (600, 2)
     known = both["like"].is_not_null().to_numpy()
-    assert roc_auc_score(both["like"].to_numpy()[known], like[known, 1]) > 0.6
+    assert roc_auc_score(both["like"].to_numpy()[known], probabilities[known, 1]) > 0.6
     assert classifier.predict(both).shape == (600, 2)
     assert classifier.metrics_["like"]["metrics"]["auc"]["value"] > 0.6
     assert "valid auc of like" in classifier._repr_html_inner()
     classifier.save("two.masknet")
     again = load("two.masknet")
-    assert np.array_equal(again.predict_proba(both)[1], like)
+    assert np.array_equal(again.predict_proba(both), probabilities)
     with pytest.raises(DataError, match="did you mean 'like'"):
         classifier.fit(both, ("click", "lik"))

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils import murmurhash3_32
 
-from masknet.batches import EpochOrder, ordered_batches, shuffled_batches
+from masknet.batches import EpochOrder, ordered_batches, training_batches
 from masknet.encode import Declared, Encoder, EncoderLearner, EncodingPlan, Prepared, inspect_table, prepare
 from masknet.encode.murmur import murmur3
 from masknet.encode.numeric import Knots, KnotSample
@@ -144,7 +144,7 @@ def test_padding_is_never_shown_as_unseen(tmp_path: Path) -> None:
     made = prepared(tmp_path, log())
     order, done = EpochOrder(len(made.train), seed=0, epoch=0), 0
     assert (made.train.take(slice(0, len(made.train))).ids == 0).any()
-    for batch in shuffled_batches(made.train, batch_size=64, seed=0, epoch=0, unseen_rate=0.9):
+    for batch in training_batches(made.train, batch_size=64, seed=0, epoch=0, unseen_rate=0.9):
         padding = made.train.take(order[done : done + len(batch)]).ids == 0
         assert not batch.ids.numpy()[padding].any(), "in each row, what is padding stays so"
         done += len(batch)

@@ -240,10 +240,13 @@ def test_numbers_are_kept_as_they_were_read_where_that_is_asked_for(encoding: An
     chosen = random_rows(frame.select(pl.col("click").cast(pl.UInt8)).to_numpy(), 0.3)
     latest = frame.filter(~pl.Series(chosen))["at"].max()
     ages = [None if at is None else (latest - at).total_seconds() / 86_400 for at in frame["at"]]
-    expected = np.array(list(zip(frame["price"], ages, strict=True)), dtype=np.float64)
+    clock = [[None, None] if at is None else [at.hour, at.weekday()] for at in frame["at"]]
+    columns = [[price, *wall, age] for price, wall, age in zip(frame["price"], clock, ages, strict=True)]
+    expected = np.array(columns, dtype=np.float64)
     for prepared in (run(tmp_path, frame, plan), run(tmp_path, frame, plan)):  # made, and from the cache
         assert prepared.encoder.raw_numbers
-        assert [f.name for f in prepared.encoder.space.fields if f.kind == "numeric"] == ["price", "at.age"]
+        names = [prepared.encoder.space.fields[i].name for i in prepared.encoder.space.numbered_fields]
+        assert names == ["price", "at.hour", "at.weekday", "at.age"]
         encoded = prepared.encoder.encode(next(open_table(frame).chunks()))
         assert encoded.numbers is not None
         assert encoded.numbers.dtype == np.float64

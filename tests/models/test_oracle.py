@@ -222,7 +222,7 @@ class Row:
         found = [(f, x * self.state[table][i].reshape(shape)) for f, i, x in self.features]
         return found + [(f, self.dense[c] * self.state[dense][c].reshape(shape)) for f, c in self.columns]
 
-    def layers(self, name: str, hidden: np.ndarray) -> np.ndarray:
+    def layers(self, name: str, hidden: np.ndarray, activation: Any = relu) -> np.ndarray:
         for layer in itertools.count():
             if f"{name}.layers.{layer}.weight" not in self.state:
                 return hidden
@@ -237,7 +237,7 @@ class Row:
                 hidden = layer_norm(
                     hidden, self.state[f"{name}.norms.{layer}.weight"], self.state[f"{name}.norms.{layer}.bias"]
                 )
-            hidden = relu(hidden)
+            hidden = activation(hidden)
         raise AssertionError
 
     def affine(self, name: str, hidden: np.ndarray) -> np.ndarray:
@@ -267,6 +267,57 @@ def fm(row: Row) -> np.ndarray:
     found = row.features_by("factors.weight", "dense", row.space.num_tasks, -1)
     pairs = itertools.combinations([vector for _, vector in found], 2)
     return row.linear("linear") + sum((v * w).sum(1) for v, w in pairs)
+
+
+def mf(row: Row, fields: tuple[str, str]) -> np.ndarray:
+    """Koren et al. (2009), eq. 4: two biases and a product; all else of a row is passed over."""
+    names, tasks = [f.name for f in row.space.fields], row.space.num_tasks
+    total, vectors = np.array(row.state["linear.bias"]), []
+    for name in fields:
+        own = [(i, x) for f, i, x in row.features if names[f] == name]
+        total = total + sum(x * row.state["linear.table.weight"][i] for i, x in own)
+        zero = np.zeros(row.state["factors.weight"].shape[1])
+        vectors.append(sum((x * row.state["factors.weight"][i] for i, x in own), zero).reshape(tasks, -1))
+    return total + (vectors[0] * vectors[1]).sum(1)
+
+
+def fnn(row: Row) -> np.ndarray:
+    """Zhang et al. (2016), eq. 2 to 5: `z = (w_0, w_1, .., v_1, ..)`, then tanh after tanh."""
+    weights = np.zeros((row.space.num_fields, row.space.num_tasks))
+    for f, i, x in row.features:
+        weights[f] += x * row.state["linear.table.weight"][i]
+    for f, c in row.columns:
+        weights[f] += row.dense[c] * row.state["linear.dense"][c]
+    z = np.concatenate([row.state["linear.bias"].reshape(-1), weights.ravel(), row.flat])
+    return row.head(row.layers("deep", z, np.tanh))
+
+
+def normal_share(t: float) -> float:
+    return math.erfc(-t / math.sqrt(2)) / 2
+
+
+def as_features(row: Row) -> dict[Any, float]:
+    """What a row has of each feature: an id, a dense column, or the bias."""
+    x: dict[Any, float] = {"bias": 1.0} | {("column", c): row.dense[c] for _, c in row.columns}
+    for _, i, value in row.features:
+        x[i] = x.get(i, 0.0) + value
+    return x
+
+
+def adpredictor_beliefs(state: State) -> tuple[dict[Any, float], dict[Any, float]]:
+    return tuple(
+        dict(enumerate(state[f"{name}s.weight"][:, 0]))
+        | {("column", c): value for c, value in enumerate(state[f"other_{name}s"][:-1])}
+        | {"bias": state[f"other_{name}s"][-1]}
+        for name in ("mean", "variance")
+    )
+
+
+def adpredictor(row: Row) -> np.ndarray:
+    mu, variance = adpredictor_beliefs(row.state)
+    x = as_features(row)
+    t = sum(mu[i] * v for i, v in x.items()) / math.sqrt(1 + sum(variance[i] * v * v for i, v in x.items()))
+    return np.array([math.log(normal_share(t)) - math.log(normal_share(-t))])
 
 
 def ffm(row: Row) -> np.ndarray:
@@ -429,7 +480,10 @@ ORACLES: dict[str, Any] = {
     "poly2": poly2,
     "fm": fm,
     "ffm": ffm,
+    "mf": mf,
     "dnn": dnn,
+    "fnn": fnn,
+    "adpredictor": adpredictor,
     "afm": afm,
     "wide-deep": wide_deep,
     "deepfm": deepfm,
@@ -444,7 +498,8 @@ ORACLES: dict[str, Any] = {
     "multitask-masknet": multitask_masknet,
 }
 VARIANTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-    *((model, {}, {}) for model in ORACLES),
+    *((model, {}, {}) for model in ORACLES if model != "mf"),
+    ("mf", {"fields": ("m", "a")}, {"fields": ("m", "a")}),
     ("dnn", {"norm": "batch"}, {}),
     ("dnn", {"norm": "layer"}, {}),
     ("xdeepfm", {"cin_bias": False}, {}),
@@ -466,6 +521,10 @@ def test_another_system_equals_its_paper(
     model: str, changes: dict[str, Any], arguments: dict[str, Any], small: dict[str, dict[str, Any]]
 ) -> None:
     spaces = [PLAIN, BAGS, DENSE, SPACES["two tasks"]]
+    if model == "mf":
+        spaces = [BAGS, DENSE, SPACES["two tasks"]]
+    if model == "adpredictor":
+        spaces = spaces[:3]
     if model == "latent-cross":
         spaces = [HISTORY, FeatureSpace(11, HISTORY.fields, num_tasks=2)]
     for space in spaces:
@@ -474,6 +533,9 @@ def test_another_system_equals_its_paper(
             for name, buffer in network.named_buffers():
                 if name.endswith("running_var"):
                     buffer.uniform_(0.5, 2, generator=torch.Generator().manual_seed(4))
+            for name, weight in network.named_parameters():
+                if "variances" in name:
+                    weight.abs_()
         state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         given = batch(space)
         expected = np.array([ORACLES[model](Row(state, space, *row), **arguments) for row in numpy_rows(given)])
@@ -486,6 +548,69 @@ def test_latent_cross_reads_the_order_and_a_row_without_history(small: dict[str,
     ids = torch.tensor([[1, 2, 3, 0, 0], [1, 3, 2, 0, 0], [1, 0, 0, 0, 0]])
     logits = network(ids, torch.ones(3, 5).double(), torch.ones(3, 2).double())
     assert len(set(logits.tolist())) == 3
+
+
+@pytest.mark.parametrize("space", [PLAIN, BAGS, DENSE, SPACES["two tasks"]])
+def test_the_machine_that_fnn_starts_from(space: FeatureSpace, small: dict[str, dict[str, Any]]) -> None:
+    """Zhang et al. (2016), eq. 6: a factorization machine over the vectors that the layers read."""
+    network = shaken(MODELS["fnn"](space, **small["fnn"]))
+    state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    given, expected = batch(space), []
+    for ids, values, dense in numpy_rows(given):
+        row = Row(state, space, ids, values, dense)
+        expected.append(row.linear("linear") + sum(v @ w for v, w in itertools.combinations(row.vectors, 2)))
+    found = network.pretraining()(*given).detach().numpy()
+    np.testing.assert_allclose(found, np.array(expected).reshape(found.shape), rtol=1e-9, atol=1e-9)
+    shared = {id(parameter) for parameter in network.parameters()}
+    assert {id(parameter) for parameter in network.pretraining().parameters()} < shared
+
+
+@pytest.mark.parametrize("forgetting", [0.0, 0.1])
+@pytest.mark.parametrize("space", [PLAIN, BAGS, DENSE])
+def test_adpredictor_learns_as_its_paper_says(space: FeatureSpace, forgetting: float) -> None:
+    """Graepel et al. (2010), eq. 4 to 10, row by row in float64; the forgetting is Bayes' rule with the prior."""
+    prior = 0.5
+    network = MODELS["adpredictor"](space, prior_variance=prior, forgetting=forgetting)
+    ids, values, dense = batch(space, rows=40)
+    values, dense = values.float(), None if dense is None else dense.float()
+    labels = (torch.arange(40) % 3 == 0).float()
+    state = {name: tensor.double().numpy().copy() for name, tensor in network.state_dict().items()}
+    mu, variance = adpredictor_beliefs(state)
+    losses = []
+    for given, label in zip(numpy_rows((ids, values, dense)), labels.tolist(), strict=True):
+        x, y = as_features(Row(state, space, *given)), 1 if label else -1
+        for i in x:
+            precision = (1 - forgetting) / variance[i] + forgetting / prior
+            mu[i] *= (1 - forgetting) / variance[i] / precision
+            variance[i] = 1 / precision
+        s = math.sqrt(1 + sum(variance[i] * v * v for i, v in x.items()))
+        t = y * sum(mu[i] * v for i, v in x.items()) / s
+        losses.append(-math.log(normal_share(t)))
+        hazard = math.exp(-t * t / 2) / math.sqrt(2 * math.pi) / normal_share(t)
+        for i, v in x.items():
+            mu[i] += y * v * variance[i] / s * hazard
+            variance[i] *= 1 - v * v * variance[i] / s**2 * hazard * (hazard + t)
+    loss = network.learn(ids, values, dense, labels)
+    assert loss.item() == pytest.approx(sum(losses) / 40, rel=1e-6)
+    found = adpredictor_beliefs({name: tensor.numpy() for name, tensor in network.state_dict().items()})
+    for expected, of_network in zip((mu, variance), found, strict=True):
+        for i in expected:
+            assert of_network[i] == pytest.approx(expected[i], rel=2e-6, abs=1e-7), i
+
+
+def test_adpredictor_takes_in_a_click_that_it_held_impossible() -> None:
+    """Where the normal distribution's share underflows, its series goes on."""
+    network = MODELS["adpredictor"](PLAIN)
+    rows = torch.tensor([[1, 2, 3]]), torch.ones(1, 3)
+    with torch.no_grad():
+        network.means.weight[1:] = -40.0
+        network.variances.weight[1:] = 0.01
+        network.other_variances.fill_(0.01)
+    before = network.means.weight.clone()
+    assert network.learn(*rows, None, torch.ones(1)).item() == pytest.approx(120**2 / 1.04 / 2, rel=1e-2)
+    assert (network.means.weight[1:4] > before[1:4]).all()
+    assert network.means.weight.isfinite().all()
+    assert (network.variances.weight[1:] > 0).all()
 
 
 def test_crossed_fields_are_the_pairs_of_their_slots() -> None:
@@ -508,7 +633,8 @@ def test_crossed_fields_are_the_pairs_of_their_slots() -> None:
 
 
 NEED_VECTORS = dict.fromkeys(("afm", "xdeepfm", "autoint", "fibinet"), "multiplies the vectors of fields") | {
-    "latent-cross": "reads a sequence, and the log has none"
+    "latent-cross": "reads a sequence, and the log has none",
+    "mf": "multiplies two fields of values, such as a user and an item; the log has 0",
 }
 
 
@@ -520,6 +646,11 @@ def test_dense_fields_alone_can_be_trained(model: str, small: dict[str, dict[str
         return
     torch.manual_seed(0)
     network = MODELS[model](DENSE_ONLY, **small[model])
+    if model == "adpredictor":
+        ids, values, dense = torch.zeros(64, 0, dtype=torch.int32), torch.ones(64, 0), torch.randn(64, 3)
+        losses = [network.learn(ids, values, dense, (dense[:, 1] > 0).float()).item() for _ in range(3)]
+        assert losses[-1] < 0.8 * losses[0]
+        return
     optimizer = Optimizer(network, learning_rate=0.03, embedding_l2=0.1, network_l2=0.0, clip=1.0)
     ids, values, dense = torch.zeros(64, 0, dtype=torch.int32), torch.ones(64, 0), torch.randn(64, 3)
     losses = []

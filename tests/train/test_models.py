@@ -13,8 +13,9 @@ import masknet
 from masknet.artifact import Artifact, check, load_artifact
 from masknet.config import RunConfig
 from masknet.errors import ConfigError
-from masknet.models import MODELS
-from masknet.progress import LogProgress
+from masknet.gbdt import TREES
+from masknet.models import MODELS, learns_one_label
+from masknet.progress import LogProgress, Progress
 from masknet.train import train
 
 ROWS = 300
@@ -39,7 +40,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def run(home: Path, out: Path, model: str, settings: dict[str, Any], **more: Any) -> Artifact:
+class Notes(LogProgress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def run(
+    home: Path, out: Path, model: str, settings: dict[str, Any], *, progress: Progress | None = None, **more: Any
+) -> Artifact:
     given: dict[str, Any] = {
         "data": home / "log.parquet",
         "label": "click",
@@ -57,16 +68,17 @@ def run(home: Path, out: Path, model: str, settings: dict[str, Any], **more: Any
         "device": "cpu",
         "golden_rows": 20,
     }
-    _, fitted = train(RunConfig(**given | more), LogProgress())
+    _, fitted = train(RunConfig(**given | more), progress or LogProgress())
     assert fitted is not None
     return fitted
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [*MODELS, *TREES])
 def test_a_model_is_trained_saved_and_scores_the_same(
     model: str, home: Path, tmp_path: Path, small: dict[str, dict[str, Any]]
 ) -> None:
-    trained = run(home, tmp_path / "m.masknet", model, small[model])
+    more = {"evaluations": None, "batch_size": None} if model in TREES else {}
+    trained = run(home, tmp_path / "m.masknet", model, small.get(model, {"num_iterations": 5}), **more)
     rows = pl.read_parquet(home / "log.parquet").drop("click", "like")
     probabilities = masknet.load(tmp_path / "m.masknet").predict_proba(rows)
     assert probabilities.shape == (ROWS, 2)
@@ -78,15 +90,34 @@ def test_a_model_is_trained_saved_and_scores_the_same(
     assert difference <= 1e-6
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [model for model in MODELS if not learns_one_label(model)])
 def test_a_model_is_trained_on_two_labels(
     model: str, home: Path, tmp_path: Path, small: dict[str, dict[str, Any]]
 ) -> None:
     run(home, tmp_path / "m.masknet", model, small[model], label=["click", "like"], ignore=[])
     rows = pl.read_parquet(home / "log.parquet").drop("click", "like")
     probabilities = masknet.load(tmp_path / "m.masknet").predict_proba(rows)
-    assert [of_label.shape for of_label in probabilities] == [(ROWS, 2)] * 2
-    assert not np.allclose(*probabilities)
+    assert probabilities.shape == (ROWS, 2)
+    assert not np.allclose(*probabilities.T)
+
+
+@pytest.mark.parametrize("model", ["adpredictor", *TREES])
+def test_a_model_of_one_output_refuses_several_labels(model: str, home: Path, tmp_path: Path) -> None:
+    way_out = f"{model} learns one label; got click and like: train it once for each, or name another model"
+    with pytest.raises(ConfigError, match=way_out):
+        run(home, tmp_path / "m.masknet", model, {}, label=["click", "like"], evaluations=None, batch_size=None)
+
+
+def test_matrix_factorization_says_which_fields_it_multiplies(home: Path, tmp_path: Path) -> None:
+    progress = Notes()
+    run(home, tmp_path / "m.masknet", "mf", {"embedding_dim": 2}, progress=progress)
+    assert "mf: it multiplies 'user' and 'item', the fields of the most values" in progress.notes
+    run(home, tmp_path / "n.masknet", "mf", {"embedding_dim": 2, "fields": ["history", "user"]}, progress=progress)
+    assert progress.notes[-1] != progress.notes[0]
+    with pytest.raises(ConfigError, match="mf: unknown field of values 'usr'; did you mean 'user'"):
+        run(home, tmp_path / "o.masknet", "mf", {"fields": ["usr", "item"]})
+    with pytest.raises(ConfigError, match=r"it multiplies two fields; fields is \['user'\]"):
+        run(home, tmp_path / "o.masknet", "mf", {"fields": ["user"]})
 
 
 def test_latent_cross_asks_for_a_sequence(home: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_inspect_takes_all_that_is_declared() -> None:
 
 
 def test_a_plan_is_made_of_settings_but_for_what_a_model_asks_for() -> None:
-    names = {part.name for part in fields(EncodingPlan)} - {"declared", "raw_numbers"}
+    names = {part.name for part in fields(EncodingPlan)} - {"declared", "raw_numbers", "by_time"}
     assert names <= set(SETTINGS)
     plan = encoding_plan(RunConfig())
     assert {name: getattr(plan, name) for name in names} == {name: SETTINGS[name].default for name in names}

@@ -37,6 +37,23 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "constant": {"schedule": "constant", "learning_rate": 0.05, "patience": 9},
     "refit": {"refit": True},
     "members": {"members": 2, "average_weights": 0.9},
+    "two tables": {"model": "ffm", "set": {"embedding_dim": 2}},
+    "pretraining": {"model": "fnn", "set": {"embedding_dim": 3, "hidden_dims": [6]}},
+    "two labels": {
+        "model": "multitask-masknet",
+        "label": ["click", "like"],
+        "set": SMALL | {"tower_dims": [4]},
+        "task_weight": {"like": 2.0},
+        "monitor": "like.auc",
+    },
+    "by row": {
+        "model": "adpredictor",
+        "set": {},
+        "time": "timestamp",
+        "valid_fraction": 0.1,
+        "ignore": ["w"],
+        **dict.fromkeys(("learning_rate", "embedding_l2", "average_weights", "schedule", "members", "epochs")),
+    },
     "all": {
         "set": SMALL | {"dropout": 0.2},
         "average_weights": 0.8,
@@ -69,7 +86,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("home")
     log, _ = planted_log(600, seed=4)
     weights = pl.Series("w", np.random.default_rng(0).exponential(2.0, size=600))
-    log.with_columns(weights).write_parquet(home / "log.parquet")
+    log = log.with_columns(weights)
+    log.write_parquet(home / "log.parquet")
+    like = pl.Series("like", np.random.default_rng(1).integers(0, 2, 600)).set(
+        pl.arange(600, eager=True) % 5 == 0, None
+    )
+    log.with_columns(like).write_parquet(home / "both.parquet")
     before = torch.get_num_threads()
     yield home
     assert torch.get_num_threads() == before  # a run leaves its caller's threads alone
@@ -77,7 +99,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def settings_of_a_run(home: Path, out: Path, **settings: Any) -> RunConfig:
     given: dict[str, Any] = PLAIN | {
-        "data": home / "log.parquet",
+        "data": home / ("both.parquet" if "label" in settings else "log.parquet"),
         "label": "click",
         "ignore": ["timestamp", "w"],
         "cache_dir": home / "cache",
@@ -189,6 +211,30 @@ def test_stopped_after_each_batch_it_ends_with_the_same_bits(run: Run, whole: Ru
     stopped = run(**settings)
     assert finish(stopped, after=1) == BATCHES + 10
     assert_same_run(stopped, whole(**settings))
+
+
+def test_stopped_in_any_stage_of_any_member_it_ends_with_the_same_bits(run: Run, whole: Run) -> None:
+    settings = VARIANTS["pretraining"] | {"members": 2, "refit": True, "epochs": 2, "average_weights": 0.9}
+    stopped, expected = run(**settings), whole(**settings)
+    assert (
+        finish(stopped, after=7) == (2 * 2 * 2 * BATCHES + sum("refit" in line for line in log_of(expected)) * 10) // 7
+    )
+    assert_same_run(stopped, expected)
+    stages = [(line["member"], line.get("stage")) for line in log_of(expected)]
+    assert list(dict.fromkeys(stages)) == [(1, "pretraining"), (1, None), (2, "pretraining"), (2, None)]
+
+
+def test_trees_begin_anew_and_say_so(run: Run) -> None:
+    gone = dict.fromkeys(("learning_rate", "embedding_l2", "average_weights", "schedule", "members", "epochs"))
+    gone |= dict.fromkeys(("evaluations", "batch_size"))
+    killed = run(model="gbdt", set={"num_iterations": 30}, unseen_rate=0.01, **gone)
+    with pytest.raises(Killed):
+        train(killed, KilledIn("trees", 9))
+    progress = Stops()
+    train(killed.replace(resume=True), progress)
+    assert f"no checkpoint of {killed.out} to resume: the run starts afresh" in progress.notes
+    assert Path(str(killed.out), "trees.txt").is_file()
+    assert not Path(f"{killed.out}.run", "run.json").exists()
 
 
 @pytest.mark.parametrize("after", [1, 5, BATCHES, BATCHES + 1, 3 * BATCHES, 3 * BATCHES + 1, 3 * BATCHES + 10])

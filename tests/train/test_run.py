@@ -31,6 +31,7 @@ from masknet.table import open_table
 from masknet.train import Interrupted, fit, train
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.members import network_step
+from masknet.train.monitor import Watched
 from masknet.train.plan import encoding_plan
 from masknet.train.trainer import Trainer
 
@@ -427,7 +428,9 @@ def test_a_refit_trains_on_all_rows_for_the_epochs_and_with_the_rates_found(run:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     step = network_step(network, config, sample_weights=rows.train.weights, click_rates=rows.train.click_rates)
-    Trainer(step, train=rows.train, valid=None, config=config, monitor="log_loss", progress=Hears(), rates=rates).run()
+    Trainer(
+        step, train=rows.train, valid=None, config=config, watched=Watched("log_loss"), progress=Hears(), rates=rates
+    ).run()
     torch.set_num_threads(before)
     for name, weight in fitted.network.state_dict().items():
         assert torch.equal(weight, network.state_dict()[name]), name

@@ -20,13 +20,14 @@ from masknet.batches import Batch, EpochOrder
 from masknet.config import RunConfig
 from masknet.encode import Column, EncodedSet, Layout
 from masknet.errors import ConfigError, DataError
-from masknet.models import ParallelMaskNet
+from masknet.models import AdPredictor, ParallelMaskNet
 from masknet.progress import LogProgress
 from masknet.schema import UNKNOWN
 from masknet.space import FeatureSpace, FieldSpace
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.members import network_step
-from masknet.train.step import Step
+from masknet.train.monitor import Watched
+from masknet.train.step import OnlineStep, Step
 from masknet.train.trainer import Interrupted, State, Trainer
 
 IDS = 12
@@ -116,7 +117,7 @@ class Trained:
             train=train,
             valid=valid,
             config=config,
-            monitor=monitor,
+            watched=Watched(monitor),
             progress=progress or LogProgress(),
             rates=[0.02] * config.epochs if valid is None and rates is None else rates,
             folder=folder,
@@ -647,6 +648,7 @@ class CountsClicks:
     """Learns online and without a gradient: the mean over slots of each id's smoothed log-odds of a click."""
 
     learning_rate = None
+    shuffles = True
 
     def __init__(self) -> None:
         self.counts = torch.ones(IDS, 2, dtype=torch.float64)
@@ -700,6 +702,7 @@ STEPS: dict[str, Callable[[], Step]] = {
     "batch norm": lambda: network_step(seeded(Normed), CONFIG, sample_weights=None),
     "tied weights": lambda: network_step(seeded(Tied), CONFIG, sample_weights=None),
     "no network": CountsClicks,
+    "learns by row": lambda: OnlineStep(AdPredictor(SPACE)),
 }
 
 
@@ -710,7 +713,7 @@ def ended(step: Step, folder: RunFolder, stop_after: int = 0, *, resume: bool = 
         train=drawn(100),
         valid=drawn(50, seed=1),
         config=CONFIG,
-        monitor="log_loss",
+        watched=Watched("log_loss"),
         progress=StopsAfter(stop_after),
         folder=folder,
     )

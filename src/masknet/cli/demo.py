@@ -1,4 +1,4 @@
-"""`masknet demo`: the main job on a public click log, beside three baselines on the same rows."""
+"""`masknet demo`: the main job on a public click log, beside four baselines on the same rows."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from masknet.datasets import Dataset, DatasetFiles
 
 
+_BASELINES = {"lr": "logistic regression", "gbdt": "LightGBM", "gbdt-lr": "LightGBM + regression"}
+"""What the network has to answer to, by the model's name."""
+
+
 @states_errors
 def command(
     out: Annotated[
@@ -39,12 +43,14 @@ def command(
     """Train on MovieLens-100K and compare with click rate, logistic regression and LightGBM."""
     from masknet.artifact import check_free
     from masknet.config import RunConfig
+    from masknet.errors import ConfigError
     from masknet.train import Interrupted, train
 
     overwrite = overwrite or out is None
     out = out or "demo.masknet"
-    lr_out = str(Path(out).parent / f"{Path(out).stem}-lr.masknet")
-    check_free(lr_out, overwrite=overwrite)
+    places = {model: str(Path(out).parent / f"{Path(out).stem}-{model}.masknet") for model in _BASELINES}
+    for place in places.values():
+        check_free(place, overwrite=overwrite)
     try:
         with ConsoleProgress() as progress:
             dataset, files = _click_log(progress, cache_dir)
@@ -67,11 +73,17 @@ def command(
             started = time.monotonic()
             _, network = train(config, progress)
             seconds = time.monotonic() - started
-            progress.note("logistic regression on the same rows")
-            train(config.replace(model="lr", out=lr_out), progress)
-            assert network is not None
-            progress.note("LightGBM on the same rows")
-            results, subjects = _compare(config, files, network, lr_out, progress)
+            trained = {}
+            for model, name in _BASELINES.items():
+                progress.note(f"{name} on the same rows")
+                own_epochs = epochs if model == "lr" else None  # trees have none
+                try:
+                    _, trained[name] = train(
+                        config.replace(model=model, epochs=own_epochs, out=places[model]), progress
+                    )
+                except ConfigError as error:  # an optional package: the rest of the demo is worth seeing without it
+                    progress.warn(str(error))
+            results, subjects = _compare(config, files, trained | {"ParallelMaskNet": network})
     except Interrupted as stopped:
         stop(f"{stopped}; masknet demo --overwrite begins anew")
     if json:
@@ -86,7 +98,7 @@ def command(
     program = "masknet" if shutil.which("masknet") else sys.argv[0]  # a fresh .venv is not on the path
     console.print(f"\ntrained in {seconds:.0f} s; the model lies in {out}. Next:")
     for words in (
-        ("evaluate", out, str(files.test), "--baseline", lr_out),
+        ("evaluate", out, str(files.test), "--baseline", places["lr"]),
         ("predict", out, str(files.test), "--out", "scores.parquet", "--append", ",".join(dataset.categorical[:2])),
         ("check", out),
     ):
@@ -111,41 +123,27 @@ def _click_log(progress: ConsoleProgress, cache_dir: str | None) -> tuple[Datase
 
 
 def _compare(
-    config: RunConfig, files: DatasetFiles, network: Artifact, lr_out: str, progress: ConsoleProgress
+    config: RunConfig, files: DatasetFiles, trained: dict[str, Artifact | None]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Each model's metrics on the test rows, and what each model is: its members and parameters, or its trees."""
+    """Each model's metrics on the test rows, and what each model is: its members and parameters."""
     import numpy as np
 
     from masknet import metrics
-    from masknet.artifact import load_artifact
     from masknet.encode import values
-    from masknet.errors import ConfigError
     from masknet.predict import predict_frame
     from masknet.table import open_table
-    from masknet.train import fit_trees
 
     def clicks(path: Path, limit: int | None = None) -> NDArray[np.uint8]:
         chunks = open_table(path).chunks(config.labels, limit=limit)
         return np.concatenate([values.all_labels(chunk.frame, config.labels, chunk.place)[:, 0] for chunk in chunks])
 
     labels = clicks(files.test)
-    lr = load_artifact(lr_out)
-    scored = {
-        "click rate": np.full(len(labels), clicks(files.train, config.limit_rows).mean()),
-        "logistic regression": predict_frame(lr, files.test),
-    }
-    subjects: dict[str, dict[str, Any]] = {
-        "click rate": {"members": 1, "parameters": 1},
-        "logistic regression": lr.manifest.subject,
-    }
-    try:
-        trees = fit_trees(config, open_table(files.train), open_table(files.valid), progress)
-        scored["LightGBM, integer codes"] = predict_frame(trees, files.test)
-        subjects["LightGBM, integer codes"] = {"members": 1, "trees": trees.manifest.training["trees"]}
-    except ConfigError as error:  # an optional package: the rest of the demo is worth seeing without it
-        progress.warn(str(error))
-    scored["ParallelMaskNet"] = predict_frame(network, files.test)
-    subjects["ParallelMaskNet"] = network.manifest.subject
+    scored = {"click rate": np.full(len(labels), clicks(files.train, config.limit_rows).mean())}
+    subjects: dict[str, dict[str, Any]] = {"click rate": {"members": 1, "parameters": 1}}
+    for name, model in trained.items():
+        assert model is not None  # nothing is resumed
+        scored[name] = predict_frame(model, files.test)
+        subjects[name] = model.manifest.subject
     return {name: metrics.evaluate(labels, probabilities) for name, probabilities in scored.items()}, subjects
 
 
@@ -158,11 +156,10 @@ def _results_table(results: dict[str, dict[str, Any]], subjects: dict[str, dict[
         auc = metrics["auc"]
         interval = "" if auc.low is None else f"{auc.low:.4f} to {auc.high:.4f}"
         subject = subjects[name]
-        size = f"{subject['parameters']:,}" if "parameters" in subject else f"{subject['trees']:,} trees"
         table.add_row(
             name,
             str(subject["members"]),
-            size,
+            f"{subject['parameters']:,}",
             f"{auc.value:.4f}",
             interval,
             f"{metrics['log_loss'].value:.4f}",

@@ -17,7 +17,13 @@ __all__ = ["MAPPINGS", "given", "takes"]
 
 MAPPINGS = [name for name, field in RunConfig.model_fields.items() if typing.get_origin(field.annotation) is dict]
 """The settings of which each flag adds a pair."""
-_PAIRS = {"set": "KEY=VALUE", "pretrained": "FIELD=FILE", "share": "FIELD=OTHER", "hash": "FIELD=BUCKETS"}
+_PAIRS = {
+    "set": "KEY=VALUE",
+    "pretrained": "FIELD=FILE",
+    "share": "FIELD=OTHER",
+    "hash": "FIELD=BUCKETS",
+    "task_weight": "LABEL=WEIGHT",
+}
 
 
 def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, Any]:

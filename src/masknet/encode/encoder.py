@@ -250,9 +250,10 @@ class EncoderLearner:
         """
         total = 0.0
         for name, learner in self._learners.items():
-            for storage in learner.expected:
-                raw = 8 * (self._raw_numbers and storage.scaled)
-                total += storage.row_bytes(lengths.get(name, 1.0)) + raw
+            length, stored = lengths.get(name, 1.0), learner.expected
+            total += sum(storage.row_bytes(length) for storage in stored)
+            if self._raw_numbers and any(storage.scaled for storage in stored):
+                total += 8 * len(stored)  # of a moment its hour and weekday too
         return total
 
     def add(self, chunk: Chunk, keep: NDArray[np.bool_] | None = None) -> None:

@@ -6,7 +6,7 @@ Cells are read by `cells.reader`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -56,8 +56,8 @@ class EncodedRows:
         ids: `[rows, slots]`; 0 is padding.
         values: `[rows, slots]`, or `[1, slots]` where they are the same in all rows.
         dense: `[rows, dense columns]`; None where no field is dense.
-        numbers: `[rows, numeric fields of the space]`, as they were read, NaN where missing; None where the encoder was
-            not asked to keep them.
+        numbers: `[rows, numbered fields of the space]`, as they were read, NaN where missing; None where the encoder
+            was not asked to keep them.
     """
 
     ids: Ids
@@ -106,7 +106,7 @@ class Encoding(Protocol):
         """What a network reads of the cells, as `cells.reader` gives them."""
 
     def numbers(self, cells: Any) -> tuple[Numbers, ...]:
-        """The numbers in the cells, NaN where missing, for each numeric field that a model sees."""
+        """The numbers in the cells, NaN where missing, for each numbered field that a model sees."""
 
     def to_json(self) -> dict[str, Any]:
         """All but the vocabulary."""
@@ -129,7 +129,7 @@ class CategoricalEncoding:
 
     @property
     def spaces(self) -> tuple[FieldSpace, ...]:
-        return (FieldSpace(self.field.name),)
+        return (FieldSpace(self.field.name, num_values=len(self.vocabulary)),)
 
     @property
     def shown(self) -> tuple[Shown]:
@@ -163,7 +163,9 @@ class BagEncoding:
     @property
     def spaces(self) -> tuple[FieldSpace, ...]:
         field = self.field
-        return (FieldSpace(field.name, "bag", self.slots, field.pooling, field.ordered),)
+        return (
+            FieldSpace(field.name, "bag", self.slots, field.pooling, field.ordered, num_values=len(self.vocabulary)),
+        )
 
     @property
     def storages(self) -> tuple[Storage, ...]:
@@ -248,7 +250,7 @@ class NumericEncoding:
 
     @property
     def spaces(self) -> tuple[FieldSpace, ...]:
-        return (FieldSpace(self.field.name, "numeric"),)
+        return (FieldSpace(self.field.name, "numeric", numbered=True),)
 
     @property
     def storages(self) -> tuple[Storage, ...]:
@@ -294,7 +296,7 @@ class KnotEncoding:
 
     @property
     def spaces(self) -> tuple[FieldSpace, ...]:
-        return (FieldSpace(self.field.name, "numeric", slots=2),)
+        return (FieldSpace(self.field.name, "numeric", slots=2, numbered=True),)
 
     @property
     def storages(self) -> tuple[Storage, ...]:
@@ -374,7 +376,7 @@ class DatetimeEncoding:
 
     @property
     def spaces(self) -> tuple[FieldSpace, ...]:
-        return tuple(space for part in self._parts for space in part.spaces)
+        return tuple(replace(space, numbered=True) for part in self._parts for space in part.spaces)
 
     @property
     def storages(self) -> tuple[Storage, ...]:
@@ -394,8 +396,9 @@ class DatetimeEncoding:
         weights = [np.ones(ids.shape, dtype=np.float32) if own is None else own for ids, own, _ in encoded]
         return np.hstack([ids for ids, _, _ in encoded]), np.hstack(weights), None
 
-    def numbers(self, cells: Moments) -> tuple[Numbers]:
-        return (self.latest - cells.days,)
+    def numbers(self, cells: Moments) -> tuple[Numbers, Numbers, Numbers]:
+        hour, weekday = (part.cast(pl.Float64).to_numpy() for part in hour_and_weekday(cells.wall))
+        return hour, weekday, self.latest - cells.days
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -40,7 +40,7 @@ from masknet.table import Chunk, Table
 
 __all__ = ["EncodingPlan", "Prepared", "default_cache", "prepare"]
 
-FORMAT = 7
+FORMAT = 8
 """Raised whenever the same table and settings would encode differently."""
 
 _COUNTS_FILE = "counts.json"
@@ -56,8 +56,9 @@ def default_cache() -> Path:
 class EncodingPlan:
     """All that decides how a table is encoded and split, beside the table itself.
 
-    The settings of a run of the same names say what each means. `raw_numbers` is none of them: it asks for
-    `EncodedRows.numbers`, for models that want the number as it was read, and not its knots.
+    The settings of a run of the same names say what each means. Two are none of them: `raw_numbers` asks for
+    `EncodedRows.numbers`, for models that want the number as it was read, and not its knots, and `by_time` for
+    `EncodedSet.order`, for models that learn from the rows in the order of their times.
     """
 
     declared: Declared
@@ -70,6 +71,7 @@ class EncodingPlan:
     limit_rows: int | None = None
     bad_rows: Literal["refuse", "quarantine"] = "refuse"
     raw_numbers: bool = False
+    by_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,11 @@ def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, 
     encoder = _learn(learner, sources, schema, plan, rows, progress)
     encoder.save(folder)
     (folder / "inspection.json").write_text(json.dumps(inspection.to_json()), encoding="utf-8")
-    _encode(folder, sources, encoder, plan, rows, progress)
+    trained = _encode(folder, sources, encoder, plan, rows, progress)
+    if plan.by_time and inspection.times is not None:
+        # Rows of a validation table, joined for a refit, have no times here: they come behind.
+        times = np.pad(inspection.times, (0, rows - len(inspection.times)), constant_values=np.inf)
+        np.save(folder / "train" / "order.npy", np.argsort(times[trained], kind="stable"))
 
 
 def _require_room(num_bytes: int, cache: Path) -> None:
@@ -362,7 +368,9 @@ def _positive(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def _encode(
     folder: Path, sources: Sequence[_Source], encoder: Encoder, plan: EncodingPlan, rows: int, progress: Progress
-) -> None:
+) -> NDArray[np.bool_]:
+    """Write both sets, and mark the rows of all sources that are trained on."""
+    trained = np.zeros(rows, dtype=np.bool_)
     schema = encoder.schema
     columns = list(dict.fromkeys((*schema.field_names, *schema.role_names)))
     weighted, grouped = schema.weight is not None, schema.group is not None
@@ -387,6 +395,7 @@ def _encode(
                     # Each that stays stands for 1 / rate of them, so that the probabilities stay calibrated.
                     own = roles.get("weights", np.ones(len(labels)))
                     train_roles = roles | {"weights": np.where(_positive(labels), own, own / rate)}
+                trained[done : done + len(to_train)] = to_train
                 marks = {"train": to_train, "valid": to_valid}
                 encoded = encoder.encode(chunk, *(counts[part].where(marked) for part, marked in marks.items()))
                 if overlap is not None:
@@ -415,3 +424,4 @@ def _encode(
         warnings += filter(None, [overlap.sentence()])
     content = {part: count.to_json() for part, count in counts.items()} | {"warnings": warnings}
     (folder / _COUNTS_FILE).write_text(json.dumps(content), encoding="utf-8")
+    return trained

@@ -70,7 +70,8 @@ class EncodedSet:
         shown: for each field what it reads in place of a value; none where training is to show nothing of the kind.
         bags: the slots that are stored ragged, in the order of the layout.
         dense: `[rows, dense columns]`, or None where there are none.
-        numbers: `[rows, numeric fields of the space]`, NaN where missing, or None where they were not asked for.
+        numbers: `[rows, numbered fields of the space]`, NaN where missing, or None where they were not asked for.
+        order: `[rows]`, the rows by time, those of equal times as they stand; None where it was not asked for.
     """
 
     ids: NDArray[np.int32]
@@ -83,6 +84,7 @@ class EncodedSet:
     bags: tuple[StoredBag, ...] = ()
     dense: NDArray[np.float32] | None = None
     numbers: NDArray[np.float64] | None = None
+    order: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Rows."""
@@ -135,7 +137,7 @@ class EncodedSet:
             # An array without rows or columns cannot be mapped.
             return np.load(file, mmap_mode="r" if file.stat().st_size > 128 else None, allow_pickle=False)
 
-        names = ("ids", "values", "labels", "weights", "groups", "dense", "numbers")
+        names = ("ids", "values", "labels", "weights", "groups", "dense", "numbers", "order")
         arrays = {name: array(name) for name in names}
         needed = ("ids", "values", "labels", *(("numbers",) if encoder.raw_numbers else ()))
         lost = [name for name in needed if arrays[name] is None]
@@ -204,7 +206,7 @@ class SetWriter:
         if self._layout.dense_width:
             self._open("dense", "<f4", self._layout.dense_width)
         if encoder.raw_numbers:
-            self._open("numbers", "<f8", len(encoder.space.numeric_fields))
+            self._open("numbers", "<f8", len(encoder.space.numbered_fields))
         self._ends = [0] * len(self._layout.bags)
         for i, (bag, _) in enumerate(self._layout.bags):
             self._open(f"bag{i}.ends", "<i8")

@@ -3,6 +3,10 @@
 Each maps `(ids [B, S], values [B, S], dense [B, D] or None)` to logits, `[B]` for one task and `[B, T]` for several,
 and is built from a `FeatureSpace`; the rest of its constructor is its configuration, and its `recipe` how a run trains
 it. A network of your own is such a class, named `package.module:Class`, that `masknet.testing` finds to behave.
+
+What else a run asks of a network, if it has it: a `note`, a sentence on what it chose from the space, to be told;
+`pretraining()`, a network over some of its weights that is trained first; `learn(ids, values, dense, labels)`, which
+takes the place of the gradient; and `one_label = True` where it cannot learn several.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from typing import Any
 from torch import nn
 
 from masknet.errors import ConfigError, unknown
+from masknet.models.adpredictor import AdPredictor
 from masknet.models.afm import AttentionalFM
 from masknet.models.autoint import AutoInt
 from masknet.models.dcn import DCN
@@ -27,8 +32,10 @@ from masknet.models.ffm import FieldAwareFactorizationMachine
 from masknet.models.fibinet import FiBiNET
 from masknet.models.finalmlp import FinalMLP
 from masknet.models.fm import FactorizationMachine
+from masknet.models.fnn import FNN
 from masknet.models.latent_cross import LatentCross
 from masknet.models.logistic_regression import LogisticRegression
+from masknet.models.mf import MatrixFactorization
 from masknet.models.mmoe import MMoE
 from masknet.models.multitask_masknet import MultitaskMaskNet
 from masknet.models.parallel_masknet import ParallelMaskNet
@@ -46,7 +53,9 @@ MODELS: dict[str, type[nn.Module]] = {
     "poly2": Poly2,
     "fm": FactorizationMachine,
     "ffm": FieldAwareFactorizationMachine,
+    "mf": MatrixFactorization,
     "dnn": DNN,
+    "fnn": FNN,
     "afm": AttentionalFM,
     "wide-deep": WideDeep,
     "deepfm": DeepFM,
@@ -56,6 +65,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "autoint": AutoInt,
     "fibinet": FiBiNET,
     "finalmlp": FinalMLP,
+    "adpredictor": AdPredictor,
     "latent-cross": LatentCross,
     "mmoe": MMoE,
     "multitask-masknet": MultitaskMaskNet,
@@ -64,7 +74,9 @@ MODELS: dict[str, type[nn.Module]] = {
 __all__ = [
     "DCN",
     "DNN",
+    "FNN",
     "MODELS",
+    "AdPredictor",
     "AttentionalFM",
     "AutoInt",
     "DCNv2",
@@ -76,6 +88,7 @@ __all__ = [
     "LatentCross",
     "LogisticRegression",
     "MMoE",
+    "MatrixFactorization",
     "MultitaskMaskNet",
     "ParallelMaskNet",
     "Poly2",
@@ -86,6 +99,8 @@ __all__ = [
     "as_lists",
     "build_network",
     "is_code",
+    "learns_by_row",
+    "learns_one_label",
     "model_name",
     "network_class",
     "recipe_of",
@@ -201,6 +216,27 @@ def resolve_settings(model: str, given: dict[str, Any]) -> dict[str, Any]:
     if lacking:
         raise ConfigError(f"the option '{lacking[0]}' of {model} has no default: set it")
     return {name: as_lists(value) for name, value in settings.items()}
+
+
+def learns_by_row(model: str) -> bool:
+    """Whether a model learns from rows itself, in their order, and is moved by no gradient.
+
+    >>> learns_by_row("adpredictor"), learns_by_row("fm")
+    (True, False)
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    return hasattr(network_class(model), "learn")
+
+
+def learns_one_label(model: str) -> bool:
+    """Whether a model cannot learn several labels.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    return bool(getattr(network_class(model), "one_label", False))
 
 
 def recipe_of(model: str) -> Recipe:

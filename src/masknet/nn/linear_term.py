@@ -26,6 +26,9 @@ class LinearTerm(nn.Module):
     [[0.0, 0.0], [0.0, 0.0]]
     """
 
+    of_slots: Tensor
+    of_columns: Tensor
+
     def __init__(self, space: FeatureSpace, *, bias: bool = True) -> None:
         """Start with all weights zero: alone it is a convex problem, so nothing needs breaking.
 
@@ -40,6 +43,10 @@ class LinearTerm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(tasks)) if bias else None
         if space.dense_width:
             self.dense = nn.Parameter(torch.zeros(space.dense_width, *tasks))
+        self._num_fields = space.num_fields
+        columns = [i for i, f in enumerate(space.fields) for _ in range(f.width)]
+        for name, fields in (("of_slots", space.slot_fields), ("of_columns", columns)):
+            self.register_buffer(name, torch.tensor(fields, dtype=torch.long), persistent=False)
 
     def forward(
         self,
@@ -58,3 +65,26 @@ class LinearTerm(nn.Module):
         if self.bias is not None:
             logits = logits + self.bias
         return logits if dense is None else logits + dense @ self.dense
+
+    def by_field(
+        self,
+        ids: Int[Tensor, "batch slots"],
+        values: Float[Tensor, "batch slots"],
+        dense: Float[Tensor, "batch dense"] | None = None,
+    ) -> Float[Tensor, "batch parts tasks"]:
+        """Return what the term adds up: its bias, where it has one, and then what each field contributes.
+
+        Raises:
+            ValueError: where the rows are not of the space.
+        """
+        require_rows(ids, values, dense, num_slots=self._num_slots, dense_width=self._dense_width)
+        weighted: Tensor = self.table(ids) * values.unsqueeze(2)
+        parts = weighted.new_zeros(ids.shape[0], self._num_fields, self.table.embedding_dim)
+        # [batch, slots, tasks] -> [batch, fields, tasks]: each slot, or column, is added to its field.
+        parts = parts.index_add(1, self.of_slots, weighted)
+        if dense is not None:
+            columns = dense.unsqueeze(2) * self.dense.reshape(self._dense_width, -1)
+            parts = parts.index_add(1, self.of_columns, columns)
+        if self.bias is None:
+            return parts
+        return torch.cat([self.bias.reshape(1, 1, -1).expand(ids.shape[0], 1, -1), parts], dim=1)

@@ -13,7 +13,9 @@ from masknet.nn.norm import BatchNorm, hidden_norm
 from masknet.nn.rules import require_count, require_one_of, require_share, require_widths
 
 NormName = Literal["batch", "layer"]
-"""What may stand between a dense layer and its ReLU."""
+"""What may stand between a dense layer and its activation."""
+
+Activation = Literal["relu", "tanh"]
 
 _NORMS: dict[NormName, Callable[[int], nn.Module]] = {"batch": BatchNorm, "layer": hidden_norm}
 
@@ -34,7 +36,7 @@ def glorot_linear(d_in: int, d_out: int, *, bias: bool = True) -> nn.Linear:
 
 
 class MLP(nn.Module):
-    """Apply `H_l = ReLU(W_l H_{l-1} + b_l)` layer after layer, eq. 16, with a norm before each ReLU where one is named.
+    """Apply `H_l = ReLU(W_l H_{l-1} + b_l)` layer after layer, eq. 16, with a norm before the ReLU where one is named.
 
     NOTE[paper]: bias and ReLU as eq. 16 prints them, where there is no norm.
 
@@ -43,30 +45,41 @@ class MLP(nn.Module):
     torch.Size([2, 4])
     """
 
-    def __init__(self, d_in: int, dims: Sequence[int], *, norm: NormName | None = None, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        d_in: int,
+        dims: Sequence[int],
+        *,
+        norm: NormName | None = None,
+        dropout: float = 0.0,
+        activation: Activation = "relu",
+    ) -> None:
         """Build one layer an entry of `dims`.
 
         Args:
             d_in: width of the input, at least 1.
             dims: width of each layer, at least one of them, each at least 1.
-            norm: what stands before each ReLU: "batch", "layer", or None for nothing.
-            dropout: share of entries dropped after each ReLU in training, in [0, 1).
+            norm: what stands before each activation: "batch", "layer", or None for nothing.
+            dropout: share of entries dropped after each activation in training, in [0, 1).
+            activation: "relu", or "tanh" for networks whose paper has it.
 
         Raises:
             ValueError: where a number is out of its range.
         """
         super().__init__()
         require_share("dropout", dropout)
+        require_one_of("activation", activation, get_args(Activation))
         require_one_of("norm", norm, (*get_args(NormName), None))
         require_count("d_in", d_in)
         require_widths("dims", dims)
         self.d_out = dims[-1]
         self.layers = nn.ModuleList(glorot_linear(a, b) for a, b in pairwise((d_in, *dims)))
         self.norms = nn.ModuleList(nn.Identity() if norm is None else _NORMS[norm](width) for width in dims)
+        self.activation = nn.ReLU() if activation == "relu" else nn.Tanh()
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, hidden: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch out"]:
         """Pass the rows through the layers."""
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            hidden = self.dropout(norm(layer(hidden)).relu())
+            hidden = self.dropout(self.activation(norm(layer(hidden))))
         return hidden

@@ -2,6 +2,5 @@
 
 from masknet.train.run import fit, train
 from masknet.train.trainer import Interrupted
-from masknet.train.trees import fit_trees
 
-__all__ = ["Interrupted", "fit", "fit_trees", "train"]
+__all__ = ["Interrupted", "fit", "train"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from masknet.config import RunConfig
-from masknet.models import Recipe, as_lists, recipe_of
+from masknet.models import as_lists, learns_by_row, recipe_of
 
 __all__ = ["MANY_ROWS", "network_defaults", "resolved"]
 
@@ -71,7 +71,7 @@ def resolved(config: RunConfig, *, rows: int, by_time: bool) -> tuple[RunConfig,
     Raises:
         ConfigError: there is no such model.
     """
-    choices = _choices(recipe_of(config.model), rows, by_time)
+    choices = _choices(config.model, rows, by_time)
     left_open = {name: choice for name, choice in choices.items() if getattr(config, name) is None}
     of_network = network_defaults(config.model, config.set)
     widths = {name: value for name, value in of_network.items() if name not in config.set}
@@ -80,7 +80,12 @@ def resolved(config: RunConfig, *, rows: int, by_time: bool) -> tuple[RunConfig,
     return config.replace(**changes), f"defaults: {told}" if told else ""
 
 
-def _choices(recipe: Recipe, rows: int, by_time: bool) -> dict[str, _Choice]:
+def _choices(model: str, rows: int, by_time: bool) -> dict[str, _Choice]:
+    recipe = recipe_of(model)
+    if learns_by_row(model):  # what else there is concerns gradients
+        return {"members": _Choice(1), "batch_size": _batch_size(rows)} | {
+            name: _Choice(getattr(recipe, name)) for name in ("epochs", "evaluations", "patience")
+        }
     return {
         "members": _members(rows) if recipe.several_members else _Choice(1),
         "batch_size": _batch_size(rows),

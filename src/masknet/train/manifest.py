@@ -10,23 +10,26 @@ import numpy as np
 from torch import nn
 
 import masknet
+from masknet.config import RunConfig
 from masknet.encode import Prepared
+from masknet.gbdt import LeafRegression, Trees
 from masknet.manifest import Manifest, installed_versions
 from masknet.nn.id_table import id_tables
 from masknet.schema import UNKNOWN
 from masknet.train.members import Job, Search
+from masknet.train.monitor import Watched
 from masknet.train.pretrained import Vectors
 
-__all__ = ["click_rate", "manifest_of"]
+__all__ = ["manifest_of", "manifest_of_trees"]
 
 
-def _epochs(search: Search, monitor: str) -> dict[str, Any]:
+def _epochs(search: Search, watched: Watched) -> dict[str, Any]:
     """How long was trained, a list where several members were; then also what each of them reached alone."""
     members = search.members
     epochs, best_epoch = [member.history[-1]["epoch"] for member in members], [m.best["epoch"] for m in members]
     if len(members) == 1:
         return {"epochs": epochs[0], "best_epoch": best_epoch[0]}
-    alone = [member.best["valid"][monitor] for member in members]
+    alone = [watched.value(member.best) for member in members]
     return {"epochs": epochs, "best_epoch": best_epoch, "members_alone": alone}
 
 
@@ -51,48 +54,89 @@ def manifest_of(
         data_name: of the training table.
         seconds: of training.
     """
-    machine = job.identity["machine"]
     tables = id_tables(network)
     sizes = {name: p.numel() for name, p in network.named_parameters()}
-    valid_rows = len(prepared.valid or ())
     return Manifest(
-        masknet=masknet.__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=job.config.model,
+        **_common(job.config, prepared, job.identity["machine"], search.metrics, data_name),
         settings=job.settings,
         members=job.members,
         num_parameters={
             "embedding": sum(size for name, size in sizes.items() if name in tables),
             "network": sum(size for name, size in sizes.items() if name not in tables),
         },
-        precision=machine["precision"],
-        threads=machine["threads"],
-        device=machine["device"],
-        seed=job.config.seed,
-        versions=installed_versions(),
-        data={
-            "name": data_name,
-            "rows": len(prepared.train),
-            "valid_rows": valid_rows,
-            "click_rate": click_rate(prepared),
-            "bad_rows": len(prepared.bad_rows or ()),
-            "fingerprint": prepared.fingerprint,
-        },
         training={
-            **_epochs(search, job.monitor),
+            **_epochs(search, job.watched),
             "seconds": round(seconds, 3),
-            "monitor": job.monitor,
+            "monitor": str(job.watched),
             "refit": job.config.refit,
             "average_weights": job.config.average_weights,
             **({"pretrained": {given.field: given.to_json() for given in vectors}} if vectors else {}),
         },
-        **_results(prepared, search.metrics),
-        rows=valid_rows,
-        fields=prepared.shares,
     )
 
 
-def click_rate(prepared: Prepared) -> float | dict[str, float]:
+def manifest_of_trees(
+    config: RunConfig,
+    scorer: Trees | LeafRegression,
+    prepared: Prepared,
+    of_tasks: Sequence[dict[str, Any]],
+    *,
+    settings: dict[str, Any],
+    machine: dict[str, Any],
+    training: dict[str, Any],
+    data_name: str,
+) -> Manifest:
+    """The manifest of trees.
+
+    Args:
+        config: what was asked for.
+        scorer: what came of it.
+        prepared: the rows that it was trained and measured on.
+        of_tasks: the metrics of the one task, as JSON.
+        settings: LightGBM's.
+        machine: what the numbers depend on.
+        training: what is told of it.
+        data_name: of the training table.
+    """
+    return Manifest(
+        **(_common(config, prepared, machine, of_tasks, data_name) | {"precision": "fp64", "device": "cpu"}),
+        settings=settings,
+        num_parameters=scorer.num_parameters,
+        training=training,
+    )
+
+
+def _common(
+    config: RunConfig,
+    prepared: Prepared,
+    machine: dict[str, Any],
+    of_tasks: Sequence[dict[str, Any]],
+    data_name: str,
+) -> dict[str, Any]:
+    """What a manifest tells whatever was trained."""
+    valid_rows = len(prepared.valid or ())
+    return {
+        "masknet": masknet.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": config.model,
+        **{name: machine[name] for name in ("precision", "threads", "device")},
+        "seed": config.seed,
+        "versions": installed_versions(),
+        "data": {
+            "name": data_name,
+            "rows": len(prepared.train),
+            "valid_rows": valid_rows,
+            "click_rate": _click_rate(prepared),
+            "bad_rows": len(prepared.bad_rows or ()),
+            "fingerprint": prepared.fingerprint,
+        },
+        **_results(prepared, of_tasks),
+        "rows": valid_rows,
+        "fields": prepared.shares,
+    }
+
+
+def _click_rate(prepared: Prepared) -> float | dict[str, float]:
     """The share of clicks among the training rows, weighted where they are; of several labels each one's, by name."""
     rates = prepared.train.click_rates.tolist()
     return rates[0] if len(rates) == 1 else dict(zip(prepared.encoder.schema.labels, rates, strict=True))

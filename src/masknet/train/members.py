@@ -26,9 +26,10 @@ from masknet.nn import output_biases
 from masknet.nn.ensemble import as_one
 from masknet.progress import Progress
 from masknet.train.checkpoint import Checkpoint, RunFolder, prefixed
+from masknet.train.monitor import Watched
 from masknet.train.optim import Optimizer, WeightAverage
 from masknet.train.pretrained import Vectors, start_from
-from masknet.train.step import NetworkStep, start_at
+from masknet.train.step import LearnsByRow, NetworkStep, OnlineStep, Step, start_at
 from masknet.train.tracking import Tracker
 from masknet.train.trainer import Trainer, Turn
 
@@ -55,6 +56,8 @@ class Outcome:
     evaluations: int
     """An epoch: fewer than were asked for where it has fewer batches."""
     seconds: float
+    stage: str = ""
+    """What of the member was trained; "" for the whole."""
 
     @property
     def best(self) -> dict[str, Any]:
@@ -72,21 +75,26 @@ class Search:
     """A finished search: how long, and at which rates, each member is best trained; and how good all were then.
 
     Args:
-        members: what training each of them gave.
+        fits: what each training gave, in their order: one a member, or one a stage of it.
         metrics: of all as one on the validation rows, as JSON: one table a task.
     """
 
-    members: list[Outcome]
+    fits: list[Outcome]
     metrics: list[dict[str, dict[str, Any]]]
 
     @property
+    def members(self) -> list[Outcome]:
+        """What training each member as a whole gave."""
+        return [fit for fit in self.fits if not fit.stage]
+
+    @property
     def history(self) -> list[dict[str, Any]]:
-        """The records of all members."""
-        return [record for member in self.members for record in member.history]
+        """The records of all."""
+        return [record for fit in self.fits for record in fit.history]
 
     def to_json(self) -> dict[str, Any]:
         """As a checkpoint keeps it."""
-        return {"fits": [asdict(member) for member in self.members], "metrics": self.metrics}
+        return {"fits": [asdict(fit) for fit in self.fits], "metrics": self.metrics}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Search:
@@ -101,15 +109,15 @@ class _Phase:
     Args:
         search: what each checkpoint keeps of the finished search; None while it lasts.
         earlier: the records of what was trained before.
-        evaluations: for each member those of an epoch.
-        rates: for each member the learning rates between them; None where the validation rows decide.
+        evaluations: for each training those of an epoch; None for those of the settings.
+        rates: for each training the learning rates between them; None where the validation rows decide.
         curves: the folder of each member's curves, below that of the member.
     """
 
     search: dict[str, Any] | None
     earlier: Sequence[dict[str, Any]]
-    evaluations: Sequence[int | None]
-    rates: Sequence[Sequence[float | None] | None]
+    evaluations: Sequence[int] | None
+    rates: Sequence[Sequence[float | None]] | None
     curves: str
 
 
@@ -123,7 +131,7 @@ class Job:
 
     config: RunConfig
     settings: dict[str, Any]
-    monitor: str
+    watched: Watched
     device: torch.device
     identity: dict[str, Any]
     progress: Progress
@@ -154,8 +162,8 @@ class Job:
         phase = _Phase(
             search=None,
             earlier=[],
-            evaluations=[self.config.evaluations] * self.members,
-            rates=[None] * self.members,
+            evaluations=None,
+            rates=None,
             curves="",
         )
         return self._train(rows, vectors, phase)
@@ -174,8 +182,8 @@ class Job:
         phase = _Phase(
             search=search.to_json(),
             earlier=search.history,
-            evaluations=[member.evaluations for member in search.members],
-            rates=[member.rates for member in search.members],
+            evaluations=[fit.evaluations for fit in search.fits],
+            rates=[fit.rates for fit in search.fits],
             curves="refit",
         )
         return self._train(rows, vectors, phase)
@@ -191,20 +199,25 @@ class Job:
             if number == 0 and self.folder is not None:
                 self.folder.require_room(self._largest_checkpoint(network))
             frozen = start_from(vectors, network)
-            if checkpoint is not None and number < len(outcomes):
+            stages = _stages(network)
+            finished = len(outcomes) - number * len(stages)
+            if checkpoint is not None and finished >= len(stages):
                 network.load_state_dict(checkpoint.part(_prefix(number)))
                 networks.append(network.eval())
                 continue
             network.to(self.device)
-            trainer = self._trainer(network, rows, phase, networks, outcomes, frozen)
-            if checkpoint is not None:
-                trainer.restore(checkpoint)
-                checkpoint = None
-            state, evaluations = trainer.run(), trainer.evaluations
-            del trainer  # and with it Adam's memory, before the next one has its own
-            network.zero_grad(set_to_none=True)
-            assert state.best_evaluation is not None  # the first evaluation is the best so far
-            outcomes.append(Outcome(state.history, state.best_evaluation, evaluations, state.seconds))
+            for stage, module in list(stages.items())[finished:]:
+                own = {id(p): frozen[name] for name, p in network.named_parameters() if name in frozen}
+                fixed = {name: own[id(p)] for name, p in module.named_parameters() if id(p) in own}
+                trainer = self._trainer(module, stage, rows, phase, networks, outcomes, fixed)
+                if checkpoint is not None:
+                    trainer.restore(checkpoint)
+                    checkpoint = None
+                state, evaluations = trainer.run(), trainer.evaluations
+                del trainer  # and with it Adam's memory, before the next one has its own
+                network.zero_grad(set_to_none=True)
+                assert state.best_evaluation is not None  # the first evaluation is the best so far
+                outcomes.append(Outcome(state.history, state.best_evaluation, evaluations, state.seconds, stage))
             networks.append(network.cpu())
             self._tell(number, outcomes[-1].best)
         return as_one(networks).eval(), outcomes
@@ -212,42 +225,49 @@ class Job:
     def _trainer(
         self,
         network: nn.Module,
+        stage: str,
         rows: Prepared,
         phase: _Phase,
         networks: Sequence[nn.Module],
         outcomes: Sequence[Outcome],
         frozen: dict[str, Tensor],
     ) -> Trainer:
-        """Of the next member, after those of which `networks` and `outcomes` tell."""
-        number = len(networks)
+        """Of the next stage of a member, after what `networks` and `outcomes` tell of."""
+        number, fit = len(networks), len(outcomes)
+        evaluations = self.config.evaluations if phase.evaluations is None else phase.evaluations[fit]
         config = self.config.model_copy(
-            update={"seed": member_seed(self.config.seed, number), "evaluations": phase.evaluations[number]}
+            update={"seed": member_seed(self.config.seed, number), "evaluations": evaluations}
         )
         tracker = None
         if self.config.tensorboard is not None:
             of_member = f"member-{number + 1}" if self.members > 1 else ""
-            tracker = Tracker(Path(self.config.tensorboard, of_member, phase.curves))
+            tracker = Tracker(Path(self.config.tensorboard, of_member, phase.curves, stage))
         # Earlier members lie in every checkpoint: one file is whole or not there, and a run is rarely of many.
         finished = [prefixed(_prefix(i), earlier.state_dict()) for i, earlier in enumerate(networks)]
         beside = Checkpoint(
             self.identity | {"found": phase.search, "fits": [asdict(outcome) for outcome in outcomes]},
             {name: tensor for of_member in finished for name, tensor in of_member.items()},
         )
-        return Trainer(
-            network_step(
+        step: Step
+        if isinstance(network, LearnsByRow):
+            step = OnlineStep(network)
+        else:
+            step = network_step(
                 network,
                 config,
                 sample_weights=rows.train.weights,
                 click_rates=rows.train.click_rates,
                 frozen=frozen,
-            ),
+            )
+        return Trainer(
+            step,
             train=rows.train,
             valid=rows.valid,
             config=config,
-            monitor=self.monitor,
+            watched=self.watched,
             progress=self.progress,
-            rates=phase.rates[number],
-            turn=Turn(number + 1, self.members),
+            rates=None if phase.rates is None else phase.rates[fit],
+            turn=Turn(number + 1, self.members, stage),
             folder=self.folder,
             beside=beside,
             earlier=[*phase.earlier, *(record for outcome in outcomes for record in outcome.history)],
@@ -257,10 +277,10 @@ class Job:
     def _tell(self, number: int, best: dict[str, Any]) -> None:
         """Say what one of several members reached alone, where validation rows told."""
         if self.members > 1 and "valid" in best:
-            mean = "mean " if "tasks" in best else ""
+            mean = "mean " if "tasks" in best and self.watched.label is None else ""
             self.progress.note(
-                f"{Turn(number + 1, self.members)}alone: {mean}{self.monitor.replace('_', ' ')} "
-                f"{best['valid'][self.monitor]:.4f} in epoch {best['epoch']}"
+                f"{Turn(number + 1, self.members)}alone: {mean}{str(self.watched).replace('_', ' ')} "
+                f"{self.watched.value(best):.4f} in epoch {best['epoch']}"
             )
 
     def _largest_checkpoint(self, network: nn.Module) -> int:
@@ -273,7 +293,9 @@ class Job:
         space = rows.encoder.space
         with own_draws(member_seed(self.config.seed, number)):
             network = build_network(self.config.model, space, self.settings)
-        if number == 0 and not output_biases(network, space.num_tasks):
+        if number == 0 and (note := getattr(network, "note", None)) is not None:
+            self.progress.note(f"{self.config.model}: {note}")
+        if number == 0 and not (isinstance(network, LearnsByRow) or output_biases(network, space.num_tasks)):
             self.progress.note(
                 f"{self.config.model} begins with a guess of its own, not with the click rate: it adds no bias of "
                 f"masknet.nn's Head or LinearTerm to its logits"
@@ -319,12 +341,20 @@ def network_step(
         average=WeightAverage(network, decay=config.average_weights) if config.average_weights else None,
         seed=config.seed,
         sample_weights=sample_weights,
+        task_weights=[config.task_weight.get(label, 1.0) for label in config.labels] if config.task_weight else None,
     )
+
+
+def _stages(network: nn.Module) -> dict[str, nn.Module]:
+    """What is trained of a network, one after the other: what it names `pretraining()`, if it does, then the whole."""
+    pretraining = getattr(network, "pretraining", None)
+    return {"": network} if pretraining is None else {"pretraining": pretraining(), "": network}
 
 
 def whereabouts(checkpoint: Checkpoint, members: int) -> str:
     """Where in its run a checkpoint was written, in words: `after 1,200 steps of member 2/4`."""
-    turn = f" of member {len(checkpoint.state['fits']) + 1}/{members}" if members > 1 else ""
+    finished = sum(not fit["stage"] for fit in checkpoint.state["fits"])
+    turn = f" of member {finished + 1}/{members}" if members > 1 else ""
     return f"after {checkpoint.state['trainer']['step']:,} steps{turn}"
 
 

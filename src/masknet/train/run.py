@@ -7,37 +7,41 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from torch import nn
 
 from masknet import metrics
 from masknet.artifact import Artifact, check_free, probability_columns
 from masknet.config import RunConfig
 from masknet.encode import EncodedSet, Prepared, prepare
-from masknet.errors import ArtifactError, ConfigError, DataError, unknown
-from masknet.models import is_code, resolve_settings
+from masknet.errors import ArtifactError, ConfigError, DataError
+from masknet.gbdt import TREES, tree_settings
+from masknet.models import is_code, learns_by_row, learns_one_label, resolve_settings
 from masknet.places import locked
 from masknet.progress import Progress
-from masknet.scoring import NetworkScorer, probabilities_of, resolve_device, score
+from masknet.scoring import NetworkScorer, Scorer, probabilities_of, resolve_device, score
 from masknet.table import Table, open_table
 from masknet.threads import require_threads
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.contract import require_contract
 from masknet.train.defaults import network_defaults, resolved
+from masknet.train.effect import BY_ROW_LEAVES_OUT, TREES_LEAVE_OUT, require_effect
 from masknet.train.golden import golden_rows
 from masknet.train.identity import identity_of, machine_of, require_same_data, require_same_run
-from masknet.train.manifest import manifest_of
+from masknet.train.manifest import manifest_of, manifest_of_trees
 from masknet.train.members import Job, Search, whereabouts
+from masknet.train.monitor import Watched, watched
 from masknet.train.plan import encoding_plan
 from masknet.train.pretrained import digests, read_vectors
 from masknet.train.size import free_memory, require_memory, size_of
 from masknet.train.tracking import summary_writer
 from masknet.train.trainer import Interrupted
+from masknet.train.trees import grow
 
 __all__ = ["fit", "train"]
 
@@ -103,7 +107,7 @@ def _train(
     if checkpoint is None:
         if config.resume:
             progress.note(f"no checkpoint of {out} to resume: the run starts afresh")
-        _network_settings(config, table)  # a slip of the pen must not cost an older run its state
+        _model_settings(config, table)  # a slip of the pen must not cost an older run its state
         resolve_device(config.device)
         folder.begin(config.settings())  # from here on a kill leaves a run that is known to be unfinished
     try:
@@ -160,7 +164,7 @@ def fit(
         on_prepared: called before training, as in `train`.
     """
     require_threads()
-    settings = _network_settings(config, table)
+    settings = _model_settings(config, table)
     machine = machine_of(config, checkpoint)
     identity = identity_of(config, machine)
     if checkpoint is not None:
@@ -168,12 +172,21 @@ def fit(
     started = time.monotonic()
     with _THREADS.set(machine["threads"]):
         cache = None if config.cache_dir is None else Path(config.cache_dir)
-        encode = partial(prepare, table, valid, encoding_plan(config), progress, cache=cache, verify=config.verify)
+        plan = replace(
+            encoding_plan(config),
+            raw_numbers=config.model in TREES,
+            by_time=config.time is not None and learns_by_row(config.model),
+        )
+        encode = partial(prepare, table, valid, plan, progress, cache=cache, verify=config.verify)
         prepared = encode()
         on_prepared(prepared)
         _tell_bad_rows(prepared, folder, progress)
         for warning in prepared.warnings:
             progress.warn(warning)
+        assert prepared.valid is not None
+        watched = _watched(config, prepared.valid, progress)
+        if config.model in TREES:
+            return _fit_trees(config, settings, table, prepared, watched, machine, progress)
         by_time = valid is None and config.time is not None and config.valid_fraction is None
         config, line = resolved(config, rows=len(prepared.train), by_time=by_time)
         if line:
@@ -181,12 +194,11 @@ def fit(
         if checkpoint is not None:
             require_same_data(prepared.fingerprint, checkpoint)
             progress.note(f"resumed {whereabouts(checkpoint, config.members or 1)}")
-        assert prepared.valid is not None
         _tell_size(config, settings, prepared, progress)
         job = Job(
             config=config,
             settings=settings,
-            monitor=_monitor(config, prepared.valid, progress),
+            watched=watched,
             device=torch.device(machine["device"]),
             identity=identity | {"fingerprint": prepared.fingerprint},
             progress=progress,
@@ -198,8 +210,10 @@ def fit(
         if search is None:
             vectors = read_vectors(config, encoder, progress)
             network, outcomes = job.search(prepared, vectors)
-            search = Search(outcomes, _final_metrics(network, prepared.valid, job.device, progress))
-        seconds = sum(member.seconds for member in search.members)
+            scorer = NetworkScorer(network.to(job.device))
+            search = Search(outcomes, _final_metrics(scorer, prepared.valid, progress))
+            network.cpu()
+        seconds = sum(fit.seconds for fit in search.fits)
         if config.refit:
             epochs = ", ".join(str(member.best["epoch"]) for member in search.members)
             progress.note(f"refit on training and validation rows; epochs: {epochs}")
@@ -207,7 +221,7 @@ def fit(
             encoder = everything.encoder
             vectors = read_vectors(config, encoder, progress)
             network, outcomes = job.refit(everything, vectors, search)
-            seconds += sum(member.seconds for member in outcomes)
+            seconds += sum(fit.seconds for fit in outcomes)
         progress.note(f"trained in {time.monotonic() - started:.0f} s")
         scorer = NetworkScorer(network)
         return Artifact(
@@ -220,9 +234,55 @@ def fit(
         )
 
 
-def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
-    """The network's settings, once all that can be known before the table is read is known to be right."""
-    settings = resolve_settings(config.model, network_defaults(config.model, config.set) | config.set)
+def _fit_trees(
+    config: RunConfig,
+    settings: dict[str, Any],
+    table: Table,
+    prepared: Prepared,
+    watched: Watched,
+    machine: dict[str, Any],
+    progress: Progress,
+) -> Artifact:
+    started = time.monotonic()
+    assert prepared.valid is not None
+    scorer, training, history = grow(
+        config, settings, prepared, watched=watched, threads=machine["threads"], progress=progress
+    )
+    seconds = time.monotonic() - started
+    progress.note(f"trained in {seconds:.0f} s")
+    return Artifact(
+        manifest=manifest_of_trees(
+            config,
+            scorer,
+            prepared,
+            _final_metrics(scorer, prepared.valid, progress),
+            settings=settings,
+            machine=machine,
+            training={**training, "seconds": round(seconds, 3), "monitor": str(watched)},
+            data_name=table.name,
+        ),
+        encoder=prepared.encoder,
+        scorer=scorer,
+        run={**config.settings(), "set": settings, "resume": False, "overwrite": False},
+        history=history,
+        golden=golden_rows(table, prepared.encoder, scorer, config),
+    )
+
+
+def _model_settings(config: RunConfig, table: Table) -> dict[str, Any]:
+    """The model's settings, once all that can be known before the table is read is known to be right."""
+    if config.model in TREES:
+        require_effect(config, TREES_LEAVE_OUT)
+        settings = tree_settings(config.model, config.set)
+    else:
+        settings = resolve_settings(config.model, network_defaults(config.model, config.set) | config.set)
+        if learns_by_row(config.model):
+            require_effect(config, BY_ROW_LEAVES_OUT)
+    if len(config.labels) > 1 and (config.model in TREES or learns_one_label(config.model)):
+        raise ConfigError(
+            f"{config.model} learns one label; got {' and '.join(config.labels)}: train it once for each, or name "
+            f"another model"
+        )
     if is_code(config.model):
         require_contract(config.model, settings, num_tasks=len(config.labels) or 1)
     for name in probability_columns(config.labels):
@@ -233,9 +293,7 @@ def _network_settings(config: RunConfig, table: Table) -> dict[str, Any]:
                 file=table.name,
                 column=name,
             )
-    if config.monitor not in metrics.MONITORS:
-        raise ConfigError(unknown("metric", config.monitor, metrics.MONITORS))
-    if config.monitor == "grouped_auc" and config.group is None:
+    if watched(config.monitor, config.labels).metric == "grouped_auc" and config.group is None:
         raise ConfigError("the metric grouped_auc needs groups; name their column with --group")
     digests(config.pretrained)
     if config.tensorboard is not None:
@@ -280,8 +338,9 @@ class _Threads:
 _THREADS = _Threads()
 
 
-def _monitor(config: RunConfig, valid: EncodedSet, progress: Progress) -> str:
+def _watched(config: RunConfig, valid: EncodedSet, progress: Progress) -> Watched:
     """The metric asked for, or log loss where validation rows of one class leave it undefined."""
+    asked = watched(config.monitor, config.labels)
     tasks = metrics.evaluate_tasks(valid.labels, np.full(valid.labels.shape, 0.5), valid.weights, valid.groups)
     for label, trial in zip(config.labels, tasks, strict=True):
         if trial["log_loss"].value is None:
@@ -289,20 +348,18 @@ def _monitor(config: RunConfig, valid: EncodedSet, progress: Progress) -> str:
             raise DataError(
                 f"validation needs rows{of_label} that weigh something; {trial['log_loss'].why}: choose other ones"
             )
-    asked = [trial[config.monitor] for trial in tasks]
-    if all(estimate.value is None for estimate in asked):
-        why = asked[0].why
-        progress.warn(f"{config.monitor} is undefined on the validation rows ({why}): log loss monitors instead")
-        return "log_loss"
-    return config.monitor
+    of_labels = zip(config.labels, tasks, strict=True)
+    estimates = [trial[asked.metric] for label, trial in of_labels if asked.label in (None, label)]
+    if all(estimate.value is None for estimate in estimates):
+        why = estimates[0].why
+        progress.warn(f"{asked} is undefined on the validation rows ({why}): log loss monitors instead")
+        return Watched("log_loss", asked.label)
+    return asked
 
 
-def _final_metrics(
-    network: nn.Module, valid: EncodedSet, device: torch.device, progress: Progress
-) -> list[dict[str, dict[str, Any]]]:
+def _final_metrics(scorer: Scorer, valid: EncodedSet, progress: Progress) -> list[dict[str, dict[str, Any]]]:
     """Those of each task, as JSON; what to know before they are believed is told."""
-    probabilities = probabilities_of(score(NetworkScorer(network.to(device)), valid))
-    network.cpu()
+    probabilities = probabilities_of(score(scorer, valid))
     tasks = metrics.evaluate_tasks(valid.labels, probabilities, valid.weights, valid.groups)
     for estimates, labels in zip(tasks, np.asarray(valid.labels).T, strict=True):
         for doubt in metrics.doubts(estimates, int((labels == 1).sum())):

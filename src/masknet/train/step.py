@@ -6,13 +6,13 @@ The trainer walks through the epochs; whatever learns from a batch, keeps what i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -26,11 +26,15 @@ from masknet.scoring import NetworkScorer, Scorer
 from masknet.train.checkpoint import Checkpoint, prefixed
 from masknet.train.optim import Optimizer, Rated, WeightAverage
 
-__all__ = ["NetworkStep", "Step", "loss_over_tasks", "start_at"]
+__all__ = ["LearnsByRow", "NetworkStep", "OnlineStep", "Step", "loss_over_tasks", "start_at"]
 
 
 class Step(Rated, Protocol):
     """Learns from one batch after another. All of its state is tensors: it draws by key, and remembers nothing else."""
+
+    @property
+    def shuffles(self) -> bool:
+        """Whether an epoch's rows come in an order that is drawn, or in that of the log."""
 
     def __call__(self, batch: Batch, number: int) -> Float[Tensor, ""]:
         """Learn from a batch.
@@ -40,8 +44,8 @@ class Step(Rated, Protocol):
             number: of steps before this one; what is drawn in it is drawn by it.
 
         Returns:
-            The mean log loss of the rows as they were met, over tasks too: float64, on any device, so that nobody has
-            to wait for it.
+            The mean log loss of the rows as they were met, over tasks too, by their weights: float64, on any device, so
+            that nobody has to wait for it.
         """
 
     def evaluating(self) -> AbstractContextManager[Scorer]:
@@ -75,10 +79,13 @@ class NetworkStep:
         average: of its weights, which is what is evaluated and kept; None for the weights themselves.
         seed: of dropout.
         sample_weights: of all training rows, whose mean counts as 1; None where they have none.
+        task_weights: of each task's loss; None for 1 each.
 
     Raises:
         DataError: the training rows weigh nothing.
     """
+
+    shuffles = True
 
     def __init__(
         self,
@@ -88,11 +95,13 @@ class NetworkStep:
         average: WeightAverage | None = None,
         seed: int = 0,
         sample_weights: NDArray[np.float64] | None = None,
+        task_weights: Sequence[float] | None = None,
     ) -> None:
         self._network = network.train()
         self._optimizer, self._average, self._seed = optimizer, average, seed
         self._device = next(network.parameters()).device
         self._mean_weight = None if sample_weights is None else _mean_weight(sample_weights).to(self._device)
+        self._task_weights = None if task_weights is None else torch.tensor(task_weights, device=self._device)
 
     @property
     def learning_rate(self) -> float:
@@ -109,11 +118,13 @@ class NetworkStep:
         # Shares of the mean, divided and not scaled by its inverse: equal weights are 1, and change no bit.
         weights = None if batch.weights is None or self._mean_weight is None else batch.weights / self._mean_weight
         with own_draws(int(keyed_uniform(self._seed, number)[0] * 2**53), self._device):
-            loss = loss_over_tasks(self._network(batch.ids, batch.values, batch.dense), batch.labels, weights)
+            logits = self._network(batch.ids, batch.values, batch.dense)
+            loss = loss_over_tasks(logits, batch.labels, weights, self._task_weights)
             self._optimizer.step(loss)
         if self._average is not None:
             self._average.update(number)
-        return loss.detach().double() / batch.labels.shape[1]
+        in_all = batch.labels.shape[1] if self._task_weights is None else self._task_weights.double().sum()
+        return loss.detach().double() / in_all
 
     @contextmanager
     def evaluating(self) -> Iterator[Scorer]:
@@ -154,6 +165,68 @@ class NetworkStep:
             self._average.restore(checkpoint.part("average"))
 
 
+@runtime_checkable
+class LearnsByRow(Protocol):
+    """A network that no gradient moves: it learns from rows itself, in their order, on the processor."""
+
+    def learn(
+        self,
+        ids: Int[Tensor, "batch slots"],
+        values: Float[Tensor, "batch slots"],
+        dense: Float[Tensor, "batch dense"] | None,
+        labels: Float[Tensor, " batch"],
+    ) -> Float[Tensor, ""]:
+        """Learn from one row after the other, and return the mean log loss of the rows as they were met, float64."""
+
+
+class OnlineStep:
+    """The step of a network that learns by row: it has no rate, no average, and draws nothing.
+
+    Args:
+        network: an `nn.Module`; moved to the processor.
+    """
+
+    shuffles = False
+    learning_rate: float | None = None
+
+    def __init__(self, network: LearnsByRow) -> None:
+        assert isinstance(network, nn.Module)
+        self._network, self._learn = network.cpu().eval(), network.learn
+
+    def __call__(self, batch: Batch, number: int) -> Float[Tensor, ""]:
+        """Let the network learn."""
+        return self._learn(batch.ids, batch.values, batch.dense, batch.labels[:, 0])
+
+    @contextmanager
+    def evaluating(self) -> Iterator[Scorer]:
+        """The network."""
+        yield NetworkScorer(self._network)
+
+    def kept(self) -> dict[str, Tensor]:
+        """The network's state."""
+        return {name: t.detach().clone() for name, t in self._network.state_dict().items()}
+
+    def finish(self, kept: dict[str, Tensor]) -> None:
+        """Load the state."""
+        self._network.load_state_dict(kept)
+
+    def finite(self) -> bool:
+        """Whether all that it learned is."""
+        return all(bool(t.isfinite().all()) for t in self._network.state_dict().values())
+
+    def advice(self) -> str:
+        """What its numbers come from."""
+        return "look for very large numbers in the columns"
+
+    def state(self) -> dict[str, Tensor]:
+        """The network's state."""
+        return prefixed("network", self._network.state_dict())
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """The inverse of `state`."""
+        self._network.load_state_dict(checkpoint.part("network"))
+
+
 def start_at(network: nn.Module, click_rates: NDArray[np.float64]) -> None:
     """Let the network's first guess be the click rate: the biases of its logits start at the log-odds of each task's.
 
@@ -175,7 +248,10 @@ def start_at(network: nn.Module, click_rates: NDArray[np.float64]) -> None:
 
 
 def loss_over_tasks(
-    logits: Float[Tensor, "batch *tasks"], labels: Float[Tensor, "batch tasks"], weights: Float[Tensor, " batch"] | None
+    logits: Float[Tensor, "batch *tasks"],
+    labels: Float[Tensor, "batch tasks"],
+    weights: Float[Tensor, " batch"] | None = None,
+    task_weights: Float[Tensor, " tasks"] | None = None,
 ) -> Float[Tensor, ""]:
     """The sum over tasks of the mean log loss of the rows whose label is known, eq. 18.
 
@@ -183,12 +259,14 @@ def loss_over_tasks(
         logits: of one task also `[batch]`.
         labels: 0, 1, or NaN where unknown.
         weights: a factor for each row, or None.
+        task_weights: a factor for each task, or None.
     """
     known = ~labels.isnan()
     losses = F.binary_cross_entropy_with_logits(logits.reshape(labels.shape), labels.nan_to_num(), reduction="none")
     if weights is not None:
         losses = losses * weights.unsqueeze(1)
-    return (losses.where(known, 0).sum(0) / known.sum(0).clamp(min=1)).sum()
+    of_tasks = losses.where(known, 0).sum(0) / known.sum(0).clamp(min=1)
+    return (of_tasks if task_weights is None else of_tasks * task_weights).sum()
 
 
 def _mean_weight(weights: NDArray[np.float64]) -> Tensor:

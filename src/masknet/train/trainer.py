@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from masknet import metrics
-from masknet.batches import num_batches, shuffled_batches
+from masknet.batches import num_batches, training_batches
 from masknet.config import RunConfig
 from masknet.encode import EncodedSet
 from masknet.errors import ConfigError, MasknetError
 from masknet.progress import Progress
 from masknet.scoring import Scorer, probabilities_of, score
 from masknet.train.checkpoint import Checkpoint, RunFolder, prefixed
+from masknet.train.monitor import Watched
 from masknet.train.optim import Plateau
 from masknet.train.step import Step
 from masknet.train.tracking import Tracker
@@ -46,20 +47,22 @@ class Interrupted(MasknetError):  # noqa: N818 - no error: the user's wish
 class Turn:
     """Which of a run's members is trained, and how it is called before the reader of the run.
 
-    >>> str(Turn(2, 4)), str(Turn())
-    ('member 2/4, ', '')
+    >>> str(Turn(2, 4)), str(Turn()), str(Turn(stage="pretraining"))
+    ('member 2/4, ', '', 'pretraining, ')
 
     Args:
         member: from 1 on.
         of: members in all.
+        stage: what is trained of it; "" for the whole.
     """
 
     member: int = 1
     of: int = 1
+    stage: str = ""
 
     def __str__(self) -> str:
-        """What every report begins with; nothing where there is one member."""
-        return f"member {self.member}/{self.of}, " if self.of > 1 else ""
+        """What every report begins with; nothing where there is one member, and it is trained as a whole."""
+        return (f"member {self.member}/{self.of}, " if self.of > 1 else "") + (f"{self.stage}, " if self.stage else "")
 
 
 @dataclass
@@ -90,7 +93,7 @@ class Trainer:
         train: the rows to learn from.
         valid: the rows that tell which evaluation was the best, and when to stop; None for a refit.
         config: the settings of the run, all of them decided.
-        monitor: the validation metric, a name in `metrics.MONITORS`.
+        watched: which metric on the validation rows decides.
         rates: for a refit, the learning rate between one evaluation and the next: all of them are trained, and the last
             model is kept. Else None.
         turn: which member of the run it is.
@@ -107,7 +110,7 @@ class Trainer:
         train: EncodedSet,
         valid: EncodedSet | None,
         config: RunConfig,
-        monitor: str,
+        watched: Watched,
         progress: Progress,
         rates: Sequence[float | None] | None = None,
         turn: Turn = Turn(),
@@ -121,7 +124,7 @@ class Trainer:
         assert config.batch_size is not None
         self._step = step
         self._train, self._valid = train, valid
-        self._config, self._monitor, self._progress = config, monitor, progress
+        self._config, self._watched, self._progress = config, watched, progress
         self._rates, self._turn, self._folder, self._earlier = rates, turn, folder, earlier
         self._tracker = tracker
         self._beside = Checkpoint({}, {}) if beside is None else beside
@@ -129,8 +132,7 @@ class Trainer:
         batches = num_batches(len(train), self._batch_size)
         parts = min(config.evaluations or 1, batches)
         self._ends = [-(-batches * (part + 1) // parts) for part in range(parts)]
-        better, drop = metrics.MONITORS[monitor].better, config.schedule == "plateau"
-        self._plateau = Plateau(better, patience=config.patience, drop=drop)
+        self._plateau = Plateau(watched.better, patience=config.patience, drop=config.schedule == "plateau")
         self._loss_sum = torch.zeros((), dtype=torch.float64)
         self._best: dict[str, Tensor] = {}
         self._told = False
@@ -173,13 +175,14 @@ class Trainer:
         state = self.state
         if self._rates is not None:
             self._set_rate(self._rates[len(state.history)])
-        batches = shuffled_batches(
+        batches = training_batches(
             self._train,
             batch_size=self._batch_size,
             seed=self._config.seed,
             epoch=state.epoch,
             start=state.batch,
             unseen_rate=self._config.unseen_rate,
+            shuffled=self._step.shuffles,
         )
         end, pace = self._ends[self._part()], _Pace(state.batch)
         for batch in itertools.islice(batches, end - state.batch):
@@ -213,7 +216,7 @@ class Trainer:
             self._folder.append_log(record)
         if self._tracker is not None:
             self._tracker.write(record)
-        self._progress.note(f"{self._turn}{_line(record, self._monitor)}")
+        self._progress.note(f"{self._turn}{_line(record, self._watched)}")
 
     def _judge(self, scorer: Scorer, record: dict[str, Any]) -> bool:
         """Whether the model of now is the best so far; what the validation rows say of it goes into the record."""
@@ -221,7 +224,8 @@ class Trainer:
             assert self._rates is not None
             return len(self.state.history) + 1 == len(self._rates)
         record |= self._evaluate(scorer, self._valid)
-        return self._plateau.update(record["valid"][self._monitor], record["valid"]["log_loss"], self._step)
+        log_loss = Watched("log_loss", self._watched.label)  # of equal values it decides
+        return self._plateau.update(self._watched.value(record), log_loss.value(record), self._step)
 
     def _record(self) -> dict[str, Any]:
         """What is known of a part of an epoch before it is evaluated."""
@@ -231,6 +235,7 @@ class Trainer:
         rows = min(state.batch * self._batch_size, len(self._train)) - begin * self._batch_size
         trained = self._seconds() - (state.history[-1]["seconds"] if state.history else 0.0)
         record: dict[str, Any] = {"member": self._turn.member} if self._turn.of > 1 else {}
+        record |= {"stage": self._turn.stage} if self._turn.stage else {}
         record |= {
             "epoch": state.epoch + 1 if whole else round(state.epoch + (part + 1) / self.evaluations, 4),
             "step": state.step,
@@ -349,12 +354,14 @@ def _means(of_tasks: Sequence[dict[str, float | None]]) -> dict[str, float | Non
     return {name: sum(values) / len(values) if values else None for name, values in defined.items()}
 
 
-def _line(record: dict[str, Any], monitor: str) -> str:
+def _line(record: dict[str, Any], watched: Watched) -> str:
     text = f"epoch {record['epoch']}: train log loss {record['train_log_loss']:.4f}"
     if "valid" in record:
         valid = record["valid"]
-        names = dict.fromkeys(("auc", "log_loss", monitor))
+        names = dict.fromkeys(("auc", "log_loss", watched.metric))
         shown = [f"{name.replace('_', ' ')} {valid[name]:.4f}" for name in names if valid.get(name) is not None]
         of = f"mean of {len(record['tasks'])} labels: " if "tasks" in record else ""
+        if watched.label is not None:
+            shown.append(f"{watched} {watched.value(record):.4f}")
         text += f"; valid {of}{', '.join(shown)}" + (" (best)" if record["best"] else "")
     return f"{text}; {record['seconds']:.0f} s"

@@ -3,83 +3,163 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
-import masknet
+import numpy as np
+from numpy.typing import NDArray
+
 from masknet import metrics
-from masknet.artifact import Artifact
 from masknet.config import RunConfig
-from masknet.encode import prepare
-from masknet.errors import ConfigError
-from masknet.gbdt import Trees, train_trees
-from masknet.manifest import Manifest, installed_versions
+from masknet.encode import EncodedSet, Prepared
+from masknet.encode.storage import Column, Layout
+from masknet.gbdt import LeafRegression, TreeColumns, TreeModel, Trees, train_lightgbm
+from masknet.generator import own_draws
+from masknet.models import build_network
+from masknet.nn import LinearTerm
 from masknet.progress import Progress
-from masknet.scoring import probabilities_of, score
-from masknet.table import Table
-from masknet.train.golden import golden_rows
-from masknet.train.identity import machine_of
-from masknet.train.manifest import click_rate
-from masknet.train.plan import encoding_plan
+from masknet.scoring import Scorer, probabilities_of, score
+from masknet.train.defaults import resolved
+from masknet.train.members import network_step
+from masknet.train.monitor import Watched
+from masknet.train.trainer import Trainer, Turn
 
-__all__ = ["fit_trees"]
+__all__ = ["grow"]
+
+_DEFAULTS = {"num_leaves": 31, "learning_rate": 0.05, "patience": 50, "num_iterations": 2000}
+_ROWS_AT_ONCE = 65_536
+_FORMS = {False: "ordered codes", True: "native categories"}
 
 
-def fit_trees(config: RunConfig, table: Table, valid: Table | None, progress: Progress) -> Artifact:
-    """Train LightGBM on a table, with the settings of a run that concern the data, the seed and the threads.
+def grow(
+    config: RunConfig,
+    settings: dict[str, Any],
+    prepared: Prepared,
+    *,
+    watched: Watched,
+    threads: int,
+    progress: Progress,
+) -> tuple[Trees | LeafRegression, dict[str, Any], list[dict[str, Any]]]:
+    """Grow trees on encoded rows, with ids as codes and as categories, and keep what the validation rows like better.
 
     Args:
-        config: the settings; those of networks are not read.
-        table: the training rows.
-        valid: the rows that decide when to stop, or None to split some off.
+        config: the settings of the run.
+        settings: LightGBM's, by its own names.
+        prepared: the rows, their raw numbers kept.
+        watched: which metric on the validation rows decides between the two.
+        threads: of LightGBM.
         progress: who hears how it goes.
 
+    Returns:
+        What scores, what the manifest tells of the training, and a record of each form, and of the regression's epochs.
+
     Raises:
-        ConfigError: LightGBM is not installed, or there are several labels.
-        DataError: a table, a column or a value is not what the rule asks for.
+        ConfigError: LightGBM is not installed, or refuses a setting.
     """
-    if len(config.labels) != 1:
-        raise ConfigError(f"trees learn one label; got {' and '.join(config.labels)}: train them once for each")
-    started = time.monotonic()
-    machine = machine_of(config, None)
-    plan = replace(encoding_plan(config), raw_numbers=True)
-    cache = None if config.cache_dir is None else Path(config.cache_dir)
-    prepared = prepare(table, valid, plan, progress, cache=cache, verify=config.verify)
     assert prepared.valid is not None
-    space, rows = prepared.encoder.space, prepared.valid
-    settings = {"num_leaves": 31, "learning_rate": 0.05, "patience": 50}
-    trees = train_trees(space, prepared.train, rows, seed=config.seed, threads=machine["threads"], **settings)
-    (found,) = metrics.evaluate_tasks(rows.labels, probabilities_of(score(trees, rows)), rows.weights, rows.groups)
-    seconds = time.monotonic() - started
-    manifest = Manifest(
-        masknet=masknet.__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=Trees.name,
-        settings=settings,
-        num_parameters={"leaves": trees.model.num_leaves},
-        precision="fp64",
-        threads=machine["threads"],
-        device="cpu",
-        seed=config.seed,
-        versions=installed_versions(),
-        data={
-            "name": table.name,
-            "rows": len(prepared.train),
-            "valid_rows": len(rows),
-            "click_rate": click_rate(prepared),
-            "bad_rows": len(prepared.bad_rows or ()),
-            "fingerprint": prepared.fingerprint,
-        },
-        training={"trees": trees.model.rounds, "seconds": round(seconds, 3), "monitor": "log_loss"},
-        metrics={name: estimate.to_json() for name, estimate in found.items()},
-        rows=len(rows),
-        fields=prepared.shares,
+    train, valid = prepared.train, prepared.valid
+    codes = TreeColumns.of(prepared.encoder.space, train)
+    forms = [codes] + ([native] if (native := replace(codes, native=True)).categories else [])
+    x, x_valid = _matrix(codes, train), _matrix(codes, valid)
+    rounds = settings.get("num_iterations", _DEFAULTS["num_iterations"])
+    started, history, best = time.monotonic(), [], None
+    for columns in forms:
+        form = _FORMS[columns.native]
+
+        def tell(done: int, form: str = form) -> None:
+            progress.track(f"trees on {form}", done, rounds)
+
+        model = train_lightgbm(
+            x,
+            train.labels[:, 0].astype(np.int64),
+            valid=(x_valid, valid.labels[:, 0].astype(np.int64)),
+            weights=train.weights,
+            valid_weights=valid.weights,
+            learning_rate=config.learning_rate or _DEFAULTS["learning_rate"],
+            patience=config.patience or int(_DEFAULTS["patience"]),
+            categorical=columns.categories,
+            seed=config.seed,
+            threads=threads,
+            settings=settings,
+            on_round=tell,
+        )
+        trees = Trees(columns, model)
+        record: dict[str, Any] = {"ids": form, "trees": model.rounds, "valid": _metrics(trees, valid)}
+        record["seconds"] = round(time.monotonic() - started, 3)
+        history.append(record)
+        value = watched.value(record)
+        progress.note(f"{model.rounds} trees on {form}: valid {watched.metric.replace('_', ' ')} {value:.4f}")
+        if best is None or watched.better(value, best[0]):
+            best = value, trees, record
+    assert best is not None
+    _, trees, record = best
+    if len(forms) > 1:
+        progress.note(f"kept: the trees on {record['ids']}")
+    for of_form in history:
+        of_form["best"] = of_form is record
+    training = {"ids": record["ids"], "trees": trees.model.rounds}
+    if config.model == Trees.name:
+        return trees, training, history
+    regression, epochs = _regression(trees, train, valid, config, watched, progress)
+    return regression, training, [*history, *epochs]
+
+
+def _matrix(columns: TreeColumns, rows: EncodedSet) -> NDArray[np.float64]:
+    matrix = np.empty((len(rows), columns.width))
+    for span in _spans(rows):
+        matrix[span] = columns.matrix(rows.take(span))
+    return matrix
+
+
+def _spans(rows: EncodedSet) -> Iterator[slice]:
+    return (slice(start, start + _ROWS_AT_ONCE) for start in range(0, len(rows), _ROWS_AT_ONCE))
+
+
+def _metrics(scorer: Scorer, valid: EncodedSet) -> dict[str, float | None]:
+    (found,) = metrics.evaluate_tasks(valid.labels, probabilities_of(score(scorer, valid)), valid.weights, valid.groups)
+    return {name: estimate.value for name, estimate in found.items()}
+
+
+def _regression(
+    trees: Trees, train: EncodedSet, valid: EncodedSet, config: RunConfig, watched: Watched, progress: Progress
+) -> tuple[LeafRegression, list[dict[str, Any]]]:
+    """Logistic regression on the leaves, trained as the model `lr` is."""
+    own, _ = resolved(
+        RunConfig(model="lr", seed=config.seed, unseen_rate=0.0, label=config.label, members=1),
+        rows=len(train),
+        by_time=False,
     )
-    return Artifact(
-        manifest=manifest,
-        encoder=prepared.encoder,
-        scorer=trees,
-        run={**config.settings(), "model": Trees.name, "set": settings},
-        golden=golden_rows(table, prepared.encoder, trees, config),
+    space = LeafRegression.leaf_space(trees.model)
+    with own_draws(own.seed):
+        network = build_network("lr", space, {})
+    assert isinstance(network, LinearTerm)
+    assert network.bias is not None
+    trainer = Trainer(
+        network_step(network, own, sample_weights=train.weights, click_rates=train.click_rates),
+        train=_leaves(trees, train),
+        valid=_leaves(trees, valid),
+        config=own,
+        watched=watched,
+        progress=progress,
+        turn=Turn(stage="regression on leaves"),
+    )
+    history = trainer.run().history
+    weights = network.table.weight.detach().numpy()[:, 0].copy()
+    return LeafRegression(trees.columns, trees.model, weights, np.float32(network.bias.item())), history
+
+
+def _leaves(trees: Trees, rows: EncodedSet) -> EncodedSet:
+    """The rows as the leaves that they fall in, one id a tree."""
+    model: TreeModel = trees.model
+    ids = np.empty((len(rows), len(model.leaves)), dtype=np.int32)
+    for span in _spans(rows):
+        ids[span] = LeafRegression.leaf_ids(model, trees.columns.matrix(rows.take(span)))
+    return EncodedSet(
+        ids=ids,
+        values=np.empty((len(rows), 0), dtype=np.float32),
+        labels=rows.labels,
+        weights=rows.weights,
+        groups=rows.groups,
+        layout=Layout((Column(),) * ids.shape[1]),
     )

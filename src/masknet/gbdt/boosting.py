@@ -1,0 +1,228 @@
+"""LightGBM on arrays, by its own names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Integer, Shaped
+
+from masknet.errors import ConfigError, unknown
+
+__all__ = ["TreeModel", "train_lightgbm", "tree_settings"]
+
+Labels = Integer[np.ndarray, "row"] | Float[np.ndarray, "row"]
+
+
+@dataclass(frozen=True)
+class TreeModel:
+    """Trained trees; `rounds` is how many of them early stopping kept."""
+
+    rounds: int
+    _booster: Any = field(repr=False)
+
+    def predict_proba(self, x: Float[np.ndarray, "row field"]) -> Float[np.ndarray, "row"]:
+        """The click probability of each row, float64."""
+        margins = self.margins(x)
+        return np.asarray(1 / (1 + np.exp(-margins)))
+
+    def margins(self, x: Float[np.ndarray, "row field"]) -> Float[np.ndarray, "row"]:
+        """The log-odds of each row, float64: what the trees add up to."""
+        if len(x) == 0:
+            return np.empty(0)
+        return np.asarray(self._booster.predict(x, num_iteration=self.rounds, raw_score=True), dtype=np.float64)
+
+    @cached_property
+    def leaves(self) -> tuple[int, ...]:
+        """How many leaves each of the trees that were kept has."""
+        dumped = self._booster.dump_model(num_iteration=self.rounds)
+        return tuple(int(tree["num_leaves"]) for tree in dumped["tree_info"])
+
+    @property
+    def num_columns(self) -> int:
+        """How many columns the trees read."""
+        return int(self._booster.num_feature())
+
+    def leaf_indices(self, x: Float[np.ndarray, "row field"]) -> Integer[np.ndarray, "row tree"]:
+        """For each row the leaf that it falls in of each tree."""
+        if len(x) == 0:
+            return np.empty((0, len(self.leaves)), dtype=np.int32)
+        found = self._booster.predict(x, num_iteration=self.rounds, pred_leaf=True)
+        return np.asarray(found, dtype=np.int32).reshape(len(x), -1)
+
+    def to_text(self) -> str:
+        """LightGBM's own text of the trees that were kept, read back by `from_text`."""
+        return str(self._booster.model_to_string(num_iteration=self.rounds))
+
+    @classmethod
+    def from_text(cls, text: str) -> TreeModel:
+        """The inverse of `to_text`.
+
+        Raises:
+            ConfigError: LightGBM is not installed.
+            ValueError: the text holds no trees.
+        """
+        lightgbm = _lightgbm()
+        try:
+            booster = lightgbm.Booster(model_str=text)
+        except lightgbm.basic.LightGBMError as error:
+            raise ValueError(f"no trees: {error}") from error
+        return cls(rounds=booster.current_iteration(), _booster=booster)
+
+
+_OWN_FLAGS = {
+    "learning_rate": "set it with --learning-rate",
+    "early_stopping_round": "set it with --patience",
+    "seed": "set it with --seed",
+    "num_threads": "set it with --threads",
+    "objective": "it is the log loss here",
+    "metric": "it is the log loss here",
+    "categorical_feature": "both ways are tried, and the better one is kept",
+    "weight_column": "name the column with --weight",
+    "label_column": "name the column with --label",
+    "ignore_column": "leave columns out with --ignore",
+}
+"""What a run says otherwise, and how."""
+
+_OF_FILES = (
+    *("config", "task", "data", "valid", "header", "group_column", "two_round", "save_binary", "parser_config_file"),
+    *("input_model", "output_model", "output_result", "snapshot_freq", "convert_model", "convert_model_language"),
+    *("machines", "machine_list_filename", "local_listen_port", "num_machines", "forcedsplits_filename"),
+    *("forcedbins_filename", "verbosity", "num_class"),
+)
+"""What LightGBM's own program reads of files and of other machines: a run has none of them."""
+
+
+def tree_settings(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `--set` says to LightGBM, under the names that LightGBM itself gives them.
+
+    >>> tree_settings("gbdt", {"num_leaf": 255})
+    {'num_leaves': 255}
+    >>> tree_settings("gbdt", {"num_leafs": 255})
+    Traceback (most recent call last):
+    masknet.errors.ConfigError: unknown option of gbdt 'num_leafs'; did you mean 'num_leaves'?
+    >>> tree_settings("gbdt", {"eta": 0.1})
+    Traceback (most recent call last):
+    masknet.errors.ConfigError: 'eta' is LightGBM's learning_rate, which is said once: set it with --learning-rate
+
+    Args:
+        model: who asks, for the sentence.
+        given: the settings by any name that LightGBM knows.
+
+    Raises:
+        ConfigError: LightGBM is not installed, knows no such setting, or a run says it otherwise.
+    """
+    if not given:
+        return {}
+    _lightgbm()
+    from lightgbm.basic import _ConfigAliases  # no public name tells the names
+
+    of_alias: dict[str, str] = {}
+    for name, aliases in _ConfigAliases._get_all_param_aliases().items():
+        of_alias |= dict.fromkeys((name, *aliases), name)
+    settings: dict[str, Any] = {}
+    for name, value in given.items():
+        known = of_alias.get(name)
+        if known is None or known in _OF_FILES:
+            raise ConfigError(
+                unknown(f"option of {model}", name, sorted({*of_alias.values()} - {*_OF_FILES, *_OWN_FLAGS}))
+            )
+        if known in _OWN_FLAGS:
+            also = f" is LightGBM's {known}, which" if name != known else ""
+            raise ConfigError(f"'{name}'{also} is said once: {_OWN_FLAGS[known]}")
+        if known in settings:
+            raise ConfigError(f"a setting is given once; '{known}' of {model} stands twice, also as '{name}'")
+        settings[known] = value
+    return settings
+
+
+def train_lightgbm(
+    x: Float[np.ndarray, "row field"],
+    y: Labels,
+    *,
+    valid: tuple[Float[np.ndarray, "row_valid field"], Shaped[np.ndarray, "row_valid"]],
+    weights: Float[np.ndarray, "row"] | None = None,
+    valid_weights: Float[np.ndarray, "row_valid"] | None = None,
+    num_leaves: int = 31,
+    learning_rate: float = 0.05,
+    max_rounds: int = 2000,
+    patience: int = 50,
+    categorical: Sequence[int] = (),
+    seed: int = 0,
+    threads: int = 1,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    on_round: Callable[[int], None] = lambda done: None,
+) -> TreeModel:
+    """Train LightGBM until its log loss on `valid` has not fallen for `patience` rounds.
+
+    Categorical fields enter as integer codes, split like ordered numbers: with many ids this is LightGBM's stronger
+    mode, and the one that the tables call "integer-coded categoricals"; or natively, as sets of values, where
+    `categorical` names their columns. Same arrays, seed and threads: same trees.
+
+    Args:
+        x: a column a field: codes of categoricals, raw numerics, NaN where a numeric is missing.
+        y: the clicks, 0 or 1.
+        valid: `x` and `y` of the rows that decide when to stop.
+        weights: of the rows of `x`, at least 0; all 1 unless given.
+        valid_weights: of the rows of `valid`.
+        num_leaves: of a tree, at least 2.
+        learning_rate: the share of each tree that is added, in (0, 1].
+        max_rounds: trees at most.
+        patience: rounds without a gain, at least 1.
+        categorical: the columns of `x` that hold codes of values without an order.
+        seed: of LightGBM's draws.
+        threads: of LightGBM.
+        settings: further ones, by LightGBM's own names; of a name that is an argument here, they hold.
+        on_round: told how many trees there are, after each.
+
+    Raises:
+        ConfigError: LightGBM is not installed, or refuses a setting.
+
+    >>> x = np.arange(400.0)[:, None]
+    >>> trees = train_lightgbm(x, (x[:, 0] > 150) * 1, valid=(x, (x[:, 0] > 150) * 1), max_rounds=40)
+    >>> trees.predict_proba(np.array([[10.0], [390.0]])).round()
+    array([0., 1.])
+    """
+    lightgbm = _lightgbm()
+    parameters = {
+        "objective": "binary",
+        "metric": "binary_logloss",
+        "num_leaves": num_leaves,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "num_threads": threads,
+        "deterministic": True,
+        "force_row_wise": True,  # otherwise LightGBM times both layouts and takes the faster, which may change the sums
+        "verbosity": -1,
+        "num_iterations": max_rounds,
+        **settings,
+    }
+    train = lightgbm.Dataset(x, y, weight=weights, categorical_feature=list(categorical), params=parameters)
+    try:
+        booster = lightgbm.train(
+            {name: value for name, value in parameters.items() if name != "num_iterations"},
+            train,
+            num_boost_round=parameters["num_iterations"],
+            valid_sets=[lightgbm.Dataset(*valid, weight=valid_weights, reference=train, params=parameters)],
+            callbacks=[
+                lightgbm.early_stopping(patience, verbose=False),
+                lambda state: on_round(state.iteration + 1),
+            ],
+        )
+    except (lightgbm.basic.LightGBMError, TypeError) as error:
+        raise ConfigError(f"LightGBM refuses its settings: {' '.join(str(error).split())}") from error
+    return TreeModel(rounds=booster.best_iteration or booster.current_iteration(), _booster=booster)
+
+
+def _lightgbm() -> Any:
+    try:
+        import lightgbm
+    except ImportError as error:
+        raise ConfigError(
+            "the LightGBM baseline needs the package lightgbm, which is not installed: pip install 'masknet[trees]'"
+        ) from error
+    return lightgbm
