@@ -168,7 +168,7 @@ def alter_weights(file: Path, draw: random.Random) -> str:
     elif kind == "shape":
         tensor = tensor.reshape(-1, 1)
     elif kind == "wide":
-        tensor = torch.cat([tensor, tensor])
+        tensor = torch.cat([tensor.view(-1), tensor.view(-1)])
     weights[name] = tensor
     if kind == "drop":
         del weights[name]

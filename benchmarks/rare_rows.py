@@ -2,10 +2,11 @@
 
     python benchmarks/rare_rows.py --out benchmarks/results/rare_rows.json
 
-Each run trains one member on 20,000 made rows, 5 % of them clicks. In every kind of field so many rows are rare, that
-is, hold a value of their own or none; they all clicked, or none did, or they follow the click rate. Then 2,000 other
-rows are scored with that field unseen, or missing, in all of them: the ratio is that of the mean score to the click
-rate. The rule, for the mean of the seeds: between .8 and 1.25. A run that the JSON has already is not made again.
+Each run trains by the defaults (a MaskNet has four members) on 20,000 made rows, 5 % of them clicks. In every kind of
+field so many rows are rare, that is, hold a value of their own or none; they all clicked, or none did, or they follow
+the click rate. Then 2,000 other rows are scored with that field unseen, or missing, in all of them: the ratio is that
+of the mean score to the click rate. The rule, for the mean of the seeds: between .8 and 1.25. A run that the JSON has
+already is not made again.
 """
 
 from __future__ import annotations
@@ -78,7 +79,6 @@ def ratios(model: str, rare: int, label: int | None, seed: int) -> dict[str, Any
         config = RunConfig(
             label="click",
             model=model,
-            members=1,
             seed=seed,
             min_count=2,
             hash={"user": 1 << 16},

@@ -167,6 +167,16 @@ def test_json_that_is_nested_or_no_table(altered: Path, name: str, depth: int) -
         load_artifact(altered)
 
 
+def test_a_long_value_is_not_told_whole(altered: Path) -> None:
+    file = altered / "encoding.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["fields"]["user"]["rows"] = "é" * 5000
+    file.write_text(json.dumps(content), encoding="utf-8")
+    sentence = refused(altered)
+    assert "its count of rows is 'éé" in sentence
+    assert len(sentence) < 1000
+
+
 VOCABULARY: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
     "repeated": lambda frame: pl.concat([frame, frame]),
     "a value twice": lambda frame: frame.with_columns(value=pl.lit("u1")),

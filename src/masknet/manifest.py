@@ -50,6 +50,8 @@ _FILES = (
 )
 """What is read, so that a list of checksums without one of them is no proof."""
 
+_MOST_SAID = 300
+
 _LIBRARIES = ("numpy", "polars", "pyarrow", "pydantic", "safetensors", "torch")
 
 
@@ -204,7 +206,8 @@ def write_checksums(folder: Path) -> None:
 
 
 def damaged(folder: Path, name: str, how: str) -> ArtifactError:
-    """The sentence for a file of an artifact that is not as it was written."""
+    """The sentence for a file of an artifact that is not as it was written; a long story is cut."""
+    how = how if len(how) <= _MOST_SAID else f"{how[:_MOST_SAID]}..."
     return ArtifactError(f"the artifact '{folder}' is damaged: {name} {how}; copy it anew, or train again")
 
 

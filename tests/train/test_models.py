@@ -130,3 +130,37 @@ def test_a_last_batch_of_one_row_is_trained_on(norm: str, home: Path, tmp_path: 
     """Batch norm knows no deviation of one row."""
     settings = {"embedding_dim": 2, "hidden_dims": [4], "norm": norm}
     run(home, tmp_path / "m.masknet", "dnn", settings, valid_fraction=0.03, batch_size=29)  # 291 rows: ten and one
+
+
+def test_latent_cross_reads_an_order_that_a_pooled_bag_cannot_know(tmp_path: Path) -> None:
+    """Every history holds the same films; which came last decides, and the context turns it round."""
+    rng = np.random.default_rng(5)
+    histories = rng.permuted(np.tile(np.array(["a", "b", "c", "d"]), (4000, 1)), axis=1)
+    evening = rng.integers(0, 2, 4000)
+    wish = np.isin(histories[:, -1], ["a", "b"]) ^ (evening == 1)
+    log = pl.DataFrame(
+        {
+            "click": (rng.random(4000) < np.where(wish, 0.8, 0.2)).astype(int),
+            "history": pl.Series(histories.tolist(), dtype=pl.List(pl.String)),
+            "evening": [f"e{i}" for i in evening],
+        }
+    )
+    log[:3000].write_parquet(tmp_path / "log.parquet")
+    log[3000:].write_parquet(tmp_path / "valid.parquet")
+    aucs = {}
+    for model, settings in (("latent-cross", {"state_dim": 16}), ("dnn", {"hidden_dims": [16]})):
+        trained = run(
+            tmp_path,
+            tmp_path / f"{model}.masknet",
+            model,
+            {"embedding_dim": 8, **settings},
+            ignore=[],
+            valid=tmp_path / "valid.parquet",
+            epochs=8,
+            learning_rate=0.01,
+            embedding_l2=0.0,
+            average_weights=0.0,
+        )
+        aucs[model] = trained.manifest.metrics["auc"]["value"]
+    assert aucs["latent-cross"] > 0.75
+    assert aucs["latent-cross"] > aucs["dnn"] + 0.05

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression as SklearnRegression
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from masknet.models import MODELS
+from masknet.models import MODELS, LogisticRegression
 from masknet.nn import IdTable, id_tables
 from masknet.space import FeatureSpace, FieldSpace
 from masknet.train.optim import Optimizer, Plateau, WeightAverage
@@ -305,3 +306,23 @@ def test_of_equal_values_the_lower_log_loss_is_the_better() -> None:
 def test_the_smaller_may_be_the_better() -> None:
     plateau = Plateau(lambda value, best: value < best, patience=1, drop=False)
     assert [plateau.update(value, 1.0, optimizer_of_one()) for value in (0.5, 0.4, 0.45)] == [True, True, False]
+
+
+def test_logistic_regression_ends_where_scikit_learns_does() -> None:
+    """Ours is the mean loss plus half l2 times the squares, theirs C times the sum of losses plus half the squares."""
+    rng = np.random.default_rng(0)
+    rows, l2 = 500, 0.01
+    users, items = rng.integers(0, 20, rows), rng.integers(0, 8, rows)
+    clicks = (rng.random(rows) < 1 / (1 + np.exp(-(users % 3 - 1 + items % 2)))).astype(np.float32)
+    network = LogisticRegression(FeatureSpace(29, (FieldSpace("user"), FieldSpace("item"))))
+    optimizer = Optimizer(network, learning_rate=0.05, embedding_l2=l2, network_l2=0.0, clip=None)
+    ids, labels = torch.from_numpy(np.stack([1 + users, 21 + items], axis=1)), torch.from_numpy(clicks)
+    for step in range(1500):
+        optimizer.learning_rate = 0.05 * 0.995**step
+        logits = network(ids, torch.ones(rows, 2))
+        optimizer.step(torch.nn.functional.binary_cross_entropy_with_logits(logits, labels))
+    one_hot = np.eye(28)[users] + np.eye(28)[20 + items]
+    theirs = SklearnRegression(C=1 / (l2 * rows), tol=1e-10, max_iter=10_000).fit(one_hot, clicks)
+    np.testing.assert_allclose(network.table.weight[1:, 0].detach().numpy(), theirs.coef_[0], atol=2e-4)
+    assert network.bias is not None
+    assert network.bias.item() == pytest.approx(theirs.intercept_[0], abs=2e-4)
