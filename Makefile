@@ -13,7 +13,7 @@ help:
 
 setup: .venv/setup  ## create .venv with the masknet command and all that its verbs need
 
-demo: .venv/setup  ## train on a public click log, and print the evaluation beside three baselines
+demo: .venv/setup  ## train on a public click log, and print the evaluation beside four baselines
 	$(BIN)/masknet demo
 
 # One thread a process: two workers share the cores, and a test's sums do not depend on how many there are.

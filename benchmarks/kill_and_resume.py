@@ -1,11 +1,12 @@
 """Kill a training process (`kill -9`) at random moments, resume it each time, and compare the weights byte for byte.
 
-    python benchmarks/kill_and_resume.py --kills 10 --seed 0 --out benchmarks/results/kill_and_resume.json
+    python benchmarks/kill_and_resume.py --kills 10 --seed 0 --model parallel-masknet
 
 Moments of three kinds take turns, in a random order. *epoch*: a random time after the process has begun to train.
 *evaluation*: a random time after it has begun one of its next validations. *checkpoint*: as soon as a half-written
 one is seen on the disk. Each process tells its phases on standard error, so that the table says where it really died:
 a kill meant for a validation or a half-written checkpoint that came too late does not count, and is tried again.
+A model that learns by row has one epoch and one validation, and is killed in the other moments alone.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 from safetensors import safe_open
 
 import masknet
@@ -46,6 +49,20 @@ ConsoleProgress.track = told
 main(sys.argv[1:])
 """
 KINDS = ("epoch", "evaluation", "checkpoint")
+MODELS: dict[str, dict[str, Any]] = {
+    "parallel-masknet": {"set": {"block_dims": [64, 64], "top_dims": [64], "dropout": 0.1}},
+    "ffm": {"set": {"embedding_dim": 4}},
+    "fnn": {"set": {"hidden_dims": [64], "dropout": 0.1}},
+    "multitask-masknet": {
+        "set": {"block_dims": [64, 64], "top_dims": [64], "tower_dims": [16], "dropout": 0.1},
+        "label": ["click", "like"],
+        "ignore": ["timestamp"],
+        "monitor": "like.auc",
+    },
+    "adpredictor": {"set": {}, "ignore": ["timestamp", "like"]}
+    | dict.fromkeys(("batch_size", "epochs", "patience", "average_weights")),
+}
+"""What differs from the settings of all."""
 EVALUATION_SECONDS = 0.1  # less than one takes
 CHECKPOINT_SECONDS = 0.5
 
@@ -53,16 +70,17 @@ CHECKPOINT_SECONDS = 0.5
 class Run:
     """One run of `masknet train`, in as many processes as it takes."""
 
-    def __init__(self, data: Path, out: Path, *, epochs: int, threads: int) -> None:
+    def __init__(self, data: Path, out: Path, model: str, *, epochs: int, threads: int) -> None:
         self.out, self.folder = out, Path(f"{out}.run")
         settings = {
             "data": str(data),
             "label": "click",
-            "ignore": ["timestamp"],
+            "ignore": ["timestamp", "like"],
+            "model": model,
+            "members": 1,
             "valid_fraction": 0.4,
             "cache_dir": str(data.parent / "cache"),
             "out": str(out),
-            "set": {"block_dims": [64, 64], "top_dims": [64], "dropout": 0.1},
             "batch_size": 256,
             "epochs": epochs,
             "patience": epochs,
@@ -71,7 +89,7 @@ class Run:
             "threads": threads,
             "device": "cpu",
             "checkpoint_minutes": CHECKPOINT_SECONDS / 60,
-        }
+        } | MODELS[model]
         self.file = out.with_suffix(".json")
         self.file.write_text(json.dumps(settings))
 
@@ -121,12 +139,12 @@ def kill_once(run: Run, kind: str, draws: random.Random, *, longest: float, resu
     """Go on with the run and kill it at a moment of this kind, `longest` seconds after it went on at most."""
     process = run.start(*(["--resume"] if resume else []))
     told = phases(process)
-    phase = next((phase for phase in told if phase.startswith("epoch")), None)
+    phase = next((phase for phase in told if "epoch" in phase), None)
     if kind == "epoch":
         time.sleep(draws.uniform(0, longest))
     elif kind == "evaluation":
         for _ in range(draws.randint(1, 3)):
-            phase = next((phase for phase in told if phase == "validate"), phase)
+            phase = next((phase for phase in told if phase.endswith("validate")), phase)
         time.sleep(draws.uniform(0, EVALUATION_SECONDS))
     else:
         while process.poll() is None and not run.half_written():
@@ -140,9 +158,11 @@ def kill_once(run: Run, kind: str, draws: random.Random, *, longest: float, resu
     return {"moment": kind, "died_in": phase, "half_written": run.half_written(), "checkpoint": run.step()}
 
 
-def kill_again_and_again(run: Run, kills: int, seed: int, longest: float) -> list[dict[str, Any]]:
+def kill_again_and_again(
+    run: Run, kills: int, seed: int, longest: float, moments: Sequence[str]
+) -> list[dict[str, Any]]:
     draws = random.Random(seed)
-    kinds = [KINDS[number % len(KINDS)] for number in range(kills)]
+    kinds = [moments[number % len(moments)] for number in range(kills)]
     draws.shuffle(kinds)
     done: list[dict[str, Any]] = []
     resume = False
@@ -150,7 +170,8 @@ def kill_again_and_again(run: Run, kills: int, seed: int, longest: float) -> lis
         while True:
             kill = kill_once(run, kind, draws, longest=longest, resume=resume)
             resume = True
-            if {"epoch": True, "evaluation": kill["died_in"] == "validate", "checkpoint": kill["half_written"]}[kind]:
+            validates = str(kill["died_in"]).endswith("validate")
+            if {"epoch": True, "evaluation": validates, "checkpoint": kill["half_written"]}[kind]:
                 break  # it died where it was meant to
         done.append(kill)
         half = "a half-written checkpoint is left" if kill["half_written"] else ""
@@ -160,18 +181,23 @@ def kill_again_and_again(run: Run, kills: int, seed: int, longest: float) -> lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Kill training at random moments, resume, compare the weights.")
+    parser.add_argument("--model", choices=MODELS, default="parallel-masknet")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "kill_and_resume.json")
+    parser.add_argument("--out", type=Path, help="(default: benchmarks/results/kill_and_resume-MODEL.json)")
     given = parser.parse_args()
+    out = given.out or Path(__file__).parent / "results" / f"kill_and_resume-{given.model}.json"
+    moments = ("epoch", "checkpoint") if given.model == "adpredictor" else KINDS
     epochs = 3 * given.kills + 2  # a kill moves the run on by about one, and some are tried again
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "log.parquet"
-        planted_log(given.rows, seed=0)[0].write_parquet(data)
+        log, _ = planted_log(given.rows, seed=0)
+        like = pl.Series("like", np.random.default_rng(1).integers(0, 2, len(log)))
+        log.with_columns(like).write_parquet(data)
         whole, killed = (
-            Run(data, Path(folder) / f"{name}.masknet", epochs=epochs, threads=given.threads)
+            Run(data, Path(folder) / f"{name}.masknet", given.model, epochs=epochs, threads=given.threads)
             for name in ("whole", "killed")
         )
         started = time.perf_counter()
@@ -179,12 +205,13 @@ def main() -> None:
         seconds = time.perf_counter() - started
         print(f"the run that is not killed took {seconds:.0f} s\n")
         print(f"kill  {'moment':12}{'died in':14}{'checkpoint':>12}")
-        kills = kill_again_and_again(killed, given.kills, given.seed, longest=seconds / given.kills)
+        kills = kill_again_and_again(killed, given.kills, given.seed, seconds / given.kills, moments)
         killed.finish("--resume")
         equal = killed.weights() == whole.weights()
         same_log = killed.log() == whole.log()
     report = {
         "benchmark": "kill_and_resume",
+        "model": given.model,
         "rows": given.rows,
         "epochs": epochs,
         "seed": given.seed,
@@ -197,10 +224,10 @@ def main() -> None:
         "weights_equal": equal,
         "logs_equal": same_log,
     }
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(report, indent=1) + "\n")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=1) + "\n")
     print(f"\nweights after {len(kills)} kills: {'equal, byte for byte' if equal else 'DIFFERENT'}")
-    print(f"written to {given.out}")
+    print(f"written to {out}")
     if not (equal and same_log):
         raise SystemExit("the killed run ended otherwise than the one that was not killed")
 

@@ -18,8 +18,8 @@ class Progress(Protocol):
     def warn(self, text: str) -> None:
         """Say something that may be wrong with the data or the settings; the run goes on."""
 
-    def track(self, phase: str, done: int, total: int | None, detail: str = "") -> None:
-        """Report `done` of `total` rows of `phase` ("encode", "epoch 3", ...); `total` is None where unknown."""
+    def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
+        """Report `done` of `total` rows, or of another unit, of `phase` ("encode", "epoch 3"); None where unknown."""
 
     def holding_interrupts(self) -> AbstractContextManager[None]:
         """Within it, a wish to stop (Ctrl-C) is kept for `stopping` to tell, and does not break in."""
@@ -37,7 +37,7 @@ class LogProgress:
     def warn(self, text: str) -> None:
         _log.warning(text)
 
-    def track(self, phase: str, done: int, total: int | None, detail: str = "") -> None:
+    def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
         pass
 
     def holding_interrupts(self) -> AbstractContextManager[None]:

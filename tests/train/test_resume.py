@@ -229,7 +229,7 @@ def test_trees_begin_anew_and_say_so(run: Run) -> None:
     gone |= dict.fromkeys(("evaluations", "batch_size"))
     killed = run(model="gbdt", set={"num_iterations": 30}, unseen_rate=0.01, **gone)
     with pytest.raises(Killed):
-        train(killed, KilledIn("trees", 9))
+        train(killed, KilledIn("boosting", 9))
     progress = Stops()
     train(killed.replace(resume=True), progress)
     assert f"no checkpoint of {killed.out} to resume: the run starts afresh" in progress.notes
@@ -268,7 +268,7 @@ class KilledIn(Stops):
         super().__init__()
         self.phase, self.time, self.seen = phase, time, 0
 
-    def track(self, phase: str, done: int, total: int | None, detail: str = "") -> None:
+    def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
         self.seen += phase.startswith(self.phase)
         if self.seen == self.time:
             self.seen += 1

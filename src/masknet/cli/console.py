@@ -53,7 +53,7 @@ class ConsoleProgress:
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} rows"),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
             TextColumn("{task.fields[detail]}", markup=False),
             TimeRemainingColumn(),
             console=self.console,
@@ -81,7 +81,7 @@ class ConsoleProgress:
         """Print a line that stands out."""
         self.console.print(f"warning: {text}", style="yellow")
 
-    def track(self, phase: str, done: int, total: int | None, detail: str = "") -> None:
+    def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
         """Move the bar, at most ten times a second."""
         now = time.monotonic()
         if phase == self._phase and done != total and now - self._drawn < _DRAW_SECONDS:
@@ -94,12 +94,12 @@ class ConsoleProgress:
             if fresh or self._task is None:
                 if self._task is not None:
                     self._bar.remove_task(self._task)
-                self._task = self._bar.add_task(phase, total=total or done, detail=detail)
+                self._task = self._bar.add_task(phase, total=total or done, detail=detail, unit=unit)
             self._bar.update(self._task, completed=done, total=total or done, detail=detail)
         elif now - self._printed >= _PLAIN_SECONDS:
             self._printed = now
             left = f", {(now - self._began) / done * (total - done):,.0f} s left" if total and done else ""
-            self.note(f"{phase}: {done:,}{f' of {total:,}' if total else ''} rows {detail}".rstrip() + left)
+            self.note(f"{phase}: {done:,}{f' of {total:,}' if total else ''} {unit} {detail}".rstrip() + left)
 
     def stopping(self) -> bool:
         """Whether Ctrl-C was pressed."""

@@ -68,7 +68,7 @@ def grow(
         form = _FORMS[columns.native]
 
         def tell(done: int, form: str = form) -> None:
-            progress.track(f"trees on {form}", done, rounds)
+            progress.track(f"boosting on {form}", done, rounds, unit="trees")
 
         model = train_lightgbm(
             x,
