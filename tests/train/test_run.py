@@ -30,6 +30,7 @@ from masknet.space import FeatureSpace
 from masknet.table import open_table
 from masknet.train import Interrupted, fit, train
 from masknet.train.checkpoint import Checkpoint, RunFolder
+from masknet.train.level import move_biases
 from masknet.train.members import network_step
 from masknet.train.monitor import Watched
 from masknet.train.plan import encoding_plan
@@ -432,6 +433,7 @@ def test_a_refit_trains_on_all_rows_for_the_epochs_and_with_the_rates_found(run:
         step, train=rows.train, valid=None, config=config, watched=Watched("log_loss"), progress=Hears(), rates=rates
     ).run()
     torch.set_num_threads(before)
+    move_biases(network, fitted.manifest.training["bias_shifts"])  # what the validation rows of the search told
     for name, weight in fitted.network.state_dict().items():
         assert torch.equal(weight, network.state_dict()[name]), name
     # The figures are those of the rows that the first fit had not seen, and so of the first fit.

@@ -27,10 +27,11 @@ def _epochs(search: Search, watched: Watched) -> dict[str, Any]:
     """How long was trained, a list where several members were; then also what each of them reached alone."""
     members = search.members
     epochs, best_epoch = [member.history[-1]["epoch"] for member in members], [m.best["epoch"] for m in members]
+    shifts = [member.shifts for member in members]
     if len(members) == 1:
-        return {"epochs": epochs[0], "best_epoch": best_epoch[0]}
+        return {"epochs": epochs[0], "best_epoch": best_epoch[0], "bias_shifts": shifts[0]}
     alone = [watched.value(member.best) for member in members]
-    return {"epochs": epochs, "best_epoch": best_epoch, "members_alone": alone}
+    return {"epochs": epochs, "best_epoch": best_epoch, "bias_shifts": shifts, "members_alone": alone}
 
 
 def manifest_of(

@@ -7,7 +7,7 @@ own, derived from it: for its initial weights, the order of rows, dropout, and w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +26,7 @@ from masknet.nn import output_biases
 from masknet.nn.ensemble import as_one
 from masknet.progress import Progress
 from masknet.train.checkpoint import Checkpoint, RunFolder, prefixed
+from masknet.train.level import level_of, move_biases
 from masknet.train.monitor import Watched
 from masknet.train.optim import Optimizer, WeightAverage
 from masknet.train.pretrained import Vectors, start_from
@@ -58,6 +59,8 @@ class Outcome:
     seconds: float
     stage: str = ""
     """What of the member was trained; "" for the whole."""
+    shifts: list[float] = field(default_factory=list)
+    """What the biases of the logits were moved by afterwards, one a task."""
 
     @property
     def best(self) -> dict[str, Any]:
@@ -111,6 +114,7 @@ class _Phase:
         earlier: the records of what was trained before.
         evaluations: for each training those of an epoch; None for those of the settings.
         rates: for each training the learning rates between them; None where the validation rows decide.
+        shifts: for each training what its biases are moved by afterwards; None where the validation rows tell.
         curves: the folder of each member's curves, below that of the member.
     """
 
@@ -118,6 +122,7 @@ class _Phase:
     earlier: Sequence[dict[str, Any]]
     evaluations: Sequence[int] | None
     rates: Sequence[Sequence[float | None]] | None
+    shifts: Sequence[list[float]] | None
     curves: str
 
 
@@ -164,6 +169,7 @@ class Job:
             earlier=[],
             evaluations=None,
             rates=None,
+            shifts=None,
             curves="",
         )
         return self._train(rows, vectors, phase)
@@ -184,6 +190,7 @@ class Job:
             earlier=search.history,
             evaluations=[fit.evaluations for fit in search.fits],
             rates=[fit.rates for fit in search.fits],
+            shifts=[fit.shifts for fit in search.fits],
             curves="refit",
         )
         return self._train(rows, vectors, phase)
@@ -217,10 +224,24 @@ class Job:
                 del trainer  # and with it Adam's memory, before the next one has its own
                 network.zero_grad(set_to_none=True)
                 assert state.best_evaluation is not None  # the first evaluation is the best so far
-                outcomes.append(Outcome(state.history, state.best_evaluation, evaluations, state.seconds, stage))
+                shifts = [] if stage else self._level(network, rows, phase, len(outcomes))
+                outcomes.append(
+                    Outcome(state.history, state.best_evaluation, evaluations, state.seconds, stage, shifts)
+                )
             networks.append(network.cpu())
             self._tell(number, outcomes[-1].best)
         return as_one(networks).eval(), outcomes
+
+    def _level(self, network: nn.Module, rows: Prepared, phase: _Phase, fit: int) -> list[float]:
+        """Move the biases of a trained network, and say by how much; of a refit, as its search found."""
+        if phase.shifts is not None:
+            shifts = phase.shifts[fit]
+        else:
+            assert rows.valid is not None
+            shifts = level_of(network, rows.valid, rows.train.click_rates)
+        if shifts:
+            move_biases(network, shifts)
+        return shifts
 
     def _trainer(
         self,
