@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import FACTORS
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.linear_term import LinearTerm
 from masknet.nn.mlp import glorot_linear
@@ -31,7 +31,7 @@ class AttentionalFM(nn.Module):
 
     paper = "Xiao et al., IJCAI 2017"
 
-    recipe = Recipe(several_members=True)
+    recipe = FACTORS
 
     left: Tensor
     right: Tensor

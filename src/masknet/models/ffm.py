@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import FACTORS
 from masknet.nn.id_table import IdTable
 from masknet.nn.linear_term import LinearTerm
 from masknet.nn.pairs import pairs_of
@@ -30,7 +30,7 @@ class FieldAwareFactorizationMachine(nn.Module):
 
     paper = "Juan et al., RecSys 2016"
 
-    recipe = Recipe(several_members=True)
+    recipe = FACTORS
 
     own: Tensor
     left: Tensor

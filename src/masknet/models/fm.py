@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import FACTORS
 from masknet.nn.id_table import IdTable
 from masknet.nn.linear_term import LinearTerm
 from masknet.nn.pairs import pooled_products
@@ -27,7 +27,7 @@ class FactorizationMachine(nn.Module):
 
     paper = "Rendle, ICDM 2010"
 
-    recipe = Recipe(several_members=True)
+    recipe = FACTORS
 
     def __init__(self, space: FeatureSpace, *, embedding_dim: int = 10) -> None:
         """Draw the vectors from N(0, 0.01); the linear term starts at zero.

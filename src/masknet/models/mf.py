@@ -38,7 +38,7 @@ class MatrixFactorization(nn.Module):
 
     paper = "Koren et al., IEEE Computer 2009"
 
-    recipe = Recipe(several_members=True)
+    recipe = Recipe(embedding_l2=1e-5, several_members=True)
 
     def __init__(self, space: FeatureSpace, *, embedding_dim: int = 16, fields: tuple[str, str] | None = None) -> None:
         """Draw the vectors from N(0, 0.01); the biases start at zero.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -27,7 +29,7 @@ class Poly2(nn.Module):
 
     paper = "Chang et al., JMLR 2010"
 
-    recipe = CONVEX
+    recipe = replace(CONVEX, learning_rate=1e-3)
 
     def __init__(self, space: FeatureSpace, *, buckets: int = 1_000_000) -> None:
         """Start with all weights zero.

@@ -48,6 +48,10 @@ CONVEX = Recipe(
 """Of linear models, which start from zero: members would be one, and weights need no average."""
 
 
+FACTORS = Recipe(embedding_l2=1e-4, several_members=True)
+"""Of models that multiply vectors as they are: a penalty that suits what a norm rescales lets them learn nothing."""
+
+
 def of_masks(**network: Any) -> Recipe:
     """The recipe of the MaskNets; a class by itself has the paper's blocks.
 
@@ -68,7 +72,7 @@ def of_masks(**network: Any) -> Recipe:
 
 
 def of_layers(**network: Any) -> Recipe:
-    """The recipe of the networks whose body are feed-forward layers: an unmeasured start, the same for all.
+    """The recipe of the networks whose body are feed-forward layers, the same for all.
 
     Args:
         network: keywords of the constructor beside those of its layers.
