@@ -9,7 +9,7 @@ from typing import Any
 from masknet.errors import ConfigError, unknown
 from masknet.metrics import MONITORS
 
-__all__ = ["Watched", "watched"]
+__all__ = ["Watched", "parse_monitor"]
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Watched:
         return MONITORS[self.metric].better(value, best)
 
 
-def watched(monitor: str, labels: Sequence[str]) -> Watched:
+def parse_monitor(monitor: str, labels: Sequence[str]) -> Watched:
     """What a run's `monitor` means: `auc`, or with several labels also `LABEL.auc`.
 
-    >>> watched("like.auc", ["click", "like"])
+    >>> parse_monitor("like.auc", ["click", "like"])
     Watched(metric='auc', label='like')
-    >>> watched("lke.auc", ["click", "like"])
+    >>> parse_monitor("lke.auc", ["click", "like"])
     Traceback (most recent call last):
     masknet.errors.ConfigError: unknown label 'lke'; did you mean 'like'?
 

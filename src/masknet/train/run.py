@@ -35,7 +35,7 @@ from masknet.train.golden import golden_rows
 from masknet.train.identity import identity_of, machine_of, require_same_data, require_same_run
 from masknet.train.manifest import manifest_of, manifest_of_trees
 from masknet.train.members import Job, Search, whereabouts
-from masknet.train.monitor import Watched, watched
+from masknet.train.monitor import Watched, parse_monitor
 from masknet.train.plan import encoding_plan
 from masknet.train.pretrained import digests, read_vectors
 from masknet.train.size import free_memory, require_memory, size_of
@@ -293,7 +293,7 @@ def _model_settings(config: RunConfig, table: Table) -> dict[str, Any]:
                 file=table.name,
                 column=name,
             )
-    if watched(config.monitor, config.labels).metric == "grouped_auc" and config.group is None:
+    if parse_monitor(config.monitor, config.labels).metric == "grouped_auc" and config.group is None:
         raise ConfigError("the metric grouped_auc needs groups; name their column with --group")
     digests(config.pretrained)
     if config.tensorboard is not None:
@@ -340,7 +340,7 @@ _THREADS = _Threads()
 
 def _watched(config: RunConfig, valid: EncodedSet, progress: Progress) -> Watched:
     """The metric asked for, or log loss where validation rows of one class leave it undefined."""
-    asked = watched(config.monitor, config.labels)
+    asked = parse_monitor(config.monitor, config.labels)
     tasks = metrics.evaluate_tasks(valid.labels, np.full(valid.labels.shape, 0.5), valid.weights, valid.groups)
     for label, trial in zip(config.labels, tasks, strict=True):
         if trial["log_loss"].value is None:
