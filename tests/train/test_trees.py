@@ -240,6 +240,8 @@ def test_weights_of_rows_reach_the_trees(home: Path, tmp_path: Path) -> None:
 
 
 SAID = [
+    ({"model": "gbtd"}, "unknown model 'gbtd'; did you mean 'gbdt'"),
+    ({"model": "gbdt_lr"}, "unknown model 'gbdt_lr'; did you mean 'gbdt-lr'"),
     ({"set": {"num_leafs": 3}}, "unknown option of gbdt 'num_leafs'; did you mean 'num_leaves'"),
     ({"set": {"learning_rate": 0.1}}, "'learning_rate' is said once: set it with --learning-rate"),
     ({"set": {"eta": 0.1}}, "'eta' is LightGBM's learning_rate, which is said once: set it with --learning-rate"),
@@ -264,7 +266,7 @@ def test_a_setting_that_means_nothing_is_refused(
     more: dict[str, Any], sentence: str, home: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        grown(home, tmp_path / "m.masknet", **more)
+        grown(home, tmp_path / "m.masknet", **{"model": "gbdt"} | more)
     assert not (tmp_path / "m.masknet").exists()
 
 

@@ -19,9 +19,9 @@ from masknet import metrics
 from masknet.artifact import Artifact, check_free, probability_columns
 from masknet.config import RunConfig
 from masknet.encode import EncodedSet, Prepared, prepare
-from masknet.errors import ArtifactError, ConfigError, DataError
+from masknet.errors import ArtifactError, ConfigError, DataError, unknown
 from masknet.gbdt import TREES, tree_settings
-from masknet.models import is_code, learns_by_row, learns_one_label, resolve_settings
+from masknet.models import MODELS, is_code, learns_by_row, learns_one_label, resolve_settings
 from masknet.places import locked
 from masknet.progress import Progress
 from masknet.scoring import NetworkScorer, Scorer, probabilities_of, resolve_device, score
@@ -271,6 +271,8 @@ def _fit_trees(
 
 def _model_settings(config: RunConfig, table: Table) -> dict[str, Any]:
     """The model's settings, once all that can be known before the table is read is known to be right."""
+    if not is_code(config.model) and config.model not in (*MODELS, *TREES):
+        raise ConfigError(unknown("model", config.model, (*MODELS, *TREES)))
     if config.model in TREES:
         require_effect(config, TREES_LEAVE_OUT)
         settings = tree_settings(config.model, config.set)
