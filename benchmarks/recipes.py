@@ -38,9 +38,9 @@ FACTORS: dict[str, dict[str, Any]] = {
     "L2 1e-5": {"embedding_l2": 1e-5},
 }
 LAYERS: dict[str, dict[str, Any]] = {
-    "batch norm, L2 .03": {"embedding_l2": 0.03},
-    "batch norm, L2 1e-3": {"embedding_l2": 1e-3},
-    "batch norm, L2 1e-4, dropout .3": {"embedding_l2": 1e-4, "set": {"dropout": 0.3}},
+    "batch norm, L2 .03": {"embedding_l2": 0.03, "set": {"norm": "batch"}},
+    "batch norm, L2 1e-3": {"embedding_l2": 1e-3, "set": {"norm": "batch"}},
+    "batch norm, L2 1e-4, dropout .3": {"embedding_l2": 1e-4, "set": {"norm": "batch", "dropout": 0.3}},
     "layer norm, L2 .03": {"embedding_l2": 0.03, "set": {"norm": "layer"}},
 }
 NORMS = {name: candidate for name, candidate in LAYERS.items() if name.endswith("L2 .03")}
@@ -55,7 +55,11 @@ CANDIDATES: dict[str, dict[str, dict[str, Any]]] = {
     },
     **dict.fromkeys(("fm", "ffm", "mf", "afm"), FACTORS),
     **dict.fromkeys(("dnn", "deepfm"), LAYERS),
-    **dict.fromkeys(("fnn", "wide-deep", "xdeepfm", "dcn", "dcnv2", "autoint", "fibinet", "finalmlp", "mmoe"), NORMS),
+    **dict.fromkeys(("fnn", "wide-deep", "xdeepfm", "dcn", "dcnv2", "autoint", "fibinet", "finalmlp"), NORMS),
+    "mmoe": {
+        "no norm, L2 .03": {"embedding_l2": 0.03, "set": {"norm": None}},
+        "layer norm, L2 .03": {"embedding_l2": 0.03, "set": {"norm": "layer"}},
+    },
     "adpredictor": {f"prior variance {v}": {"set": {"prior_variance": v}} for v in (1.0, 0.3, 0.1, 0.03)},
 }
 

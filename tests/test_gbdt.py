@@ -85,3 +85,13 @@ def test_without_lightgbm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     with pytest.raises(ConfigError, match=r"pip install 'masknet\[trees\]'"):
         fit()
+
+
+def test_lightgbm_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its warnings go to standard output, where a result as JSON stands; only one of its threads knows to be quiet."""
+    rng = np.random.default_rng(0)
+    x = rng.choice(10**6, 30, replace=False)[rng.integers(0, 30, (5000, 8))].astype(np.float64)  # far between
+    y = rng.integers(0, 2, 5000)
+    train_lightgbm(x, y, valid=(x, y), categorical=range(8), max_rounds=3, threads=2).predict_proba(x)
+    printed = capfd.readouterr()
+    assert printed.out == printed.err == ""

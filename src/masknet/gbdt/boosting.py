@@ -201,13 +201,19 @@ def train_lightgbm(
         "num_iterations": max_rounds,
         **settings,
     }
-    train = lightgbm.Dataset(x, y, weight=weights, categorical_feature=list(categorical), params=parameters)
+    # Its verbosity holds for one thread, and the warnings of the others go to standard output: they bin in one.
+    alone = parameters | {"num_threads": 1}
+    native = list(categorical)
+    train = lightgbm.Dataset(x, y, weight=weights, categorical_feature=native, params=alone)
+    held_out = lightgbm.Dataset(*valid, weight=valid_weights, reference=train, categorical_feature=native, params=alone)
     try:
+        train.construct()
+        held_out.construct()
         booster = lightgbm.train(
             {name: value for name, value in parameters.items() if name != "num_iterations"},
             train,
             num_boost_round=parameters["num_iterations"],
-            valid_sets=[lightgbm.Dataset(*valid, weight=valid_weights, reference=train, params=parameters)],
+            valid_sets=[held_out],
             callbacks=[
                 lightgbm.early_stopping(patience, verbose=False),
                 lambda state: on_round(state.iteration + 1),

@@ -73,7 +73,7 @@ class AutoInt(nn.Module):
     paper = "Song et al., CIKM 2019"
 
     recipe = Recipe(
-        network={"attention_dim": 32, "attention_layers": 3, "hidden_dims": (128, 64), "norm": "batch"},
+        network={"attention_dim": 32, "attention_layers": 3, "hidden_dims": (128, 64), "norm": "layer"},
         several_members=True,
     )
 

@@ -104,7 +104,7 @@ class FinalMLP(nn.Module):
     paper = "Mao et al., AAAI 2023"
 
     recipe = Recipe(
-        network={"first_dims": (128,), "second_dims": (64,), "gate_dim": 64, "norm": "batch", "dropout": 0.1},
+        network={"first_dims": (128,), "second_dims": (64,), "gate_dim": 64, "norm": "layer", "dropout": 0.1},
         several_members=True,
     )
 

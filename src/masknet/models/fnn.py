@@ -35,7 +35,7 @@ class FNN(nn.Module):
 
     paper = "Zhang et al., ECIR 2016"
 
-    recipe = of_layers()
+    recipe = of_layers(norm="batch")
 
     def __init__(
         self,

@@ -29,7 +29,7 @@ class MMoE(nn.Module):
 
     paper = "Ma et al., KDD 2018"
 
-    recipe = Recipe(network={"expert_dims": (64,), "tower_dims": (32,)}, several_members=True)
+    recipe = Recipe(network={"expert_dims": (64,), "tower_dims": (32,), "norm": "layer"}, several_members=True)
 
     def __init__(
         self,

@@ -77,5 +77,5 @@ def of_layers(**network: Any) -> Recipe:
     Args:
         network: keywords of the constructor beside those of its layers.
     """
-    layers = {"hidden_dims": (128, 64), "norm": "batch", "dropout": 0.1}
+    layers = {"hidden_dims": (128, 64), "norm": "layer", "dropout": 0.1}
     return Recipe(network={**layers, **network}, several_members=True)
