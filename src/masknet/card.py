@@ -26,7 +26,7 @@ def model_card(name: str, manifest: Manifest, encoder: Encoder, *, golden_rows: 
     count = manifest.num_parameters
     parameters = ", ".join(f"{number:,} in the {part}" for part, number in count.items())
     kept = f"- `golden.parquet` holds {golden_rows} rows of the data.\n" if golden_rows else ""
-    networks = "the network" if manifest.members == 1 else f"the mean of {manifest.members} networks"
+    networks = "the model" if manifest.members == 1 else f"the mean of {manifest.members} networks"
     again = ""
     if repeatable:
         again = f"; `masknet train --config {name}/run.json --out again.masknet` trains it again"

@@ -155,7 +155,11 @@ class RunConfig(BaseModel):
     verify: bool = _setting(DATA, "Read data files whole to see whether they changed.", False)
 
     model: str = _setting(MODEL, "The network; one of your own is package.module:Class.", "parallel-masknet")
-    set: Keywords = _setting(MODEL, "A keyword of the network's constructor, as KEY=VALUE (repeatable).", {})
+    set: Keywords = _setting(
+        MODEL,
+        "A keyword of the network's constructor, or of trees a setting of LightGBM's, as KEY=VALUE (repeatable).",
+        {},
+    )
     epochs: int | None = _setting(MODEL, f"Passes over the training rows, at most {_BY_MODEL}.", ge=1)
     evaluations: int | None = _setting(MODEL, f"Evaluations an epoch; patience counts them {_BY_MODEL}.", ge=1)
     batch_size: int | None = _setting(MODEL, f"Rows a step {_BY_ROWS}.", ge=1)

@@ -61,7 +61,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     CTRClassifier(cache_dir=..., epochs=1, ignore=['timestamp'], model='lr')
 
     Args:
-        model: a name in `masknet.models.MODELS`, or a network of your own: its class, or "package.module:Class".
+        model: a name in `masknet.models.MODELS` or `masknet.gbdt.TREES`, or a network of your own: its class, or
+            "package.module:Class".
         model_settings: keywords of the network's constructor, `{"reduction": 4.0}`; the `set` of a run file. Each is a
             setting of its own too, `model__reduction`, for `set_params` and the grid of a search.
         SETTINGS: all others are those of a run, see `masknet train --help`; this list is made from them.
@@ -70,7 +71,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         network_: the trained network, in eval mode; absent where what scores is none.
         metrics_: by name, what it reached on the validation rows: `{"auc": {"value": ...}, ...}`; of several labels
             `{label: {"metrics": {"auc": ...}, "rows": ...}}`.
-        history_: a record an epoch.
+        history_: a record an evaluation; of trees one for each way to read ids.
         classes_: the two values of the label, the second is the click.
         feature_names_in_: the columns that the network reads; absent where X was an array, whose columns have no names.
         n_features_in_: how many those are; of an array, how many columns it has.
@@ -366,13 +367,17 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         manifest = self._model.manifest
         count = manifest.num_parameters
         facts = {
-            "network": manifest.model,
+            "model": manifest.model,
             "members": f"{manifest.members}",
             "parameters": f"{sum(count.values()):,} ({', '.join(f'{n:,} in the {part}' for part, n in count.items())})",
             "columns": f"{len(self._model.encoder.schema.field_names):,}",
             "rows": f"{manifest.data['rows']:,} to train on, {manifest.rows:,} to validate on",
-            "epochs": f"{_listed(manifest.training['epochs'])}, the best {_listed(manifest.training['best_epoch'])}",
         }
+        if "epochs" in manifest.training:
+            epochs, best = (_listed(manifest.training[name]) for name in ("epochs", "best_epoch"))
+            facts["epochs"] = f"{epochs}, the best {best}"
+        else:
+            facts["trees"] = f"{manifest.training['trees']:,}, on {manifest.training['ids']}"
         tables = {f" of {label}": task["metrics"] for label, task in manifest.tasks.items()} or {"": manifest.metrics}
         for of_label, name in itertools.product(tables, ("auc", "log_loss")):
             estimate = tables[of_label][name]

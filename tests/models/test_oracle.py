@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from masknet.models import MODELS, LogisticRegression, ParallelMaskNet, SerialMaskNet
+from masknet.models import adpredictor as adpredictor_module
 from masknet.nn import id_tables
 from masknet.space import FeatureSpace, FieldSpace
 from masknet.train.optim import Optimizer
@@ -599,7 +600,15 @@ def test_adpredictor_learns_as_its_paper_says(space: FeatureSpace, forgetting: f
 
 
 def test_adpredictor_takes_in_a_click_that_it_held_impossible() -> None:
-    """Where the normal distribution's share underflows, its series goes on."""
+    """Where the normal distribution's share underflows, its series goes on; the two agree where they meet."""
+    for t in (-34.999999, -35.000001, -40.0, -1e4, -1e8):
+        v, w, loss = adpredictor_module._moves(t)
+        assert -t < v <= -t * 1.001
+        assert 1 - 1 / t**2 <= w < 1 or t < -1e7
+        assert w <= 1
+        assert loss == pytest.approx(t * t / 2 + math.log(-t) + math.log(2 * math.pi) / 2, rel=1e-5)
+    above, below = (adpredictor_module._moves(-35 + side) for side in (1e-9, -1e-9))
+    assert above == pytest.approx(below, rel=1e-8)
     network = MODELS["adpredictor"](PLAIN)
     rows = torch.tensor([[1, 2, 3]]), torch.ones(1, 3)
     with torch.no_grad():
@@ -650,6 +659,7 @@ def test_dense_fields_alone_can_be_trained(model: str, small: dict[str, dict[str
         ids, values, dense = torch.zeros(64, 0, dtype=torch.int32), torch.ones(64, 0), torch.randn(64, 3)
         losses = [network.learn(ids, values, dense, (dense[:, 1] > 0).float()).item() for _ in range(3)]
         assert losses[-1] < 0.8 * losses[0]
+        assert network(ids, values, dense).std() > 0.1
         return
     optimizer = Optimizer(network, learning_rate=0.03, embedding_l2=0.1, network_l2=0.0, clip=1.0)
     ids, values, dense = torch.zeros(64, 0, dtype=torch.int32), torch.ones(64, 0), torch.randn(64, 3)

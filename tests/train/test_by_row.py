@@ -110,7 +110,7 @@ def test_rows_are_learned_in_the_order_of_the_log_or_of_its_times(tmp_path: Path
         LogProgress(),
         cache=tmp_path / "cache",
     )
-    network = AdPredictor(rows.encoder.space)
+    network = AdPredictor(rows.encoder.space, prior_variance=0.1)  # as its recipe has it
     for batch in ordered_batches(rows.train, batch_size=100):
         network.learn(batch.ids, batch.values, batch.dense, batch.labels[:, 0])
     for name, tensor in by_log.network.state_dict().items():
@@ -122,6 +122,15 @@ def test_rows_are_learned_in_the_order_of_the_log_or_of_its_times(tmp_path: Path
     first = fitted(tmp_path, frame, **timed)
     second = fitted(tmp_path, frame.sample(fraction=1.0, shuffle=True, seed=4), **timed)
     np.testing.assert_allclose(means_of(first, "user"), means_of(second, "user"), atol=1e-6)
+
+
+def test_an_order_that_the_cache_has_lost_is_made_again(tmp_path: Path) -> None:
+    frame, _, _ = planted(1000)
+    timed = {"ignore": [], "time": "at"}
+    first = means_of(fitted(tmp_path, frame, **timed), "user")
+    (lost,) = (tmp_path / "cache").glob("encoded/*/train/order.npy")
+    lost.unlink()
+    assert np.array_equal(means_of(fitted(tmp_path, frame, **timed), "user"), first)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import masknet
+from masknet import CTRClassifier
 from masknet.artifact import Artifact, check, load_artifact, probabilities
 from masknet.config import RunConfig
 from masknet.encode import prepare
@@ -248,6 +250,13 @@ SAID = [
     ({"set": {"early_stopping_rounds": 5}}, "set it with --patience"),
     ({"set": {"random_state": 5}}, "set it with --seed"),
     ({"set": {"n_jobs": 5}}, "set it with --threads"),
+    ({"set": {"boosting": "rf", "bagging_freq": 1}}, "it is gbdt here"),
+    ({"set": {"sigmoid": 2}}, "it is 1 here"),
+    ({"set": {"predict_raw_score": True}}, "unknown option of gbdt 'predict_raw_score'"),
+    ({"set": {"num_iterations": 0}}, "num_iterations of gbdt is an int of at least 1; got 0"),
+    ({"set": {"num_iterations": "abc"}}, "num_iterations of gbdt is an int of at least 1; got 'abc'"),
+    ({"learning_rate": 1e308}, r"the learning rate of trees is a number in \(0, 1\]"),
+    ({"numeric_encoding": "linear"}, "gbdt reads numbers as they are: leave --numeric-encoding out"),
     ({"set": {"objective": "rmse"}}, "it is the log loss here"),
     ({"set": {"input_model": "other.txt"}}, "unknown option of gbdt 'input_model'"),
     ({"set": {"max_depth": 3, "max_dep": 4}}, "unknown option of gbdt 'max_dep'; did you mean 'max_depth'"),
@@ -268,6 +277,24 @@ def test_a_setting_that_means_nothing_is_refused(
     with pytest.raises(ConfigError, match=sentence):
         grown(home, tmp_path / "m.masknet", **{"model": "gbdt"} | more)
     assert not (tmp_path / "m.masknet").exists()
+
+
+def test_they_are_validated_by_time_and_shown_in_a_notebook(home: Path, tmp_path: Path) -> None:
+    trained = grown(home, tmp_path / "m.masknet", time="at", datetime=[])
+    assert trained.manifest.versions["lightgbm"] == lightgbm.__version__
+    assert (trained.run["learning_rate"], trained.run["patience"]) == (0.05, 50)
+    assert trained.manifest.settings == {"num_leaves": 31, "num_iterations": 40}
+    shown = CTRClassifier.load(tmp_path / "m.masknet")._repr_html_inner()
+    assert f"{trained.manifest.training['trees']}, on {trained.manifest.training['ids']}" in shown
+
+
+def test_without_lightgbm_it_is_said_before_the_table_is_read(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    with pytest.raises(ConfigError, match=r"pip install 'masknet\[trees\]'"):
+        grown(home, tmp_path / "m.masknet", set={}, cache_dir=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_setting_reaches_lightgbm_by_its_own_name(home: Path, tmp_path: Path) -> None:

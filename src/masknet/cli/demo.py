@@ -82,6 +82,8 @@ def command(
                         config.replace(model=model, epochs=own_epochs, out=places[model]), progress
                     )
                 except ConfigError as error:  # an optional package: the rest of the demo is worth seeing without it
+                    if model == "lr":
+                        raise
                     progress.warn(str(error))
             results, subjects = _compare(config, files, trained | {"ParallelMaskNet": network})
     except Interrupted as stopped:

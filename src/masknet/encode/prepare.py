@@ -170,6 +170,8 @@ def _made(
     if folder.is_dir():
         try:
             prepared = _open(folder, fingerprint, join)
+            if plan.by_time and prepared.train.order is None:
+                raise FileNotFoundError("no order.npy")
         except (OSError, ValueError, LookupError, pl.exceptions.PolarsError) as error:
             progress.warn(f"the encoded rows in '{folder}' are damaged ({type(error).__name__}): they are made again")
             shutil.rmtree(folder)

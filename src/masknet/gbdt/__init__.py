@@ -5,11 +5,21 @@
 
 from __future__ import annotations
 
-from masknet.gbdt.boosting import TreeModel, train_lightgbm, tree_settings
+from masknet.gbdt.boosting import LEARNING_RATE, PATIENCE, TreeModel, train_lightgbm, tree_settings
 from masknet.gbdt.columns import TreeColumns
 from masknet.gbdt.leaves import LeafRegression
 from masknet.gbdt.trees import Trees
 
 TREES: dict[str, type[Trees] | type[LeafRegression]] = {"gbdt": Trees, "gbdt-lr": LeafRegression}
 
-__all__ = ["TREES", "LeafRegression", "TreeColumns", "TreeModel", "Trees", "train_lightgbm", "tree_settings"]
+__all__ = [
+    "LEARNING_RATE",
+    "PATIENCE",
+    "TREES",
+    "LeafRegression",
+    "TreeColumns",
+    "TreeModel",
+    "Trees",
+    "train_lightgbm",
+    "tree_settings",
+]

@@ -12,8 +12,12 @@ import numpy as np
 from jaxtyping import Float, Integer, Shaped
 
 from masknet.errors import ConfigError, unknown
+from masknet.own_files import is_count
 
-__all__ = ["TreeModel", "train_lightgbm", "tree_settings"]
+__all__ = ["LEARNING_RATE", "PATIENCE", "TreeModel", "train_lightgbm", "tree_settings"]
+
+NUM_LEAVES, LEARNING_RATE, ROUNDS, PATIENCE = 31, 0.05, 2000, 50
+"""Of a run that says nothing."""
 
 Labels = Integer[np.ndarray, "row"] | Float[np.ndarray, "row"]
 
@@ -79,6 +83,8 @@ _OWN_FLAGS = {
     "early_stopping_round": "set it with --patience",
     "seed": "set it with --seed",
     "num_threads": "set it with --threads",
+    "boosting": "it is gbdt here: of a forest, or of dart, the validation rows could not tell where to stop",
+    "sigmoid": "it is 1 here",
     "objective": "it is the log loss here",
     "metric": "it is the log loss here",
     "categorical_feature": "both ways are tried, and the better one is kept",
@@ -92,16 +98,23 @@ _OF_FILES = (
     *("config", "task", "data", "valid", "header", "group_column", "two_round", "save_binary", "parser_config_file"),
     *("input_model", "output_model", "output_result", "snapshot_freq", "convert_model", "convert_model_language"),
     *("machines", "machine_list_filename", "local_listen_port", "num_machines", "forcedsplits_filename"),
-    *("forcedbins_filename", "verbosity", "num_class"),
+    *("forcedbins_filename", "verbosity", "num_class", "pre_partition", "precise_float_parser", "time_out", "top_k"),
+    *("num_iteration_predict", "start_iteration_predict", "predict_raw_score", "predict_leaf_index", "predict_contrib"),
+    *("predict_disable_shape_check", "pred_early_stop", "pred_early_stop_freq", "pred_early_stop_margin"),
+    *("saved_feature_importance_type", "early_stopping_min_delta", "first_metric_only", "metric_freq", "eval_at"),
+    *("is_provide_training_metric", "multi_error_top_k", "auc_mu_weights", "label_gain", "objective_seed"),
+    *("lambdarank_norm", "lambdarank_position_bias_regularization", "lambdarank_truncation_level", "bagging_by_query"),
+    *("alpha", "fair_c", "poisson_max_delta_step", "tweedie_variance_power", "reg_sqrt", "refit_decay_rate"),
+    *("drop_rate", "drop_seed", "max_drop", "skip_drop", "uniform_drop", "xgboost_dart_mode"),
 )
-"""What LightGBM's own program reads of files and of other machines: a run has none of them."""
+"""What concerns LightGBM's own program, its files and machines, and other tasks: it has no effect here."""
 
 
 def tree_settings(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What `--set` says to LightGBM, under the names that LightGBM itself gives them.
+    """What `--set` says to LightGBM, under the names that LightGBM itself gives them, and the defaults of a run.
 
     >>> tree_settings("gbdt", {"num_leaf": 255})
-    {'num_leaves': 255}
+    {'num_leaves': 255, 'num_iterations': 2000}
     >>> tree_settings("gbdt", {"num_leafs": 255})
     Traceback (most recent call last):
     masknet.errors.ConfigError: unknown option of gbdt 'num_leafs'; did you mean 'num_leaves'?
@@ -116,8 +129,6 @@ def tree_settings(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: LightGBM is not installed, knows no such setting, or a run says it otherwise.
     """
-    if not given:
-        return {}
     _lightgbm()
     from lightgbm.basic import _ConfigAliases  # no public name tells the names
 
@@ -137,6 +148,9 @@ def tree_settings(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if known in settings:
             raise ConfigError(f"a setting is given once; '{known}' of {model} stands twice, also as '{name}'")
         settings[known] = value
+    settings = {"num_leaves": NUM_LEAVES, "num_iterations": ROUNDS} | settings
+    if not is_count(settings["num_iterations"], least=1):
+        raise ConfigError(f"num_iterations of {model} is an int of at least 1; got {settings['num_iterations']!r}")
     return settings
 
 
@@ -147,10 +161,10 @@ def train_lightgbm(
     valid: tuple[Float[np.ndarray, "row_valid field"], Shaped[np.ndarray, "row_valid"]],
     weights: Float[np.ndarray, "row"] | None = None,
     valid_weights: Float[np.ndarray, "row_valid"] | None = None,
-    num_leaves: int = 31,
-    learning_rate: float = 0.05,
-    max_rounds: int = 2000,
-    patience: int = 50,
+    num_leaves: int = NUM_LEAVES,
+    learning_rate: float = LEARNING_RATE,
+    max_rounds: int = ROUNDS,
+    patience: int = PATIENCE,
     categorical: Sequence[int] = (),
     seed: int = 0,
     threads: int = 1,
@@ -188,6 +202,8 @@ def train_lightgbm(
     array([0., 1.])
     """
     lightgbm = _lightgbm()
+    if not 0 < learning_rate <= 1:
+        raise ConfigError(f"the learning rate of trees is a number in (0, 1]; got {learning_rate:g}")
     parameters = {
         "objective": "binary",
         "metric": "binary_logloss",
@@ -219,7 +235,7 @@ def train_lightgbm(
                 lambda state: on_round(state.iteration + 1),
             ],
         )
-    except (lightgbm.basic.LightGBMError, TypeError) as error:
+    except (lightgbm.basic.LightGBMError, TypeError, ValueError) as error:
         raise ConfigError(f"LightGBM refuses its settings: {' '.join(str(error).split())}") from error
     return TreeModel(rounds=booster.best_iteration or booster.current_iteration(), _booster=booster)
 

@@ -5,8 +5,8 @@ and is built from a `FeatureSpace`; the rest of its constructor is its configura
 it. A network of your own is such a class, named `package.module:Class`, that `masknet.testing` finds to behave.
 
 What else a run asks of a network, if it has it: a `note`, a sentence on what it chose from the space, to be told;
-`pretraining()`, a network over some of its weights that is trained first; `learn(ids, values, dense, labels)`, which
-takes the place of the gradient; and `one_label = True` where it cannot learn several.
+`pretraining()`, a network over some of its weights that is trained first; and `learn(ids, values, dense, labels)`,
+which takes the place of the gradient, in one epoch and for one label.
 """
 
 from __future__ import annotations
@@ -100,7 +100,6 @@ __all__ = [
     "build_network",
     "is_code",
     "learns_by_row",
-    "learns_one_label",
     "model_name",
     "network_class",
     "recipe_of",
@@ -228,15 +227,6 @@ def learns_by_row(model: str) -> bool:
         ConfigError: there is no such model.
     """
     return hasattr(network_class(model), "learn")
-
-
-def learns_one_label(model: str) -> bool:
-    """Whether a model cannot learn several labels.
-
-    Raises:
-        ConfigError: there is no such model.
-    """
-    return bool(getattr(network_class(model), "one_label", False))
 
 
 def recipe_of(model: str) -> Recipe:

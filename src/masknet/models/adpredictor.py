@@ -17,7 +17,9 @@ from masknet.nn.id_table import IdTable
 from masknet.nn.rules import require_positive, require_share
 from masknet.space import FeatureSpace
 
-_TAIL = -30.0  # below it the normal distribution's share underflows: its series is exact to float64 there
+_TAIL = (
+    -35.0
+)  # below it the normal distribution's share nears underflow, and the terms of its series float64's last bit
 
 
 class AdPredictor(nn.Module):
@@ -40,16 +42,14 @@ class AdPredictor(nn.Module):
     >>> rows = torch.tensor([[1, 5], [2, 5]]), torch.ones(2, 2)
     >>> round(network.learn(*rows, None, torch.tensor([1.0, 1.0])).item(), 4)
     0.5534
-    >>> network(*rows).sigmoid().round(decimals=2).tolist()
-    [0.75, 0.77]
+    >>> [round(p, 2) for p in network(*rows).sigmoid().tolist()]
+    [0.82, 0.81]
     >>> score, variance = network.belief(*rows)
     """
 
     paper = "Graepel et al., ICML 2010"
 
-    recipe = Recipe(epochs=1, evaluations=1)
-
-    one_label = True
+    recipe = Recipe(network={"prior_variance": 0.1}, epochs=1, evaluations=1)
 
     def __init__(self, space: FeatureSpace, *, prior_variance: float = 1.0, forgetting: float = 0.0) -> None:
         """Start with the prior: every weight is N(0, prior_variance).
@@ -110,7 +110,7 @@ class AdPredictor(nn.Module):
         score = (self.means(ids).squeeze(2) * values).sum(1) + self.other_means[-1]
         # The same id twice in a row is one feature, whose values add up before they are squared.
         ids, order = ids.sort(dim=1)
-        feature = functional.pad((ids[:, 1:] != ids[:, :-1]).long(), (1, 0)).cumsum(1)
+        feature = (ids != functional.pad(ids, (1, 0), value=-1)[:, :-1]).long().cumsum(1) - 1
         own = torch.zeros_like(values).scatter(1, feature, self.variances(ids).squeeze(2))
         together = torch.zeros_like(values).scatter_add(1, feature, values.gather(1, order))
         variance = (own * together.square()).sum(1) + self.other_variances[-1]
@@ -177,18 +177,19 @@ class AdPredictor(nn.Module):
         total = 1 + float(weighed @ x)
         deviation = math.sqrt(total)
         t = y * float(mean @ x) / deviation
-        v, loss = _hazard_and_loss(t)
+        v, w, loss = _moves(t)
         means[at] = mean + (y * v / deviation) * weighed
-        variances[at] = own - weighed * weighed * (v * (v + t) / total)
+        variances[at] = own - weighed * weighed * (w / total)
         return loss
 
 
-def _hazard_and_loss(t: float) -> tuple[float, float]:
-    """`N(t) / Phi(t)`, and `-log Phi(t)`, for any `t`."""
-    density = -t * t / 2 - math.log(2 * math.pi) / 2
+def _moves(t: float) -> tuple[float, float, float]:
+    """`v(t) = N(t) / Phi(t)`, `w(t) = v(t) (v(t) + t)`, and the loss `-log Phi(t)`, for any `t`."""
+    log_density = -t * t / 2 - math.log(2 * math.pi) / 2
     if t < _TAIL:
-        # Mills' ratio: Phi(t) = N(t) / -t (1 - 1/t^2 + 3/t^4 - ..)
-        series = 1 - 1 / t**2 + 3 / t**4 - 15 / t**6
-        return -t / series, math.log(-t / series) - density
+        u = 1 / (t * t)
+        series = 1 - u * (1 - 3 * u * (1 - 5 * u * (1 - 7 * u * (1 - 9 * u))))  # Phi(t) = N(t) / -t times this
+        return -t / series, 1 - u * (1 - 6 * u * (1 - 50 / 6 * u)), math.log(-t / series) - log_density
     share = math.erfc(-t / math.sqrt(2)) / 2
-    return math.exp(density) / share, -math.log(share)
+    v = math.exp(log_density) / share
+    return v, v * (v + t), -math.log(share)

@@ -64,11 +64,11 @@ class MatrixFactorization(nn.Module):
             most = sorted(eligible, key=lambda name: -space.fields[eligible[name]].num_values)
             fields = most[0], most[1]
             chosen = ", the fields of the most values"
-        elif len(fields) != 2 or len(set(fields)) != 2:
-            raise ValueError(f"it multiplies two fields; fields is {list(fields)}: name two, as in fields=[user,item]")
+        elif not (isinstance(fields, tuple | list) and len(fields) == 2 and fields[0] != fields[1]):
+            raise ValueError(f"it multiplies two fields; fields is {fields!r}: name two, as in fields=[user,item]")
         for name in fields:
-            if name not in eligible:
-                raise ValueError(unknown("field of values", name, eligible))
+            if not isinstance(name, str) or name not in eligible:
+                raise ValueError(unknown("field of values", str(name), eligible))
         self.note = f"it multiplies '{fields[0]}' and '{fields[1]}'{chosen}"
         self._num_slots, self._dense_width = space.num_slots, space.dense_width
         self._num_tasks, self._width = space.num_tasks, embedding_dim

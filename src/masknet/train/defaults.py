@@ -83,8 +83,8 @@ def resolved(config: RunConfig, *, rows: int, by_time: bool) -> tuple[RunConfig,
 def _choices(model: str, rows: int, by_time: bool) -> dict[str, _Choice]:
     recipe = recipe_of(model)
     if learns_by_row(model):  # what else there is concerns gradients
-        return {"members": _Choice(1), "batch_size": _batch_size(rows)} | {
-            name: _Choice(getattr(recipe, name)) for name in ("epochs", "evaluations", "patience")
+        return {"members": _Choice(1), "batch_size": _batch_size(rows), "epochs": _Choice(1)} | {
+            name: _Choice(getattr(recipe, name)) for name in ("evaluations", "patience")
         }
     return {
         "members": _members(rows) if recipe.several_members else _Choice(1),

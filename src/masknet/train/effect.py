@@ -23,6 +23,8 @@ BY_ROW_LEAVES_OUT: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 TREES_LEAVE_OUT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "reads numbers as they are": ("numeric_encoding",),
+        "grows trees on the processor": ("device",),
         "grows trees": ("epochs", "evaluations", "batch_size", "unseen_rate", "precision", "tensorboard"),
         "is moved by no gradient": _OF_GRADIENTS,
         "keeps no weights that could be trained on": ("refit", "checkpoint_minutes"),
@@ -30,7 +32,7 @@ TREES_LEAVE_OUT: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """What does not concern trees, by the reason."""
 
-_HARMLESS = {"epochs": 1, "members": 1}
+_HARMLESS = {"epochs": 1, "members": 1, "device": "cpu"}
 
 
 def require_effect(config: RunConfig, left_out: Mapping[str, tuple[str, ...]]) -> None:

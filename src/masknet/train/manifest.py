@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -99,8 +100,11 @@ def manifest_of_trees(
         training: what is told of it.
         data_name: of the training table.
     """
+    common = _common(config, prepared, machine, of_tasks, data_name) | {"device": "cpu"}
+    common["precision"] = "fp64" if isinstance(scorer, Trees) else "fp32"
+    common["versions"]["lightgbm"] = metadata.version("lightgbm")
     return Manifest(
-        **(_common(config, prepared, machine, of_tasks, data_name) | {"precision": "fp64", "device": "cpu"}),
+        **common,
         settings=settings,
         num_parameters=scorer.num_parameters,
         training=training,

@@ -20,8 +20,8 @@ from masknet.artifact import Artifact, check_free, probability_columns
 from masknet.config import RunConfig
 from masknet.encode import EncodedSet, Prepared, prepare
 from masknet.errors import ArtifactError, ConfigError, DataError, unknown
-from masknet.gbdt import TREES, tree_settings
-from masknet.models import MODELS, is_code, learns_by_row, learns_one_label, resolve_settings
+from masknet.gbdt import LEARNING_RATE, PATIENCE, TREES, tree_settings
+from masknet.models import MODELS, is_code, learns_by_row, resolve_settings
 from masknet.places import locked
 from masknet.progress import Progress
 from masknet.scoring import NetworkScorer, Scorer, probabilities_of, resolve_device, score
@@ -165,6 +165,7 @@ def fit(
     """
     require_threads()
     settings = _model_settings(config, table)
+    by_row = config.model not in TREES and learns_by_row(config.model)
     machine = machine_of(config, checkpoint)
     identity = identity_of(config, machine)
     if checkpoint is not None:
@@ -175,7 +176,7 @@ def fit(
         plan = replace(
             encoding_plan(config),
             raw_numbers=config.model in TREES,
-            by_time=config.time is not None and learns_by_row(config.model),
+            by_time=config.time is not None and by_row,
         )
         encode = partial(prepare, table, valid, plan, progress, cache=cache, verify=config.verify)
         prepared = encode()
@@ -245,6 +246,8 @@ def _fit_trees(
 ) -> Artifact:
     started = time.monotonic()
     assert prepared.valid is not None
+    rates = {"learning_rate": config.learning_rate or LEARNING_RATE, "patience": config.patience or PATIENCE}
+    config = config.replace(**rates)
     scorer, training, history = grow(
         config, settings, prepared, watched=watched, threads=machine["threads"], progress=progress
     )
@@ -280,7 +283,7 @@ def _model_settings(config: RunConfig, table: Table) -> dict[str, Any]:
         settings = resolve_settings(config.model, network_defaults(config.model, config.set) | config.set)
         if learns_by_row(config.model):
             require_effect(config, BY_ROW_LEAVES_OUT)
-    if len(config.labels) > 1 and (config.model in TREES or learns_one_label(config.model)):
+    if len(config.labels) > 1 and (config.model in TREES or learns_by_row(config.model)):
         raise ConfigError(
             f"{config.model} learns one label; got {' and '.join(config.labels)}: train it once for each, or name "
             f"another model"

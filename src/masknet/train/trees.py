@@ -23,11 +23,10 @@ from masknet.scoring import Scorer, probabilities_of, score
 from masknet.train.defaults import resolved
 from masknet.train.members import network_step
 from masknet.train.monitor import Watched
-from masknet.train.trainer import Trainer, Turn
+from masknet.train.trainer import Interrupted, Trainer, Turn
 
 __all__ = ["grow"]
 
-_DEFAULTS = {"num_leaves": 31, "learning_rate": 0.05, "patience": 50, "num_iterations": 2000}
 _L2 = 0.01
 """On the weights of leaves, which were grown on the same rows: the best of 0, 1e-4, 1e-3 and 1e-2."""
 
@@ -47,7 +46,7 @@ def grow(
     """Grow trees on encoded rows, with ids as codes and as categories, and keep what the validation rows like better.
 
     Args:
-        config: the settings of the run.
+        config: the settings of the run, its rate and patience decided.
         settings: LightGBM's, by its own names.
         prepared: the rows, their raw numbers kept.
         watched: which metric on the validation rows decides between the two.
@@ -65,7 +64,9 @@ def grow(
     codes = TreeColumns.of(prepared.encoder.space, train)
     forms = [codes] + ([native] if (native := replace(codes, native=True)).categories else [])
     x, x_valid = _matrix(codes, train), _matrix(codes, valid)
-    rounds = settings.get("num_iterations", _DEFAULTS["num_iterations"])
+    rounds = settings["num_iterations"]
+    assert config.learning_rate is not None
+    assert config.patience is not None
     started, history, best = time.monotonic(), [], None
     for columns in forms:
         form = _FORMS[columns.native]
@@ -79,8 +80,8 @@ def grow(
             valid=(x_valid, valid.labels[:, 0].astype(np.int64)),
             weights=train.weights,
             valid_weights=valid.weights,
-            learning_rate=config.learning_rate or _DEFAULTS["learning_rate"],
-            patience=config.patience or int(_DEFAULTS["patience"]),
+            learning_rate=config.learning_rate,
+            patience=config.patience,
             categorical=columns.categories,
             seed=config.seed,
             threads=threads,
@@ -127,7 +128,7 @@ def _metrics(scorer: Scorer, valid: EncodedSet) -> dict[str, float | None]:
 def _regression(
     trees: Trees, train: EncodedSet, valid: EncodedSet, config: RunConfig, watched: Watched, progress: Progress
 ) -> tuple[LeafRegression, list[dict[str, Any]]]:
-    """Logistic regression on the leaves, trained as the model `lr` is."""
+    """Logistic regression on the leaves, trained as the model `lr` is, with a penalty of its own."""
     own, _ = resolved(
         RunConfig(model="lr", embedding_l2=_L2, seed=config.seed, unseen_rate=0.0, label=config.label, members=1),
         rows=len(train),
@@ -147,7 +148,10 @@ def _regression(
         progress=progress,
         turn=Turn(stage="regression on leaves"),
     )
-    history = trainer.run().history
+    try:
+        history = trainer.run().history
+    except Interrupted:  # there is no state to go on from
+        raise KeyboardInterrupt from None
     weights = network.table.weight.detach().numpy()[:, 0].copy()
     return LeafRegression(trees.columns, trees.model, weights, np.float32(network.bias.item())), history
 
