@@ -227,7 +227,7 @@ def test_stopped_in_any_stage_of_any_member_it_ends_with_the_same_bits(run: Run,
 def test_trees_begin_anew_and_say_so(run: Run) -> None:
     gone = dict.fromkeys(("learning_rate", "embedding_l2", "average_weights", "schedule", "members", "epochs"))
     gone |= dict.fromkeys(("evaluations", "batch_size"))
-    killed = run(model="gbdt", set={"num_iterations": 30}, unseen_rate=0.01, **gone)
+    killed = run(model="gbdt", set={"num_iterations": 30}, unseen_rate=0.01, numeric_encoding="knots", **gone)
     with pytest.raises(Killed):
         train(killed, KilledIn("boosting", 9))
     progress = Stops()
