@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from masknet.config import RunConfig
+from masknet.progress import LogProgress
+from masknet.train import train
 from throughput import commit, hardware
 
 
@@ -27,6 +32,22 @@ def with_table(page: str, title: str, table: str) -> str:
     begin, end = f"<!-- {title} -->\n", "<!-- end -->"
     start = page.index(begin) + len(begin)
     return page[:start] + table + page[page.index(end, start) :]
+
+
+def trained(config: RunConfig) -> dict[str, Any]:
+    """What a run reached on its validation rows, and how large and how long it was; its model is not kept."""
+    with tempfile.TemporaryDirectory() as at:
+        started = time.perf_counter()
+        _, model = train(config.replace(out=str(Path(at, "m.masknet"))), LogProgress())
+        seconds = time.perf_counter() - started
+    assert model is not None  # nothing is resumed
+    manifest = model.manifest
+    return {
+        **{name: manifest.metrics[name]["value"] for name in ("auc", "log_loss")},
+        "parameters": sum(manifest.num_parameters.values()),
+        **{name: manifest.training[name] for name in ("epochs", "best_epoch")},
+        "seconds": round(seconds, 1),
+    }
 
 
 def measured(

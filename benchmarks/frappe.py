@@ -18,14 +18,11 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from cells import measured, with_table
+from cells import measured, trained, with_table
 from masknet.config import RunConfig
-from masknet.progress import LogProgress
-from masknet.train import train
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "frappe.json"
@@ -71,8 +68,8 @@ PUBLISHED: dict[str, tuple[float, dict[str, Any], float, float]] = {
 
 def measure(data: Path, cache: Path, model: str, seed: int) -> dict[str, Any]:
     l2, settings, _, _ = PUBLISHED[model]
-    with tempfile.TemporaryDirectory() as at:
-        config = RunConfig(
+    return trained(
+        RunConfig(
             data=data / "train.parquet",
             valid=data / "valid.parquet",
             label="label",
@@ -94,21 +91,8 @@ def measure(data: Path, cache: Path, model: str, seed: int) -> dict[str, Any]:
             average_weights=0.0,
             threads=1,
             cache_dir=cache,
-            out=Path(at, "m.masknet"),
         )
-        started = time.perf_counter()
-        _, trained = train(config, LogProgress())
-        assert trained is not None
-        seconds = time.perf_counter() - started
-    manifest = trained.manifest
-    return {
-        "auc": manifest.metrics["auc"]["value"],
-        "log_loss": manifest.metrics["log_loss"]["value"],
-        "parameters": sum(manifest.num_parameters.values()),
-        "epochs": manifest.training["epochs"],
-        "best_epoch": manifest.training["best_epoch"],
-        "seconds": round(seconds, 1),
-    }
+    )
 
 
 def table() -> str:

@@ -14,17 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from cells import measured, with_table
+from cells import measured, trained, with_table
 from masknet.config import RunConfig
 from masknet.models import MODELS
-from masknet.progress import LogProgress
-from masknet.train import train
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "recipes.json"
@@ -74,8 +71,8 @@ def drawn(folder: Path, at: Path) -> Path:
 
 def measure(folders: dict[str, Path], cache: Path, data: str, model: str, candidate: str) -> dict[str, Any]:
     schema = json.loads((folders[data] / "schema.json").read_text(encoding="utf-8"))
-    with tempfile.TemporaryDirectory() as at:
-        config = RunConfig(
+    return trained(
+        RunConfig(
             data=drawn(folders[data], cache),
             valid=folders[data] / "valid.parquet",
             label=schema["label"],
@@ -84,21 +81,10 @@ def measure(folders: dict[str, Path], cache: Path, data: str, model: str, candid
             members=1,
             threads=1,
             cache_dir=cache,
-            out=Path(at, "m.masknet"),
             **({} if model == "adpredictor" else {"epochs": 10}),
             **CANDIDATES[model][candidate],
         )
-        started = time.perf_counter()
-        _, trained = train(config, LogProgress())
-        assert trained is not None
-        seconds = time.perf_counter() - started
-    found = trained.manifest.metrics
-    return {
-        "auc": found["auc"]["value"],
-        "log_loss": found["log_loss"]["value"],
-        "best_epoch": trained.manifest.training["best_epoch"],
-        "seconds": round(seconds, 1),
-    }
+    )
 
 
 def table() -> str:

@@ -94,7 +94,7 @@ _OWN_FLAGS = {
 }
 """What a run says otherwise, and how."""
 
-_OF_FILES = (
+_WITHOUT_EFFECT = (
     *("config", "task", "data", "valid", "header", "group_column", "two_round", "save_binary", "parser_config_file"),
     *("input_model", "output_model", "output_result", "snapshot_freq", "convert_model", "convert_model_language"),
     *("machines", "machine_list_filename", "local_listen_port", "num_machines", "forcedsplits_filename"),
@@ -138,9 +138,9 @@ def tree_settings(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name, value in given.items():
         known = of_alias.get(name)
-        if known is None or known in _OF_FILES:
+        if known is None or known in _WITHOUT_EFFECT:
             raise ConfigError(
-                unknown(f"option of {model}", name, sorted({*of_alias.values()} - {*_OF_FILES, *_OWN_FLAGS}))
+                unknown(f"option of {model}", name, sorted({*of_alias.values()} - {*_WITHOUT_EFFECT, *_OWN_FLAGS}))
             )
         if known in _OWN_FLAGS:
             also = f" is LightGBM's {known}, which" if name != known else ""

@@ -40,6 +40,8 @@ class MatrixFactorization(nn.Module):
 
     recipe = Recipe(embedding_l2=1e-5, several_members=True)
 
+    picked: Tensor
+
     def __init__(self, space: FeatureSpace, *, embedding_dim: int = 16, fields: tuple[str, str] | None = None) -> None:
         """Draw the vectors from N(0, 0.01); the biases start at zero.
 
@@ -78,8 +80,6 @@ class MatrixFactorization(nn.Module):
         self.register_buffer("picked", torch.tensor(picked, dtype=torch.long), persistent=False)
         self.linear = LinearTerm(replace(space, fields=tuple(own)))
         self.factors = IdTable(space.num_ids, embedding_dim * space.num_tasks)
-
-    picked: Tensor
 
     def forward(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -105,19 +104,17 @@ def grow(
     training = {"ids": record["ids"], "trees": trees.model.rounds}
     if config.model == Trees.name:
         return trees, training, history
-    regression, epochs = _regression(trees, train, valid, config, watched, progress)
+    leaves, leaves_valid = _leaves(trees.model, x, train), _leaves(trees.model, x_valid, valid)
+    regression, epochs = _regression(trees, leaves, leaves_valid, config, watched, progress)
     return regression, training, [*history, *epochs]
 
 
 def _matrix(columns: TreeColumns, rows: EncodedSet) -> NDArray[np.float64]:
     matrix = np.empty((len(rows), columns.width))
-    for span in _spans(rows):
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        span = slice(start, start + _ROWS_AT_ONCE)
         matrix[span] = columns.matrix(rows.take(span))
     return matrix
-
-
-def _spans(rows: EncodedSet) -> Iterator[slice]:
-    return (slice(start, start + _ROWS_AT_ONCE) for start in range(0, len(rows), _ROWS_AT_ONCE))
 
 
 def _metrics(scorer: Scorer, valid: EncodedSet) -> dict[str, float | None]:
@@ -128,7 +125,7 @@ def _metrics(scorer: Scorer, valid: EncodedSet) -> dict[str, float | None]:
 def _regression(
     trees: Trees, train: EncodedSet, valid: EncodedSet, config: RunConfig, watched: Watched, progress: Progress
 ) -> tuple[LeafRegression, list[dict[str, Any]]]:
-    """Logistic regression on the leaves, trained as the model `lr` is, with a penalty of its own."""
+    """Logistic regression on rows of leaves, trained as the model `lr` is, with a penalty of its own."""
     own, _ = resolved(
         RunConfig(model="lr", embedding_l2=_L2, seed=config.seed, unseen_rate=0.0, label=config.label, members=1),
         rows=len(train),
@@ -141,8 +138,8 @@ def _regression(
     assert network.bias is not None
     trainer = Trainer(
         network_step(network, own, sample_weights=train.weights, click_rates=train.click_rates),
-        train=_leaves(trees, train),
-        valid=_leaves(trees, valid),
+        train=train,
+        valid=valid,
         config=own,
         watched=watched,
         progress=progress,
@@ -156,12 +153,9 @@ def _regression(
     return LeafRegression(trees.columns, trees.model, weights, np.float32(network.bias.item())), history
 
 
-def _leaves(trees: Trees, rows: EncodedSet) -> EncodedSet:
-    """The rows as the leaves that they fall in, one id a tree."""
-    model: TreeModel = trees.model
-    ids = np.empty((len(rows), len(model.leaves)), dtype=np.int32)
-    for span in _spans(rows):
-        ids[span] = LeafRegression.leaf_ids(model, trees.columns.matrix(rows.take(span)))
+def _leaves(model: TreeModel, x: NDArray[np.float64], rows: EncodedSet) -> EncodedSet:
+    """The rows as the leaves that they fall in, one id a tree; `x` is their matrix."""
+    ids = LeafRegression.leaf_ids(model, x)
     return EncodedSet(
         ids=ids,
         values=np.empty((len(rows), 0), dtype=np.float32),
