@@ -3,9 +3,10 @@
     python benchmarks/busy_machine.py --out benchmarks/results/busy_machine.json
 
 Each run is a process of its own that trains one member for an epoch. `as installed` sets nothing: masknet then lets
-threads sleep while they wait. `torch's own` is what PyTorch's OpenMP does by itself: it waits actively for a while,
-and `active` for as long as it takes; `one thread` needs no waiting. Beside the busy runs two processes only count.
-The ways take turns, and the medians of their turns are told. Equal numbers of threads must give equal weights.
+threads wait briefly and then sleep. `passive` sleeps at once; `torch's own` is what PyTorch's OpenMP does by itself:
+it waits actively for a while, and `active` for as long as it takes; `one thread` needs no waiting. Beside the busy runs
+two processes only count. The ways take turns, and the medians of their turns are told, and put into docs/serving.md.
+Equal numbers of threads must give equal weights.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cells import with_table
 from masknet.datasets.planted import planted_log
 from masknet.threads import WAITING
 from throughput import commit, hardware
 
+PAGE = Path(__file__).parent.parent / "docs" / "serving.md"
 WAYS: dict[str, tuple[int, dict[str, str]]] = {
     "one thread": (1, {}),
     "as installed": (0, {}),
+    "passive": (0, {"OMP_WAIT_POLICY": "passive"}),
     "torch's own": (0, {"GOMP_SPINCOUNT": "300000"}),  # GNU's default, said so that masknet leaves it alone
     "active": (0, {"OMP_WAIT_POLICY": "active"}),
 }
@@ -89,7 +93,7 @@ def table(runs: list[dict[str, Any]]) -> str:
         lines.append(f"| {way} | {' | '.join(cells)} |")
     alike = {run["weights"] for run in runs if run["way"] != "one thread"}
     lines.append(f"\nWeights of the ways with all threads: {'equal' if len(alike) == 1 else 'NOT EQUAL'}.")
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -103,6 +107,7 @@ def main() -> None:
     if options.out is not None:
         report = {"commit": commit(), "hardware": hardware(len(os.sched_getaffinity(0))), "runs": runs}
         options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), "busy machine", table(runs)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from masknet.threads import WAITING, available_processors, wait_passively
+from masknet.threads import BRIEFLY, WAITING, available_processors, wait_briefly
 
 
 def run(program: str, at: Path | None = None, **environment: str) -> str:
@@ -92,15 +92,15 @@ def test_the_affinity_bounds_a_larger_quota(tmp_path: Path) -> None:
 # How they wait
 
 
-def test_threads_sleep_while_they_wait_before_torch_is_there() -> None:
-    program = "import sys, os, masknet; print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"
-    assert run(program) == "False passive\n"
+def test_threads_wait_briefly_and_then_sleep_which_is_said_before_torch_is_there() -> None:
+    program = f"import sys, os, masknet; print('torch' in sys.modules, *map(os.environ.get, {list(BRIEFLY)}))"
+    assert run(program) == "False passive 2000\n"
 
 
 @pytest.mark.parametrize("name", WAITING)
 def test_what_the_user_said_of_waiting_is_left_alone(name: str) -> None:
     said = {name: "200"}
-    wait_passively(said)
+    wait_briefly(said)
     assert said == {name: "200"}
     if name == "OMP_WAIT_POLICY":
         assert run("import os, masknet; print(os.environ['OMP_WAIT_POLICY'])", OMP_WAIT_POLICY="active") == "active\n"

@@ -9,10 +9,10 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
-from masknet.threads import wait_passively
+from masknet.threads import wait_briefly
 
 if "torch" not in sys.modules:  # which reads it when it is imported, as the modules below do
-    wait_passively()
+    wait_briefly()
 
 __version__ = "0.1.0"
 

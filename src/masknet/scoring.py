@@ -51,6 +51,7 @@ class NetworkScorer:
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
+        self._modules = tuple(network.modules())  # NOTE[perf]: to find them takes a tenth of what a row takes
 
     def files(self) -> dict[str, bytes]:
         """The network's state; equal weights give equal bytes."""
@@ -65,7 +66,7 @@ class NetworkScorer:
             return torch.from_numpy(array).to(device, non_blocking=True)
 
         training = self.network.training
-        if any(module.training for module in self.network.modules()):  # to switch it costs more than to score a row
+        if any(module.training for module in self._modules):  # to switch it costs more than to score a row
             self.network.eval()
         parts, at_once = [], max(1, min(BATCH_ROWS, _SLOTS_AT_ONCE // max(1, rows.ids.shape[1])))
         with torch.inference_mode():

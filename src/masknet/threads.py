@@ -15,30 +15,36 @@ from pathlib import Path
 
 from masknet.errors import ArtifactError
 
-__all__ = ["available_processors", "require_threads", "wait_passively"]
+__all__ = ["available_processors", "require_threads", "wait_briefly"]
 
 # What users say it with: the first is OpenMP's own, the others are those of GNU's runtime and of Intel's and LLVM's.
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 
 
-def wait_passively(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Let PyTorch's threads sleep while they wait for each other, unless the user said how they shall wait.
+BRIEFLY = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000"}
 
-    By default GNU's OpenMP, which PyTorch's builds for Linux bring, spins for milliseconds at the end of every layer.
-    NOTE[perf]: on a shared machine it spins while the thread that it waits for has no processor. At a load of 8, two
-    threads took 89 s for what one did in 8 s, and two that sleep in 7 s; the weights were equal to the last bit.
+
+def wait_briefly(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Let PyTorch's threads sleep soon when they wait for each other, unless the user said how they shall wait.
+
+    GNU's OpenMP, which PyTorch's builds for Linux bring, by default spins for milliseconds at the end of every layer.
+    NOTE[perf]: on a shared machine it spins while the thread that it waits for has no processor. Threads that sleep at
+    once lose on an idle machine, where each layer of a small network wakes them anew. 2,000 turns, some 20
+    microseconds, outlast the way from layer to layer and little else: on two cores an epoch of the defaults took 1.2 s
+    idle and 3.2 s beside two busy loops, where PyTorch's own way took 1.0 and 4.6 s, sleeping at once 2.5 and 3.0 s;
+    the weights were equal to the last bit (benchmarks/busy_machine.py). Other runtimes know the policy alone.
 
     The runtime reads the environment when it is loaded, so this has no effect once torch is imported.
 
     >>> said = {"OMP_NUM_THREADS": "2"}
-    >>> wait_passively(said); said
-    {'OMP_NUM_THREADS': '2', 'OMP_WAIT_POLICY': 'passive'}
+    >>> wait_briefly(said); said
+    {'OMP_NUM_THREADS': '2', 'OMP_WAIT_POLICY': 'passive', 'GOMP_SPINCOUNT': '2000'}
 
     Args:
         environment: is changed; child processes inherit it.
     """
     if not any(name in environment for name in WAITING):
-        environment["OMP_WAIT_POLICY"] = "passive"
+        environment.update(BRIEFLY)
 
 
 # How many

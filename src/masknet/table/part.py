@@ -184,7 +184,8 @@ def file_digest(path: Path, name: str, read_as: str, *, verify: bool) -> bytes:
 
 def normal(frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with its categorical columns as texts."""
-    return frame.with_columns(c.cast(pl.String) for c in frame if isinstance(c.dtype, pl.Categorical | pl.Enum))
+    texts = [c.cast(pl.String) for c in frame if isinstance(c.dtype, pl.Categorical | pl.Enum)]
+    return frame.with_columns(texts) if texts else frame
 
 
 def from_arrow(table: pa.Table, source: str) -> pl.DataFrame:
