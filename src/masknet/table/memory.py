@@ -6,6 +6,7 @@ import datetime
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -176,13 +177,21 @@ def _of_rows(rows: Sequence[Mapping[str, Any]]) -> _Memory:
 
     def read(names: list[str], start: int, length: int) -> pl.DataFrame:
         some = rows[start : start + length]
-        return pl.DataFrame({n: _from_values(n, [row.get(n) for row in some], dtype(n), start + 1) for n in names})
+        schema = {name: dtype(name) for name in names}
+        if len(some) == 1 and all(isinstance(own, _ONE_BY_ONE) for own in schema.values()):
+            # NOTE[perf]: a column made by itself takes 12 microseconds, which for a row are half of what scores it.
+            cells = {name: _cells(name, [some[0].get(name)], own, start + 1)[0] for name, own in schema.items()}
+            with suppress(UnicodeEncodeError):  # half a character, of a column that is named below
+                return pl.from_dicts([cells], schema=schema)
+        return pl.DataFrame({n: _from_values(n, [row.get(n) for row in some], schema[n], start + 1) for n in names})
 
     return _Memory(columns, len(rows), 8 * len(rows) * len(columns), read)
 
 
 # Columns of Python values
 
+_ONE_BY_ONE = (pl.Boolean, pl.Float64, pl.Int64, pl.String)
+"""The types whose single cells Polars reads from a row as it does from a column."""
 _PLAIN = (bool, int, float, str, Decimal, datetime.date, datetime.time, type(None))
 
 
@@ -233,6 +242,25 @@ def _exact(value: float) -> bool:
 
 
 def _from_values(name: str, values: Iterable[Any], dtype: pl.DataType, first_row: int) -> pl.Series:
+    """A column of the values.
+
+    Raises:
+        DataError: one of them is of a type that no column holds, or a text that is not Unicode.
+    """
+    try:
+        return pl.Series(name, _cells(name, values, dtype, first_row), dtype=dtype)
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"a text is Unicode; column '{name}' of {FRAME} holds half a character ({error})", file=FRAME, column=name
+        ) from error
+
+
+def _cells(name: str, values: Iterable[Any], dtype: pl.DataType, first_row: int) -> list[Any]:
+    """The values as Polars takes them for the type.
+
+    Raises:
+        DataError: one of them is of a type that no column holds.
+    """
     plain = _plain(values)
     if not all(issubclass(kind, _PLAIN) for kind in set(map(type, plain))):
         odd = next(((i, v) for i, v in enumerate(plain, first_row) if not _fits(v, dtype)), None)
@@ -252,12 +280,7 @@ def _from_values(name: str, values: Iterable[Any], dtype: pl.DataType, first_row
         plain = [None if value is None else float(value) for value in plain]
     if isinstance(dtype, pl.String):
         plain = [value if value is None or isinstance(value, str) else _text(value) for value in plain]
-    try:
-        return pl.Series(name, plain, dtype=dtype)
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"a text is Unicode; column '{name}' of {FRAME} holds half a character ({error})", file=FRAME, column=name
-        ) from error
+    return plain
 
 
 def _fits(value: Any, dtype: pl.DataType) -> bool:
