@@ -281,7 +281,7 @@ def test_knots_have_an_id_each_behind_the_reserved_ones() -> None:
     assert found.values[:, :2].tolist() == [[0.75, 0.25], [0, 1], [1, 0], [1, 0]]
     assert found.values[:, 3:].tolist() == [[1, 0]] * 4
     assert encoder.space.num_ids == 12
-    assert [slots for _, slots in encoder.layout.knotted] == [slice(0, 2), slice(3, 5)]
+    assert encoder.layout.id_columns.tolist() == [True, False, True, True, False]
 
 
 # Kept, and learned later

@@ -26,11 +26,13 @@ class _Distinct:
         self._known: pl.Series | None = None
         self._pending: list[pl.Series] = []
         self._num_pending = 0
+        self._counts: dict[ValueType, int] = {}
         self.overflow = False
 
     def add(self, column: pl.Series) -> None:
         if self.overflow:
             return
+        self._counts = {}
         # As texts at once: three distinct numbers keep the memory of the whole chunk that they are from.
         # A moment as a number: not all that a column may hold can be written as a date.
         distinct = column.drop_nulls().unique()
@@ -53,7 +55,10 @@ class _Distinct:
         self._merge()
         if self.overflow:
             return None
-        return 0 if self._known is None else values.canonical(self._known, value_type).n_unique()
+        if value_type not in self._counts:
+            known = self._known
+            self._counts[value_type] = 0 if known is None else values.canonical(known, value_type).n_unique()
+        return self._counts[value_type]
 
 
 class ColumnFacts:

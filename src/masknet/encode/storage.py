@@ -106,21 +106,6 @@ class Knotted:
     def row_bytes(self, length: float) -> float:
         return 8
 
-    @cached_property
-    def _above(self) -> NDArray[np.int32]:
-        """For each id from the lowest one of a knot on, the id of the knot above."""
-        above = np.zeros(max(self.ids) - min(self.ids) + 1, dtype=np.int32)
-        above[np.array(self.ids[:-1], dtype=np.int64) - min(self.ids)] = self.ids[1:]
-        return above
-
-    def complete(self, ids: NDArray[np.int32], values: NDArray[np.float32]) -> None:
-        """Write what is not kept into both slots of some rows, `[rows, 2]`."""
-        weight = values[:, 1]
-        values[:, 0] = 1 - weight
-        # A missing number's id is no knot's: what is looked up for it counts for nothing, since its upper weighs 0.
-        above = self._above.take(ids[:, 0] - min(self.ids), mode="clip")
-        ids[:, 1] = np.where(weight > 0, above, 0)
-
 
 @dataclass(frozen=True)
 class Ragged:
@@ -209,11 +194,6 @@ class Layout:
         return np.array([kept for s in self.storages for kept in s.value_columns], dtype=np.bool_)
 
     @cached_property
-    def knotted(self) -> tuple[tuple[Knotted, slice], ...]:
-        """The numbers that enter by knots, and their slots."""
-        return self._of(Knotted)
-
-    @cached_property
     def bags(self) -> tuple[tuple[Ragged, slice], ...]:
         """The bags, and their slots."""
         return self._of(Ragged)
@@ -222,6 +202,29 @@ class Layout:
     def dense_width(self) -> int:
         """The columns of `dense`."""
         return sum(storage.width for storage in self.storages)
+
+    def complete(self, ids: NDArray[np.int32], values: NDArray[np.float32]) -> None:
+        """Write into `[rows, slots]` what is not kept of the numbers that enter by knots: upper ids, lower weights."""
+        lower = self._lower
+        if len(lower):
+            weight = values[:, lower + 1]
+            values[:, lower] = 1 - weight
+            # A missing number's id is no knot's, and its upper weighs 0.
+            ids[:, lower + 1] = np.where(weight > 0, self._above.take(ids[:, lower], mode="clip"), 0)
+
+    @cached_property
+    def _lower(self) -> NDArray[np.int64]:
+        """The first slot of each number that enters by knots."""
+        return np.array([span.start for _, span in self._of(Knotted)], dtype=np.int64)
+
+    @cached_property
+    def _above(self) -> NDArray[np.int32]:
+        """For each id that of the knot above; 0 where there is none."""
+        chains = [knotted.ids for knotted, _ in self._of(Knotted)]
+        above = np.zeros(2 + max(map(max, chains)), dtype=np.int32)
+        for ids in chains:
+            above[list(ids[:-1])] = ids[1:]
+        return above
 
     def _of(self, kind: type[_Kind]) -> tuple[tuple[_Kind, slice], ...]:
         pairs = zip(self.storages, self.spans, strict=True)

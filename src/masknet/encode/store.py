@@ -115,8 +115,7 @@ class EncodedSet:
         slot_values = np.ones((1 if layout.unit_values.all() else rows, ids.shape[1]), dtype=np.float32)
         if layout.value_columns.any():
             slot_values[:, layout.value_columns] = self.values[index]
-        for knotted, slots in layout.knotted:
-            knotted.complete(ids[:, slots], slot_values[:, slots])
+        layout.complete(ids, slot_values)
         for bag in self.bags:
             bag.fill(index, ids, slot_values)
         return EncodedRows(
