@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from masknet.errors import ConfigError, unknown
-from masknet.schema import Label, labels_of
+from masknet.schema import Decimal, Label, labels_of
 
 __all__ = ["RunConfig", "parse_pairs", "parse_setting", "read_run_file"]
 
@@ -32,6 +32,11 @@ def _names(value: object) -> object:
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         return value
     return tuple(name.strip() for item in items for name in item.split(",") if name.strip())
+
+
+def _texts(value: object) -> object:
+    """Accept one text and several, each as it is."""
+    return (value,) if isinstance(value, str) else value
 
 
 def _path(value: object) -> object:
@@ -62,6 +67,7 @@ def _label(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Pooling = Literal["sum", "mean"]
 FieldNumbers = dict[str, Annotated[int, Field(ge=1)]]
 FieldTexts = dict[str, Annotated[str, Field(min_length=1)]]
@@ -132,6 +138,10 @@ class RunConfig(BaseModel):
     project: Names = _setting(
         DATA, "Dense columns that enter through a learned projection (repeatable, or comma-separated).", ()
     )
+    missing: Texts = _setting(
+        DATA, "A text that is a missing number beside the usual ones, NA, null, ? and the like (repeatable).", ()
+    )
+    decimal: Decimal = _setting(DATA, "What stands before the decimals of numbers in texts: . or a comma.", ".")
     min_count: int = _setting(DATA, "Values seen in fewer training rows than this share the unseen row.", 2, ge=1)
     max_vocabulary: int | None = _setting(DATA, "Keep at most this many values of a field, the commonest.", ge=1)
     numeric_encoding: Literal["linear", "knots"] = _setting(

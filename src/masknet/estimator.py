@@ -103,6 +103,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         share: Mapping[str, str] | None = None,
         hash: Mapping[str, int] | None = None,  # noqa: A002 -- the setting's name everywhere
         project: str | Sequence[str] = (),
+        missing: str | Sequence[str] = (),
+        decimal: Literal[".", ","] = ".",
         columns: str | Sequence[str] = (),
         weight: str | None = None,
         group: str | None = None,
@@ -155,6 +157,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.share = share
         self.hash = hash
         self.project = project
+        self.missing = missing
+        self.decimal = decimal
         self.columns = columns
         self.weight = weight
         self.group = group

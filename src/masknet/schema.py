@@ -13,6 +13,7 @@ from masknet.space import Pooling
 
 ValueType = Literal["integer", "boolean", "float", "moment", "text"]
 NumericEncodingName = Literal["linear", "knots"]
+Decimal = Literal[".", ","]
 Label = str | tuple[str, ...] | None
 """The column to predict, or several; None where none is known."""
 TimeForm = Literal["iso", "yyyymmdd", "yymmddhh", "seconds", "milliseconds", "microseconds", "nanoseconds"]
@@ -65,10 +66,14 @@ class Numeric(_Column):
     Args:
         encoding: "linear" is one slot, the scaled number times the field's vector; "knots" is two slots, the
             neighbouring quantile knots of training, weighted `1 - w` and `w`.
+        missing: texts that are a missing number, beside the usual ones.
+        decimal: what stands before the decimals in texts.
     """
 
     kind: Literal["numeric"] = "numeric"
     encoding: NumericEncodingName = "linear"
+    missing: tuple[str, ...] = ()
+    decimal: Decimal = "."
 
 
 class Bag(_Column):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from masknet.encode import values
 from masknet.encode.cells import reader
+from masknet.encode.number_texts import ZERO_PADDED, parse
 from masknet.errors import DataError
 from masknet.schema import Categorical, FieldSchema, Numeric
 from masknet.table import Chunk
@@ -89,13 +90,13 @@ class SliceColumn:
 
 def _quantities(text: pl.Series) -> pl.Series | None:
     """The numbers, null where missing, or None where some value is none."""
-    bare = text.str.strip_chars().str.to_lowercase()
-    known = bare.set(bare.is_in(["", *values.MISSING_NUMBERS]), None)
-    numbers = known.cast(pl.Float64, strict=False)
-    if numbers.null_count() > known.null_count() or numbers.null_count() == len(numbers):
+    parsed = parse(text)
+    numbers = parsed.numbers
+    if parsed.wrong.any() or numbers.null_count() == len(numbers):
         return None
+    known = text.set(numbers.is_null(), None).str.strip_chars()
     ids = known.filter(numbers.abs() >= _EXACT).str.contains(values.CANONICAL_INTEGER)
-    return None if ids.any() or known.str.contains(values.ZERO_PADDED).any() else numbers
+    return None if ids.any() or known.str.contains(ZERO_PADDED).any() else numbers
 
 
 def _alike(text: pl.Series) -> pl.Series:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -161,15 +162,17 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
     st.lists(finite.map(lambda x: x + 0.0), min_size=1, max_size=8, unique=True).map(sorted),
     st.lists(st.floats(), max_size=8),
 )
+@example([0.0, 5e-324], [])  # whose halves are one number
+@example([-1.7e308, 1.7e308], [0.5])  # whose distance is none
 def test_knots_against_a_slow_copy(at: list[float], numbers: list[float]) -> None:
     index, weight = Knots(at=tuple(at)).apply(np.array([*numbers, *at]))
     for x, i, w in zip([*numbers, *at], index, weight, strict=True):
         x = min(max(at[(len(at) - 1) // 2] if np.isnan(x) else x, at[0]), at[-1])
         lower = max(k for k in range(max(1, len(at) - 1)) if at[k] <= x)
         assert i == lower
-        # In halves: the distance between two floats may be none itself.
-        gap = at[lower + 1] / 2 - at[lower] / 2 if len(at) > 1 else 0.0
-        assert w == (np.float32((x / 2 - at[lower] / 2) / gap) if gap else 0)
+        # As fractions: the distance between two floats may be none itself.
+        gap = Fraction(at[lower + 1]) - Fraction(at[lower]) if len(at) > 1 else Fraction(0)
+        assert w == pytest.approx(float((Fraction(x) - Fraction(at[lower])) / gap) if gap else 0, abs=1e-7)
         assert 0 <= w <= 1
 
 

@@ -238,8 +238,10 @@ def test_a_number_is_the_same_as_text(cells: list[float]) -> None:
 
 def test_a_text_in_a_numeric_column_is_named_with_its_row() -> None:
     cells = pl.Series("price", ["1", "", "N/A", "x"])
-    with pytest.raises(DataError, match=r"column 'price' holds 'N/A' in row 3 of ads\.csv: mend .* --categorical"):
+    wanted = r"column 'price' holds 'x' in row 4 of ads\.csv: mend .*, pass --missing 'x' .* --categorical"
+    with pytest.raises(DataError, match=wanted):
         values.numbers(cells, place)
+    assert np.isnan(values.numbers(cells, place, missing=["x"])[1:]).all()
     with pytest.raises(DataError, match=r"column 'price' holds 'x{37}\.\.\.' in row 1"):
         values.numbers(pl.Series("price", ["x" * 1000]), place)
 

@@ -35,7 +35,7 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
     if name in MAPPINGS:
         kind, metavar = list[str], _PAIRS.get(name, "FIELD=VALUE")
     elif name == "label" or typing.get_origin(annotation) is tuple:
-        kind, metavar = list[str], "NAMES" if name == "columns" else "COLUMN"
+        kind, metavar = list[str], {"columns": "NAMES", "missing": "TEXT"}.get(name, "COLUMN")
     if kind is bool and name != "json":
         option = f"{option}/--no-{option[2:]}"
     return kind | None, typer.Option(option, help=help_text, metavar=metavar, rich_help_panel=panel)

@@ -34,7 +34,7 @@ class _FieldReader:
         if isinstance(field, Categorical):
             return values.categorical_text(column, field.values, place)
         if isinstance(field, Numeric):
-            return values.numbers(column, place)
+            return values.numbers(column, place, missing=field.missing, decimal=field.decimal)
         if isinstance(field, Bag):
             return bag_cells(column, field, place)
         if isinstance(field, Dense):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from masknet.errors import DataError, unknown
-from masknet.schema import Label, labels_of
+from masknet.schema import Decimal, Label, labels_of
 from masknet.space import Pooling
 from masknet.table import Table
 
@@ -30,6 +30,8 @@ class Declared:
         share: fields that read the vocabulary of another one.
         hash: fields without a vocabulary, and how many buckets they have.
         project: dense fields that enter through a learned projection.
+        missing: texts that are a missing number, beside the usual ones.
+        decimal: what stands before the decimals in texts.
     """
 
     label: Label = None
@@ -50,6 +52,8 @@ class Declared:
     share: Mapping[str, str] = field(default_factory=dict)
     hash: Mapping[str, int] = field(default_factory=dict)
     project: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    decimal: Decimal = "."
 
     @property
     def labels(self) -> tuple[str, ...]:

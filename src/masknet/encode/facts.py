@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
 from masknet.encode import values
 from masknet.encode.bags import bag_parts
 from masknet.encode.moments import Epoch, moments
+from masknet.encode.number_texts import ZERO_PADDED, have_decimal_commas, parse
 from masknet.encode.vectors import vector_parts
 from masknet.errors import DataError
-from masknet.schema import Bag, ValueType
+from masknet.schema import Bag, Decimal, ValueType
 
 __all__ = ["ColumnFacts"]
 
 _COUNT_UP_TO = 10_000
+_OTHERS = 1_000
 _DATE = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
@@ -61,15 +65,72 @@ class _Distinct:
         return self._counts[value_type]
 
 
-class ColumnFacts:
-    """What all rows of one column say about it, gathered chunk by chunk."""
+class TextNumbers:
+    """How many texts of a column are numbers, and what the others are.
 
-    def __init__(self, name: str, typed: bool) -> None:
+    Args:
+        missing, decimal: see `number_texts.parse`.
+    """
+
+    def __init__(self, missing: Sequence[str] = (), decimal: Decimal = ".") -> None:
+        self._form: dict[str, Any] = {"missing": missing, "decimal": decimal}
+        self.numbers = self.missing = self.infinite = self.commas = self.wrong = 0
+        self.padded = False
+        """Whether zeros stand before a number, which then is a code."""
+        self.whole = True
+        """Whether all numbers are integers."""
+        self.others: Counter[str] = Counter()
+        """The texts that are neither numbers nor missing; of a chunk where they are many, none."""
+
+    def add(self, known: pl.Series) -> None:
+        # NOTE[perf]: where most of a sample are no numbers, it speaks for the chunk.
+        times = max(1, len(known) // 1_000)
+        sample = known.gather_every(times)
+        if times > 1 and 2 * int(parse(sample, **self._form).wrong.sum()) > len(sample):
+            self._add(sample, times)
+        else:
+            self._add(known, 1)
+
+    def _add(self, known: pl.Series, times: int) -> None:
+        found = parse(known, **self._form)
+        wrong, numbers = known.filter(found.wrong), found.numbers.drop_nulls()
+        self.numbers += times * len(numbers)
+        self.wrong += times * len(wrong)
+        self.missing += times * (len(known) - len(numbers) - len(wrong))
+        self.infinite += times * int(numbers.is_infinite().sum())
+        written = known.filter(found.numbers.is_not_null()).str.strip_chars()
+        self.padded = self.padded or bool(written.str.contains(ZERO_PADDED).any())
+        self.whole = self.whole and bool(written.str.contains(values.CANONICAL_INTEGER).all())
+        if len(wrong):
+            self.commas += times * int(have_decimal_commas(wrong).sum())
+            if times == 1:
+                self.others.update(dict(wrong.value_counts().iter_rows()))
+                self.others = Counter(dict(self.others.most_common(_OTHERS)))
+
+    @property
+    def share(self) -> float:
+        """Of the texts that are not missing those that are numbers."""
+        return self.numbers / max(1, self.numbers + self.wrong)
+
+
+class ColumnFacts:
+    """What all rows of one column say about it, gathered chunk by chunk.
+
+    Args:
+        name: of the column.
+        typed: whether the table's types tell what a column is.
+        missing, decimal: how numbers are written in texts; see `number_texts.parse`.
+    """
+
+    def __init__(self, name: str, typed: bool, *, missing: Sequence[str] = (), decimal: Decimal = ".") -> None:
         self.name = name
         self.typed = typed
-        self.rows = self.missing = self.infinite = self.words = 0
+        self.rows = self.missing = 0
         self.types: set[str] = set()
-        self.all_integers = self.all_numbers = self.all_booleans = self.all_dates = self.all_moments = True
+        self.all_integers = self.all_booleans = self.all_dates = self.all_moments = True
+        self.text_numbers = TextNumbers(missing, decimal)
+        self._infinite = 0
+        self._other_types = False
         self.zoned: set[bool] = set()
         self._exact = True  # whether no number would lose digits as a float64
         self.float_texts: values.FloatTexts | None = None
@@ -108,7 +169,7 @@ class ColumnFacts:
         elif dtype.is_float():
             known = known.drop_nans()
             finite = known.filter(known.is_finite())
-            self.infinite += len(known) - len(finite)
+            self._infinite += len(known) - len(finite)
             self.types.add("float")
             self.all_integers &= len(finite) == len(known) and bool((finite == finite.floor()).all())
             self.all_booleans = False
@@ -119,7 +180,8 @@ class ColumnFacts:
             self.all_booleans = False
         elif dtype == pl.Boolean:
             self.types.add("boolean")
-            self.all_integers = self.all_numbers = False
+            self.all_integers = False
+            self._other_types = True
         elif dtype.is_integer():
             self.types.add("integer")
             self._exact &= _within(known, 2.0**53)
@@ -127,10 +189,12 @@ class ColumnFacts:
         elif isinstance(dtype, pl.Date | pl.Datetime):
             self.types.add("moment")
             self.zoned.add(getattr(dtype, "time_zone", None) is not None)
-            self.all_integers = self.all_numbers = self.all_booleans = False
+            self.all_integers = self.all_booleans = False
+            self._other_types = True
         elif dtype != pl.Null:
             self.types.add("temporal")
-            self.all_integers = self.all_numbers = self.all_booleans = False
+            self.all_integers = self.all_booleans = False
+            self._other_types = True
         self.missing += len(column) - len(known)
         self.distinct.add(known)
 
@@ -168,13 +232,31 @@ class ColumnFacts:
             self.float_texts.add(known)
         if self.all_booleans:
             self.all_booleans = bool(known.str.to_lowercase().is_in(["true", "false"]).all())
-        if self.all_numbers:
-            word = known.str.strip_chars().str.to_lowercase().is_in(values.MISSING_NUMBERS)
-            self.words += int(word.sum())
-            number = known.filter(~word).str.strip_chars()
-            parsed = number.cast(pl.Float64, strict=False)
-            self.all_numbers = not parsed.null_count() and not number.str.contains(values.ZERO_PADDED).any()
-            self.infinite += int(parsed.is_infinite().sum() or 0) if self.all_numbers else 0
+        if self.all_integers:
+            self.text_numbers.numbers += len(known)
+        else:
+            self.text_numbers.add(known)
+
+    @property
+    def all_numbers(self) -> bool:
+        """Whether all that is not missing is a number, and none of them a code."""
+        return not (self._other_types or self.text_numbers.wrong or self.text_numbers.padded)
+
+    @property
+    def infinite(self) -> int:
+        """Numbers that are infinite."""
+        return self._infinite + self.text_numbers.infinite
+
+    @property
+    def words(self) -> int:
+        """Texts that stand for a missing number."""
+        return self.text_numbers.missing
+
+    @property
+    def are_integers(self) -> bool:
+        """Whether all numbers are integers, whatever stands for the missing ones."""
+        texts = self.text_numbers
+        return self.all_integers or (self.types == {"text"} and self.all_numbers and texts.whole and texts.numbers > 0)
 
     @property
     def are_moments(self) -> bool:

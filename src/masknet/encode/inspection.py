@@ -33,6 +33,9 @@ from masknet.table import Table
 
 __all__ = ["ColumnReport", "Inspection", "inspect_table"]
 
+_MOST = 0.8
+"""Of the texts of a column so many numbers make it look like one of numbers."""
+
 FEW_DISTINCT = 50
 """Integers with fewer distinct values than this are categorical."""
 
@@ -136,7 +139,10 @@ def inspect_table(
             column that a model could read.
     """
     declared.check(table)
-    facts = {name: ColumnFacts(name, table.typed) for name in table.columns}
+    facts = {
+        name: ColumnFacts(name, table.typed, missing=declared.missing, decimal=declared.decimal)
+        for name in table.columns
+    }
     separators = _separators(table, declared, limit)
     for name in declared.bag:
         facts[name].bag = _declared_bag(declared, name, separators)
@@ -310,8 +316,8 @@ def _kind_of(facts: ColumnFacts) -> tuple[str, str, bool]:
     if "text" in facts.types and facts.all_dates:
         return "categorical", "texts, many like moments; --datetime tells which is none", True
     if facts.typed and "text" in facts.types:
-        return "categorical", "texts", False
-    if facts.all_integers:
+        return _kind_of_texts(facts)
+    if facts.are_integers:
         if named_like_an_id:
             return "categorical", "integers, named like an id or code", False
         if distinct is not None and distinct < FEW_DISTINCT:
@@ -321,6 +327,22 @@ def _kind_of(facts: ColumnFacts) -> tuple[str, str, bool]:
         if named_like_an_id:
             return "numeric", "numbers; if ids, --categorical", True
         return "numeric", "numbers, not all of them integers", False
+    return _kind_of_texts(facts)
+
+
+def _kind_of_texts(facts: ColumnFacts) -> tuple[str, str, bool]:
+    """Texts are categories; where most of them are written as numbers are, that is to be looked at."""
+    texts = facts.text_numbers
+    if texts.padded or "text" not in facts.types or _named_like_an_id(facts.name):
+        return "categorical", "texts", False
+    if texts.commas and texts.numbers + texts.commas >= _MOST * (texts.numbers + texts.wrong):
+        return "categorical", "texts; numbers with --decimal ,", True
+    if texts.numbers and texts.share >= _MOST:
+        if not texts.wrong:
+            return "categorical", "texts" if texts.whole else "texts, all numbers; --numeric", not texts.whole
+        (other, times), *_ = texts.others.most_common(1) or [("", texts.wrong)]
+        shown = values.short(other, 20)
+        return "categorical", f"texts; {texts.share:.0%} are numbers; '{shown}' ({times:,}) with --missing?", True
     return "categorical", "texts", False
 
 
@@ -371,7 +393,7 @@ def _field(kind: str, facts: ColumnFacts, declared: Declared, numeric_encoding: 
             zoned=facts.zoned == {True} if facts.zoned else None,  # of two kinds, those with a zone are refused
             encoding=numeric_encoding,
         )
-    return Numeric(name=name, encoding=numeric_encoding)
+    return Numeric(name=name, encoding=numeric_encoding, missing=declared.missing, decimal=declared.decimal)
 
 
 def _declared_bag(declared: Declared, name: str, separators: Mapping[str, str]) -> Bag:

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from masknet.encode import values
+from masknet.encode.number_texts import is_missing
 from masknet.encode.values import Place, refuse
 from masknet.errors import DataError
 from masknet.schema import TimeForm
@@ -202,8 +203,8 @@ class Epoch:
     def add(self, column: pl.Series) -> None:
         """Look at the next cells, texts or numbers."""
         if column.dtype == pl.String:
-            text = column.str.strip_chars()
-            column = text.filter(~text.str.to_lowercase().is_in(["", *values.MISSING_NUMBERS]))
+            text = column.drop_nulls().str.strip_chars()
+            column = text.filter(~is_missing(text))
             self._words += column.cast(pl.Float64, strict=False).null_count() - column.null_count()
         number = column.cast(pl.Float64, strict=False).drop_nulls().drop_nans()
         self._numbers += len(number)

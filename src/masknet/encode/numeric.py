@@ -100,9 +100,11 @@ class Knots(BaseModel):
         if len(at) == 1:
             return np.zeros(len(numbers), dtype=np.intp), np.zeros(len(numbers), dtype=np.float32)
         index = np.clip(np.searchsorted(at, clipped, side="right") - 1, 0, len(at) - 2)
-        # Halves, since the distance of two finite numbers may be infinite.
-        low, high = at[index] / 2, at[index + 1] / 2
-        return index, ((clipped / 2 - low) / (high - low)).astype(np.float32)
+        # Halves where the distance of two finite numbers is infinite; elsewhere the halves of two may be one number.
+        with np.errstate(over="ignore"):
+            scale = np.where(np.isinf(at[index + 1] - at[index]), 0.5, 1.0)
+        low, high = at[index] * scale, at[index + 1] * scale
+        return index, ((clipped * scale - low) / (high - low)).astype(np.float32)
 
 
 class KnotSample:

@@ -45,7 +45,9 @@ def declared_checks(declared: Declared) -> dict[str, Check]:
         checks[declared.weight] = values.weights
     if declared.time is not None:
         checks[declared.time] = Times()
-    checks |= dict.fromkeys(declared.numeric, values.numbers)
+    checks |= dict.fromkeys(
+        declared.numeric, partial(values.numbers, missing=declared.missing, decimal=declared.decimal)
+    )
     checks |= {name: _Vectors() for name in declared.dense} | {name: _Moments() for name in declared.datetime}
     return checks | {name: _WeightedBags(name, declared.separator.get(name)) for name in declared.weighted}
 

@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from masknet.encode.number_texts import parse
 from masknet.errors import DataError, Where
-from masknet.schema import UNKNOWN, Schema, ValueType
+from masknet.schema import UNKNOWN, Decimal, Schema, ValueType
 from masknet.table import Chunk
 
 Place = Callable[[int], str]
@@ -26,7 +27,6 @@ Place = Callable[[int], str]
 CANONICAL_INTEGER = r"^(?:-?[1-9][0-9]*|0)(?:\.0)?$|^-0\.0$"
 # The same with blanks or zeros around it, as it may be read where training had none so.
 _PADDED_INTEGER = r"^\s*([-+]?)0*([0-9]+)(?:\.0*)?\s*$"
-ZERO_PADDED = r"^[-+]?0[0-9]"
 # A float as some writer of them writes it: in the fewest digits (2.5, 2.0, 2, 1e-07), or with so many decimals (2.50).
 # Of a version, 1.10 is not 1.1: a column where both stand is one of texts.
 _SHORTEST = r"^-?(?:0|[1-9][0-9]{0,14})(?:\.0|\.[0-9]*[1-9])?$|^-?[1-9](?:\.0|\.[0-9]*[1-9])?[eE][-+]?[0-9]{1,3}$"
@@ -38,8 +38,6 @@ _MOMENT = (
     r"(?:[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?\s*(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?\s*$"
 )
 _FEW = 64  # cells: fewer are looked at one by one sooner than by a query
-MISSING_NUMBERS = ("nan", "none")
-"""Texts, in any case, that are a missing number; in a categorical field they are texts."""
 
 
 class BadCellsError(DataError):
@@ -286,30 +284,31 @@ def _integral(known: pl.Series, place: Place) -> pl.Series:
     return frame.select(text.alias(known.name)).to_series()
 
 
-def numbers(column: pl.Series, place: Place) -> NDArray[np.float64]:
-    """The column as float64, NaN where it is missing; the texts `nan` and `None` are missing too, true is 1.
+def numbers(
+    column: pl.Series, place: Place, *, missing: Sequence[str] = (), decimal: Decimal = "."
+) -> NDArray[np.float64]:
+    """The column as float64, NaN where it is missing; of texts see `number_texts.parse`; true is 1.
 
     Raises:
         DataError: a cell is no number.
     """
     dtype = column.dtype
     if dtype == pl.String:
-        text = column.str.strip_chars().str.to_lowercase()
-        known = text.set(text.is_in(["", *MISSING_NUMBERS]), None)
-        parsed = known.cast(pl.Float64, strict=False)
-        if parsed.null_count() > known.null_count():
-            parsed = known.replace({"true": "1", "false": "0"}).cast(pl.Float64, strict=False)
-        cells = column
+        cells, parsed = column, parse(column, missing=missing, decimal=decimal)
+        if parsed.wrong.any():
+            bits = column.str.strip_chars().str.to_lowercase().replace({"true": "1", "false": "0"})
+            parsed = parse(bits.zip_with(parsed.wrong, column), missing=missing, decimal=decimal)
         refuse(
-            (parsed.is_null() & known.is_not_null()).to_numpy(),
+            parsed.wrong.to_numpy(),
             cells,
             place,
             lambda i, at: (
                 f"a numeric column holds numbers; column '{cells.name}' holds '{short(cells[i])}' in "
-                f"{at}: mend the value, or name the column in --categorical or --ignore"
+                f"{at}: mend the value, pass --missing '{short(cells[i])}' where it stands for none, or name the "
+                f"column in --categorical or --ignore"
             ),
         )
-        column = parsed
+        column = parsed.numbers
     elif not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
         raise DataError(
             f"a numeric column holds numbers; column '{column.name}' holds {dtype}: "
