@@ -5,9 +5,9 @@
 
 After Rendle et al., "Neural collaborative filtering vs. matrix factorization revisited" (RecSys 2020), section 4. 1,000
 users and 1,000 items have vectors of 16 normal entries, and a click has the log-odds .75 <p_u, q_i>. Each model has
-vectors of 16 entries too, and trains one member, seed 0, at most 40 epochs, with two learning rates and two strengths of
-L2 on the vectors, of which the validation rows choose for each number of rows; the AUC is that of 50,000 other rows. A
-run that is there already is not made again.
+vectors of 16 entries too, and trains one member, seed 0, at most 40 epochs, with two learning rates and two strengths
+of L2 on the vectors, of which the validation rows choose for each number of rows; the AUC is that of 50,000 other rows.
+A run that is there already is not made again.
 """
 
 from __future__ import annotations
