@@ -3,7 +3,8 @@
 `tests/artifacts/format-2` was written by masknet 0.1.0 at commit 0aeded6: a made log with every kind of field, and
 beside each model the probabilities that it gave there for some rows, values never seen and missing ones among them.
 `format-3` was written by the first masknet that reads values in another dress: floats, moments, booleans and integers
-as categories, and rows that write them otherwise than training did.
+as categories, and rows that write them otherwise than training did. `format-4` was written by the first one that reads
+numbers with decimal commas and markers of their own, the words of titles, and lists as Python writes them.
 """
 
 from __future__ import annotations

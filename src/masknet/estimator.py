@@ -34,7 +34,7 @@ from masknet.arrays import (
 )
 from masknet.artifact import Artifact, load_artifact
 from masknet.config import RunConfig
-from masknet.encode import Encoder
+from masknet.encode import Encoder, Prepared
 from masknet.errors import ConfigError, DataError, unknown
 from masknet.model import Model, names_for
 from masknet.models import model_name, network_class
@@ -248,7 +248,13 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         config = self._config(_paths(X, eval_set) if not joined else {}, labels=labels, weight=weight)
         if config.model.startswith("__main__:"):
             progress.warn(f"{config.model} lies in no module: a model saved with it loads nowhere but here")
-        model = train.fit(config, _join(table, joined) if joined else table, valid, progress)
+
+        def tell(prepared: Prepared) -> None:
+            for report in prepared.inspection.reports:
+                if report.hint:
+                    progress.warn(f"'{report.column}' is taken for {report.kind} ({report.why}): look whether it is")
+
+        model = train.fit(config, _join(table, joined) if joined else table, valid, progress, on_prepared=tell)
         encoder = model.encoder
         if sample_weight is not None:  # no table has the column, so no evaluation may ask for it
             schema = encoder.schema.model_copy(update={"weight": None})

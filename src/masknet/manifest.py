@@ -39,7 +39,7 @@ __all__ = [
     "write_checksums",
 ]
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever an older masknet could not read, or would misread, what is written."""
 
 MANIFEST_FILE, CHECKSUMS_FILE = "manifest.json", "checksums.json"

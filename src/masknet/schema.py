@@ -5,15 +5,16 @@ A schema is decided once, over all rows of the training table, and stored; scori
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from masknet.space import Pooling
 
 ValueType = Literal["integer", "boolean", "float", "moment", "text"]
 NumericEncodingName = Literal["linear", "knots"]
 Decimal = Literal[".", ","]
+BagForm = Literal["separated", "listed", "words"]
 Label = str | tuple[str, ...] | None
 """The column to predict, or several; None where none is known."""
 TimeForm = Literal["iso", "yyyymmdd", "yymmddhh", "seconds", "milliseconds", "microseconds", "nanoseconds"]
@@ -36,6 +37,13 @@ class _Column(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what came later, where it says nothing: what an older file said is written again as it was."""
+        content: dict[str, Any] = dump(self)
+        silent: dict[str, tuple[Any, ...]] = {"missing": ([], ()), "decimal": (".",), "form": ("separated",)}
+        return {name: value for name, value in content.items() if value not in silent.get(name, ())}
 
     @property
     def described(self) -> str:
@@ -82,6 +90,8 @@ class Bag(_Column):
     Args:
         values, buckets, shares: as in `Categorical`, of each value.
         separator: what stands between the values where a cell is a text; None where cells are lists.
+        form: how such a text is read: "separated" at the separator, "listed" too, without the brackets and quotes of a
+            written list, and "words" in lower case at whatever is no letter or digit.
         weighted: whether each value has a weight: `value:weight` in a text, a pair in a list.
         ordered: whether the order of the values carries meaning, the last being the latest.
         max_length: values a row at most, at least 1; the last are kept. None keeps all.
@@ -93,6 +103,7 @@ class Bag(_Column):
     buckets: int | None = Field(default=None, ge=1)
     shares: str | None = None
     separator: str | None = Field(default=None, min_length=1)
+    form: BagForm = "separated"
     weighted: bool = False
     ordered: bool = False
     max_length: int | None = Field(default=None, ge=1)

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from masknet.encode import Declared, Inspection, inspect_table
+from masknet.encode.bags import bag_cells
 from masknet.errors import DataError
 from masknet.progress import LogProgress
 from masknet.schema import Bag, Categorical, Datetime, Dense, FieldSchema, Numeric
@@ -223,11 +224,77 @@ def test_moments_of_two_kinds_in_two_shards_are_read_as_naming_no_zone(tmp_path:
     assert report_of(inspect(tmp_path)).kind == "ignored"
 
 
-def test_texts_of_lists_are_no_bag() -> None:
-    with pytest.raises(DataError, match="all of column 'x' of the frame stand in brackets, as lists do"):
-        inspect(frame_of(["[1, 2]", None, "", " ['a'] "]), bag=("x",))
-    (_, found) = inspect(frame_of(["[1], 2", "[3]"]), bag=("x",)).schema.fields
-    assert found.kind == "bag"
+def test_written_lists_are_read_as_lists() -> None:
+    cells = ["[3, 7, 9]", None, "", " ['a', \"b\"] ", "[]", "[5]"]
+    (_, found) = inspect(frame_of(cells), bag=("x",)).schema.fields
+    assert isinstance(found, Bag)
+    assert (found.form, found.separator) == ("listed", ",")
+    read = bag_cells(pl.Series("x", cells), found, "row {}".format)
+    assert (read.text.to_list(), read.row.tolist()) == (["3", "7", "9", "a", "b", "5"], [0, 0, 0, 3, 3, 5])
+    (_, numpy) = inspect(frame_of(["[3  7 9]", "[1 2]"]), bag=("x",)).schema.fields
+    assert bag_cells(pl.Series("x", ["[3  7\n 9]"]), numpy, "row {}".format).text.to_list() == ["3", "7", "9"]
+
+
+TITLES = [f"The {n}th Wonder of the World, told anew" for n in range(60)]
+
+
+def test_the_words_of_prose_are_read_in_lower_case() -> None:
+    (_, found) = inspect(frame_of([*TITLES, None]), bag=("x",)).schema.fields
+    assert isinstance(found, Bag)
+    assert found.form == "words"
+    read = bag_cells(pl.Series("x", ["Don't Panic! 42", "", None]), found, "row {}".format)
+    assert read.text.to_list() == ["don", "t", "panic", "42"]
+    (_, told) = inspect(frame_of(TITLES), bag=("x",), separator={"x": " "}).schema.fields
+    assert isinstance(told, Bag)
+    assert told.form == "separated"
+
+
+LOOKED_AT = [
+    ("tags", ["a|b", "c", "a|c|d"] * 20, "texts, most with '|'; --bag reads the parts", [("bag", "tags")]),
+    ("seen", ["[3, 7]", "[9]"] * 20, "texts, lists in brackets; --bag reads the parts", [("bag", "seen")]),
+    ("title", TITLES, "texts, several words each; --bag reads the parts", [("bag", "title")]),
+    ("num_visits", FEW, "integers, under 50 distinct; if counts, --numeric", [("numeric", "num_visits")]),
+    ("n", MANY, "integers; if ids, --categorical", [("categorical", "n")]),
+]
+
+
+@pytest.mark.parametrize(("name", "cells", "why", "hint"), LOOKED_AT)
+def test_what_may_be_something_else_is_marked_with_its_flag(
+    name: str, cells: list[Any], why: str, hint: list[tuple[str, str]]
+) -> None:
+    report = report_of(inspect(frame_of(cells, name)), name)
+    assert (report.why, report.flagged, list(report.hint)) == (why, True, hint)
+
+
+@pytest.mark.parametrize("name", ["ip", "os", "channel", "aid"])
+def test_bare_names_of_ids_are_ids(name: str) -> None:
+    assert report_of(inspect(frame_of(MANY, name)), name).kind == "categorical"
+
+
+def test_a_value_of_its_own_in_each_row_is_left_out_unless_declared() -> None:
+    for cells in ([f"r{n}" for n in range(1_000)], list(range(1_000))):
+        report = report_of(inspect(frame_of(cells, "row_id")), "row_id")
+        assert (report.kind, report.flagged) == ("ignored", True)
+        kept = report_of(inspect(frame_of(cells, "row_id"), categorical=("row_id",)), "row_id")
+        assert kept.kind == "categorical"
+    for other in ([f"r{n}" for n in range(999)], [*(f"r{n}" for n in range(999)), "r0"], [None, *map(str, range(999))]):
+        assert report_of(inspect(frame_of(other, "row_id")), "row_id").kind == "categorical"
+
+
+@pytest.mark.parametrize("name", ["__index_level_0__", "Unnamed: 0"])
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "csv"])
+def test_the_index_that_pandas_saved_is_left_out(name: str, typed: bool, tmp_path: Path) -> None:
+    frame = frame_of(list(range(60)), name)
+    report = report_of(inspect(frame if typed else as_csv(tmp_path, frame)), name)
+    assert (report.kind, report.why) == ("ignored", "the index that pandas saved")
+    assert report_of(inspect(frame_of([5, 3] * 30, name)), name).kind == "categorical"
+
+
+def test_one_line_follows_all_hints() -> None:
+    columns = {"ip": list(range(60)), "price": ["1.5", "free", "2.5", "3.5", "4.5", "6.5"] * 10, "title": TITLES}
+    found = inspect(pl.DataFrame({"click": [0, 1] * 30, "n": range(60), **columns}))
+    assert found.hints == "--categorical n --missing free --bag title"
+    assert Inspection.from_json(json.loads(json.dumps(found.to_json()))).hints == found.hints
 
 
 def test_decimals_are_integers_where_they_have_no_fraction() -> None:
@@ -255,7 +322,7 @@ def test_distinct_values_are_exact_up_to_ten_thousand() -> None:
     assert report_of(inspect(frame_of(column))).distinct == 10_000
     assert report_of(inspect(frame_of([*column, 10_000]))).distinct is None
     many = inspect(pl.DataFrame({"user_id": range(100_000), "x": [n % 49 for n in range(100_000)]}))
-    assert [(r.kind, r.distinct) for r in many.reports] == [("categorical", None), ("categorical", 49)]
+    assert [(r.kind, r.distinct) for r in many.reports] == [("ignored", None), ("categorical", 49)]
 
 
 def test_declared_parts_win(tmp_path: Path) -> None:

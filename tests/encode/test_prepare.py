@@ -427,7 +427,8 @@ def test_negatives_that_stay_stand_for_those_left_out(weighted: bool, how: str, 
 
 def test_a_vocabulary_is_learned_from_the_negatives_that_stay(tmp_path: Path) -> None:
     frame = pl.DataFrame({"click": [1] * 50 + [0] * 2000, "id": [f"u{i}" for i in range(2050)]})
-    thin, _ = run(tmp_path, frame, EncodingPlan(Declared(label="click"), negative_rate=0.1), join=True)
+    declared = Declared(label="click", categorical=("id",))
+    thin, _ = run(tmp_path, frame, EncodingPlan(declared, negative_rate=0.1), join=True)
     assert thin.encoder.space.num_ids == 3 + len(thin.train)
     assert 2 not in arrays_of(thin.train)[0], "no value of training is unseen"
 

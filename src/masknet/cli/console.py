@@ -218,6 +218,13 @@ def print_inspection(console: Console, inspection: Inspection, title: str) -> No
     console.print(table)
     if any(report.flagged for report in inspection.reports):
         console.print("? please look: --categorical, --numeric and --ignore say it otherwise", style="yellow")
+    print_hints(console, inspection)
+
+
+def print_hints(console: Console, inspection: Inspection) -> None:
+    """Say how to follow all hints of an inspection, where there are some."""
+    if inspection.hints:
+        console.print(f"to follow all hints: {inspection.hints}", style="yellow", highlight=False)
 
 
 def metrics_table(metrics: dict[str, dict[str, Any]]) -> Table:

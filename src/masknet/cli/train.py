@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from masknet.cli.console import (
     ConsoleProgress,
     import_from_here,
     metrics_table,
+    print_hints,
     print_inspection,
     print_json,
     screen,
@@ -19,6 +20,9 @@ from masknet.cli.console import (
 )
 from masknet.cli.settings import MAPPINGS, given, takes
 from masknet.config import RunConfig, read_run_file
+
+if TYPE_CHECKING:
+    from masknet.encode import Inspection, Prepared
 
 
 @states_errors
@@ -36,13 +40,14 @@ def command(data: str | None = None, *, config: str | None = None, **flags: Any)
     if ":" in run.model:
         import_from_here()
 
-    from masknet.encode import Prepared
     from masknet.train import Interrupted, train
 
+    inspections: list[Inspection] = []
     try:
         with ConsoleProgress() as progress:
 
             def show(prepared: Prepared) -> None:
+                inspections.append(prepared.inspection)
                 title = f"{prepared.inspection.rows:,} rows; the columns are taken for"
                 print_inspection(progress.console, prepared.inspection, title)
                 progress.note(
@@ -69,6 +74,8 @@ def command(data: str | None = None, *, config: str | None = None, **flags: Any)
             out.print(metrics_table(manifest.metrics))
         out.print(manifest.headline)
         out.print(f"the model, measured on {manifest.rows:,} validation rows, lies in {path}")
+        for inspection in inspections:
+            print_hints(out, inspection)
 
 
 _FIRST = (

@@ -14,10 +14,63 @@ from masknet.encode.values import BadCellsError, Place, refuse
 from masknet.errors import DataError
 from masknet.schema import Bag
 
-__all__ = ["SEPARATORS", "BagCells", "bag_cells", "bag_parts", "likely_separator"]
+__all__ = ["SEPARATORS", "BagCells", "TextShapes", "bag_cells", "bag_parts", "likely_separator"]
 
 SEPARATORS = ("|", ";", ",", " ")
 """What may separate the values of a bag of texts, where nothing is declared."""
+
+
+_WORD = r"[\p{L}\p{N}]+"
+_PROSE = r"\p{L}{2,}\s+\p{L}+\s+\p{L}+"
+_LISTED = r"^\s*\[.*\]\s*$"
+
+
+@dataclass
+class TextShapes:
+    """How many texts are written as lists are, or as sentences.
+
+    Args:
+        texts: how many there are.
+        listed: in brackets.
+        prose: three words in a row.
+        different: distinct ones.
+        separated: by separator, the texts that it stands in.
+    """
+
+    separated: dict[str, int]
+    texts: int = 0
+    listed: int = 0
+    prose: int = 0
+    different: int = 0
+
+    def add_some(self, known: pl.Series) -> None:
+        """Look at a part of some more texts, which is enough to say "most"."""
+        self.add(known.gather_every(max(1, len(known) // 1_000)))
+
+    def add(self, sample: pl.Series) -> None:
+        """Look at some more texts."""
+        self.texts += len(sample)
+        self.listed += int(sample.str.contains(_LISTED).sum())
+        self.prose += int(sample.str.contains(_PROSE).sum())
+        self.different += sample.n_unique()
+        for separator in self.separated:
+            self.separated[separator] += int(sample.str.contains(separator, literal=True).sum())
+
+    @property
+    def are_listed(self) -> bool:
+        """Whether most are."""
+        return 2 * self.listed > self.texts
+
+    @property
+    def are_prose(self) -> bool:
+        """Whether most are sentences or titles, and different ones."""
+        return 2 * self.prose > self.texts and 2 * self.different > self.texts
+
+    @property
+    def separator(self) -> str | None:
+        """What stands in most of them; None where nothing does."""
+        best = max(self.separated, key=lambda separator: self.separated[separator])
+        return best if 2 * self.separated[best] > self.texts else None
 
 
 def likely_separator(found: Mapping[str, int]) -> str:
@@ -48,12 +101,17 @@ class BagCells:
         return np.bincount(self.row, minlength=self.rows)
 
 
-def bag_parts(column: pl.Series, separator: str | None) -> pl.Series:
-    """Each cell as a list, whatever it is: a list, a text with a separator, or one value."""
+def bag_parts(column: pl.Series, bag: Bag | None) -> pl.Series:
+    """Each cell as a list, whatever it is: a list, a text that the bag says how to part, or one value."""
+    if column.dtype == pl.String and bag is not None and bag.form == "words":
+        return column.str.to_lowercase().str.extract_all(_WORD)
+    if column.dtype == pl.String and bag is not None and bag.separator is not None:
+        if bag.form == "separated":
+            return column.str.split(bag.separator)
+        inner = column.str.strip_chars().str.strip_prefix("[").str.strip_suffix("]")
+        return inner.str.split(bag.separator).list.eval(pl.element().str.strip_chars(" \t\n'\""))
     if column.dtype == pl.String:
-        if separator is None:
-            return column.to_frame("v").select(pl.concat_list("v").alias(column.name)).to_series()
-        return column.str.split(separator)
+        return column.to_frame("v").select(pl.concat_list("v").alias(column.name)).to_series()
     if isinstance(column.dtype, pl.Array):
         return column.cast(pl.List(column.dtype.inner))
     if isinstance(column.dtype, pl.List):
@@ -68,7 +126,7 @@ def bag_cells(column: pl.Series, field: Bag, place: Place) -> BagCells:
         DataError: the column holds no bags; a weighted value has no weight, or an infinite one; values of an integer
             field have lost digits.
     """
-    parts = bag_parts(column, field.separator)
+    parts = bag_parts(column, field)
     row = np.repeat(np.arange(len(parts)), parts.list.len().fill_null(0).to_numpy())
     try:
         text, weights = _read_values(parts, row, field, place)

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from masknet.encode import values
-from masknet.encode.bags import bag_parts
+from masknet.encode.bags import SEPARATORS, TextShapes, bag_parts
 from masknet.encode.moments import Epoch, moments
 from masknet.encode.number_texts import ZERO_PADDED, have_decimal_commas, parse
 from masknet.encode.vectors import vector_parts
@@ -20,6 +22,9 @@ __all__ = ["ColumnFacts"]
 
 _COUNT_UP_TO = 10_000
 _OTHERS = 1_000
+_LOOKED_AT = 1 << 20
+_NO_CHANCE = 1_000
+_INDEX_NAMES = ("__index_level_0__", "Unnamed: 0", "")
 _DATE = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
@@ -63,6 +68,26 @@ class _Distinct:
             known = self._known
             self._counts[value_type] = 0 if known is None else values.canonical(known, value_type).n_unique()
         return self._counts[value_type]
+
+
+class _AllDifferent:
+    """Whether no value of a stream stands twice; after the first million it is taken for granted."""
+
+    def __init__(self) -> None:
+        self._hashes: list[NDArray[np.uint64]] | None = []
+        self._seen = 0
+
+    def add(self, known: pl.Series) -> None:
+        if self._hashes is None or self._seen >= _LOOKED_AT:
+            return
+        self._seen += len(known)
+        hashes = np.unique(known.hash(seed=0).to_numpy())
+        self._hashes = [*self._hashes, hashes] if len(hashes) == len(known) else None
+
+    def __bool__(self) -> bool:
+        if self._hashes is None or not self._seen:
+            return False
+        return len(np.unique(np.concatenate(self._hashes))) == self._seen
 
 
 class TextNumbers:
@@ -136,6 +161,9 @@ class ColumnFacts:
         self.float_texts: values.FloatTexts | None = None
         """Tells whether texts are floats, where the column is declared to be one of values."""
         self.distinct = _Distinct()
+        self._all_different = _AllDifferent()
+        self._index_so_far = name in _INDEX_NAMES
+        self.shapes = TextShapes(dict.fromkeys(SEPARATORS[:-1], 0))
         self.bag: Bag | None = None
         """How to part the cells of a declared bag."""
         self.vector = False
@@ -149,7 +177,7 @@ class ColumnFacts:
     def add(self, column: pl.Series) -> None:
         dtype = column.dtype
         if isinstance(dtype, pl.List | pl.Array) or (self.bag is not None and dtype != pl.Null):
-            self._add_parts(bag_parts(column, None if self.bag is None else self.bag.separator))
+            self._add_parts(bag_parts(column, self.bag))
             return
         if self.vector and dtype == pl.String:
             self._add_parts(vector_parts(column))
@@ -195,8 +223,13 @@ class ColumnFacts:
             self.types.add("temporal")
             self.all_integers = self.all_booleans = False
             self._other_types = True
+        if self._index_so_far:
+            counted = known.cast(pl.Int64, strict=False).to_numpy()
+            at = np.arange(self.rows - len(column), self.rows)
+            self._index_so_far = len(known) == len(column) and bool((counted == at).all())
         self.missing += len(column) - len(known)
         self.distinct.add(known)
+        self._all_different.add(known)
 
     def _add_parts(self, parts: pl.Series) -> None:
         """The values in the cells of a bag, or of a vector; each counts for the type of the values."""
@@ -223,6 +256,7 @@ class ColumnFacts:
 
     def _add_text(self, known: pl.Series) -> None:
         self.types.add("text")
+        self.shapes.add_some(known)
         if self.all_dates:
             self.all_dates = bool(known.str.contains(_DATE).all())
             self.all_moments = self.all_moments and self.all_dates and self._are_moments(known)
@@ -236,6 +270,16 @@ class ColumnFacts:
             self.text_numbers.numbers += len(known)
         else:
             self.text_numbers.add(known)
+
+    @property
+    def each_row_differs(self) -> bool:
+        """Whether each row has a value of its own, and they are so many that this is no chance."""
+        return self.rows >= _NO_CHANCE and not self.missing and bool(self._all_different)
+
+    @property
+    def is_saved_index(self) -> bool:
+        """Whether it is the index of a data frame, which counts the rows, and was saved as a column."""
+        return self._index_so_far and self.rows > 1
 
     @property
     def all_numbers(self) -> bool:

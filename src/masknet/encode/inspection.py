@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from masknet.encode import values
-from masknet.encode.bags import SEPARATORS, likely_separator
+from masknet.encode.bags import SEPARATORS, TextShapes, likely_separator
 from masknet.encode.declared import Declared
 from masknet.encode.facts import ColumnFacts
 from masknet.encode.leaks import LeakSearch
@@ -60,7 +61,11 @@ _ID_WORDS = frozenset(
 _ENTITIES = frozenset((
     "user", "item", "ad", "ads", "campaign", "creative", "advertiser", "publisher", "site", "app",
     "page", "product", "sku", "brand", "category", "device", "query", "country", "region", "state",
-    "city", "movie", "song", "artist", "author", "store", "shop", "merchant",
+    "city", "movie", "song", "artist", "author", "store", "shop", "merchant", "ip", "os", "channel", "aid",
+))
+_COUNT_WORDS = frozenset((
+    "count", "counts", "cnt", "num", "number", "total", "totals", "sum", "past", "times", "days", "hours", "minutes",
+    "visits", "clicks", "views", "quantity", "qty",
 ))
 # fmt: on
 
@@ -80,6 +85,7 @@ class ColumnReport:
         distinct: distinct values, missing not counted; exact up to 10,000, else None (and None for lists and the like).
         missing: rows without a value.
         flagged: whether the user should look at the decision.
+        hint: the settings that would decide otherwise, pairs of a setting's name and what to give it.
     """
 
     column: str
@@ -88,6 +94,7 @@ class ColumnReport:
     distinct: int | None
     missing: int
     flagged: bool = False
+    hint: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,23 @@ class Inspection:
     lengths: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
     """The mean number of values a row, of each column that may be a bag."""
 
+    @property
+    def hints(self) -> str:
+        """The flags that would follow all hints; empty where there are none.
+
+        >>> report = ColumnReport("ip", "numeric", "integers", 70, 0, flagged=True, hint=(("categorical", "ip"),))
+        >>> Inspection(Schema(label="click", fields=()), (report,), rows=100).hints
+        '--categorical ip'
+        """
+        asked: dict[str, list[str]] = {}
+        for option, value in (pair for report in self.reports for pair in report.hint):
+            asked.setdefault(option, []).append(value)
+        lines = []
+        for option, given in asked.items():
+            several = dict.fromkeys(given) if option in ("missing", "decimal") else [",".join(given)]
+            lines += [f"--{option.replace('_', '-')} {shlex.quote(value)}" for value in several]
+        return " ".join(lines)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy, without the rows."""
         return {
@@ -118,7 +142,7 @@ class Inspection:
         """The inverse of `to_json`."""
         return cls(
             schema=Schema.model_validate(data["schema"]),
-            reports=tuple(ColumnReport(**report) for report in data["columns"]),
+            reports=tuple(ColumnReport(**{**r, "hint": tuple(map(tuple, r.get("hint", ())))}) for r in data["columns"]),
             rows=data["rows"],
             warnings=tuple(data["warnings"]),
         )
@@ -143,9 +167,9 @@ def inspect_table(
         name: ColumnFacts(name, table.typed, missing=declared.missing, decimal=declared.decimal)
         for name in table.columns
     }
-    separators = _separators(table, declared, limit)
+    parting = _parting(table, declared, limit)
     for name in declared.bag:
-        facts[name].bag = _declared_bag(declared, name, separators)
+        facts[name].bag = _declared_bag(declared, name, parting[name])
     for name in declared.dense:
         facts[name].vector = True
     for name in declared.datetime:
@@ -224,50 +248,46 @@ def _check_parts(fields: Sequence[FieldSchema], table: Table) -> None:
             )
 
 
-def _separators(table: Table, declared: Declared, limit: int | None) -> dict[str, str]:
-    """What separates the values of each declared bag of texts: what is declared, or else what stands there.
+def _parting(table: Table, declared: Declared, limit: int | None) -> dict[str, dict[str, Any]]:
+    """How the texts of each declared bag are parted: as is declared, or else by what stands there.
 
     Raises:
         DataError: a declared separator stands in no cell.
     """
-    counts = {name: dict.fromkeys((*SEPARATORS, declared.separator.get(name, "|")), 0) for name in declared.bag}
-    texts, bracketed = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
-    for chunk in table.chunks(list(counts), limit=limit) if counts else ():
-        for name, found in counts.items():
+    shapes = {
+        name: TextShapes(dict.fromkeys((*SEPARATORS, declared.separator.get(name, "|")), 0)) for name in declared.bag
+    }
+    for chunk in table.chunks(list(shapes), limit=limit) if shapes else ():
+        for name, found in shapes.items():
             column = chunk.frame[name]
             if column.dtype == pl.String:
-                known = column.filter(column != "")
-                texts[name] += len(known)
-                bracketed[name] += int(known.str.contains(r"^\s*\[.*\]\s*$").sum() or 0)
-                for separator in found:
-                    found[separator] += int(column.str.contains(separator, literal=True).sum() or 0)
-    chosen = {}
-    for name, found in counts.items():
-        if texts[name] and bracketed[name] == texts[name]:
+                found.add(column.filter(column != ""))
+    parting: dict[str, dict[str, Any]] = {}
+    for name, found in shapes.items():
+        best = likely_separator(found.separated)
+        if name not in declared.separator:
+            prose = found.are_prose and found.separator in (None, ",", " ")
+            form = "listed" if found.are_listed else "words" if prose else "separated"
+            parting[name] = {"separator": best, "form": form}
+            continue
+        parting[name] = {"separator": declared.separator[name]}
+        if found.texts and not found.separated[declared.separator[name]]:
+            often = found.separated[best]
+            also = f" ('{best}' stands in {often / found.texts:.0%} of them)" if often else ""
             raise DataError(
-                f"the texts of a bag are values with a separator between them; all of column '{name}' of {table.name} "
-                f"stand in brackets, as lists do: write them without, or as lists to Parquet",
+                f"the separator of a bag stands in some of its cells; '{declared.separator[name]}' stands in no cell "
+                f"of column '{name}' of {table.name}{also}: pass --separator {name}=... with another, or leave it out",
                 file=table.name,
                 column=name,
             )
-        best = likely_separator(found)
-        chosen[name] = declared.separator.get(name, best)
-        if name in declared.separator and texts[name] and not found[chosen[name]]:
-            also = f" ('{best}' stands in {found[best] / texts[name]:.0%} of them)" if found[best] else ""
-            raise DataError(
-                f"the separator of a bag stands in some of its cells; '{chosen[name]}' stands in no cell of column "
-                f"'{name}' of {table.name}{also}: pass --separator {name}=... with another, or leave it out",
-                file=table.name,
-                column=name,
-            )
-        if name in declared.separator and not texts[name]:
+        if not found.texts:
             raise DataError(
                 f"--separator is for bags whose cells are texts; those of column '{name}' of {table.name} are not: "
                 f"leave it out",
                 file=table.name,
                 column=name,
             )
-    return chosen
+    return parting
 
 
 def _decide(
@@ -279,90 +299,128 @@ def _decide(
     for facts in all_facts:
         name = facts.name
         if name in roles:
-            reports.append(_report(facts, roles[name], "declared"))
+            reports.append(_report(facts, _Taken(roles[name], "declared")))
             continue
         kind = declared.kind_of(name)
         if name == declared.group and kind is None:
-            reports.append(_report(facts, "group", "declared; name it in --categorical to make it a field too"))
+            why = "declared; name it in --categorical to make it a field too"
+            reports.append(_report(facts, _Taken("group", why)))
             continue
-        if kind is None:
-            kind, why, flagged = _kind_of(facts)
-        else:
-            kind, why, flagged = "ignored" if kind == "ignore" else kind, "declared", False
-        reports.append(_report(facts, kind, why, flagged))
-        if kind != "ignored":
-            fields.append(_field(kind, facts, declared, numeric_encoding))
+        taken = _kind_of(facts) if kind is None else _Taken("ignored" if kind == "ignore" else kind, "declared")
+        reports.append(_report(facts, taken))
+        if taken.kind != "ignored":
+            fields.append(_field(taken.kind, facts, declared, numeric_encoding))
     return _with_shared(fields, declared), reports
 
 
-def _kind_of(facts: ColumnFacts) -> tuple[str, str, bool]:
-    """What a column is taken for where nobody said: the kind, the reason, and whether to look at it."""
-    distinct = facts.distinct.count(facts.value_type)
-    named_like_an_id = _named_like_an_id(facts.name)
+@dataclass(frozen=True)
+class _Taken:
+    """What a column is taken for where nobody said: the kind, the reason, whether to look, and the flags against it."""
+
+    kind: str
+    why: str
+    flagged: bool = False
+    hint: tuple[tuple[str, str], ...] = ()
+
+
+_OF_EACH_ROW = _Taken("ignored", "a value of its own in each row; --categorical keeps it", True)
+"""An id of the row tells nothing of any other row."""
+
+
+def _kind_of(facts: ColumnFacts) -> _Taken:
+    """What a column is taken for where nobody said."""
+    name, distinct = facts.name, facts.distinct.count(facts.value_type)
     if "nested" in facts.types:
-        return "ignored", "structs, bytes, durations and nested lists are not read", True
+        return _Taken("ignored", "structs, bytes, durations and nested lists are not read", True)
     if facts.empty:
-        return "ignored", "missing in every row", True
+        return _Taken("ignored", "missing in every row", True)
     if "list" in facts.types:
         return _kind_of_lists(facts)
     if "temporal" in facts.types:
-        return "ignored", "times of day are not read", True
+        return _Taken("ignored", "times of day are not read", True)
     if facts.are_moments:
         if len(facts.zoned) > 1:
-            return "ignored", "some moments name their zone, some do not", True
-        return "datetime", "dates and times", False
+            return _Taken("ignored", "some moments name their zone, some do not", True)
+        return _Taken("datetime", "dates and times")
     if "boolean" in facts.types or facts.all_booleans:
-        return "categorical", "booleans", False
+        return _Taken("categorical", "booleans")
+    if facts.is_saved_index:
+        return _Taken("ignored", "the index that pandas saved")
     if "text" in facts.types and facts.all_dates:
-        return "categorical", "texts, many like moments; --datetime tells which is none", True
+        why = "texts, many like moments; --datetime tells which is none"
+        return _Taken("categorical", why, True, (("datetime", name),))
     if facts.typed and "text" in facts.types:
         return _kind_of_texts(facts)
     if facts.are_integers:
-        if named_like_an_id:
-            return "categorical", "integers, named like an id or code", False
+        if _named_like_an_id(name):
+            if facts.each_row_differs:
+                return _OF_EACH_ROW
+            return _Taken("categorical", "integers, named like an id or code")
         if distinct is not None and distinct < FEW_DISTINCT:
-            return "categorical", f"integers, under {FEW_DISTINCT} distinct", False
-        return "numeric", "integers; if ids, --categorical", True
+            if _named_like_a_count(name):
+                why = f"integers, under {FEW_DISTINCT} distinct; if counts, --numeric"
+                return _Taken("categorical", why, True, (("numeric", name),))
+            return _Taken("categorical", f"integers, under {FEW_DISTINCT} distinct")
+        return _Taken("numeric", "integers; if ids, --categorical", True, (("categorical", name),))
     if facts.all_numbers and facts.words < facts.rows - facts.missing:
-        if named_like_an_id:
-            return "numeric", "numbers; if ids, --categorical", True
-        return "numeric", "numbers, not all of them integers", False
+        if _named_like_an_id(name):
+            return _Taken("numeric", "numbers; if ids, --categorical", True, (("categorical", name),))
+        return _Taken("numeric", "numbers, not all of them integers")
     return _kind_of_texts(facts)
 
 
-def _kind_of_texts(facts: ColumnFacts) -> tuple[str, str, bool]:
-    """Texts are categories; where most of them are written as numbers are, that is to be looked at."""
-    texts = facts.text_numbers
-    if texts.padded or "text" not in facts.types or _named_like_an_id(facts.name):
-        return "categorical", "texts", False
+def _kind_of_texts(facts: ColumnFacts) -> _Taken:
+    """Texts are categories; where most of them look like something else, that is to be looked at."""
+    texts, name, shapes = facts.text_numbers, facts.name, facts.shapes
     if texts.commas and texts.numbers + texts.commas >= _MOST * (texts.numbers + texts.wrong):
-        return "categorical", "texts; numbers with --decimal ,", True
+        return _Taken("categorical", "texts; numbers with --decimal ,", True, (("decimal", ","),))
+    own = facts.each_row_differs
+    if texts.wrong and (shapes.are_prose or shapes.are_listed or shapes.separator):
+        what = f"most with '{shapes.separator}'"
+        what = "lists in brackets" if shapes.are_listed else "several words each" if shapes.are_prose else what
+        read = "each its own; --bag reads parts" if own else "--bag reads the parts"
+        return _Taken("ignored" if own else "categorical", f"texts, {what}; {read}", True, (("bag", name),))
+    if own:
+        return _OF_EACH_ROW
+    if texts.padded or "text" not in facts.types or _named_like_an_id(name):
+        return _Taken("categorical", "texts")
     if texts.numbers and texts.share >= _MOST:
         if not texts.wrong:
-            return "categorical", "texts" if texts.whole else "texts, all numbers; --numeric", not texts.whole
+            hint = () if texts.whole else (("numeric", name),)
+            return _Taken("categorical", "texts" if texts.whole else "texts, all numbers; --numeric", bool(hint), hint)
         (other, times), *_ = texts.others.most_common(1) or [("", texts.wrong)]
-        shown = values.short(other, 20)
-        return "categorical", f"texts; {texts.share:.0%} are numbers; '{shown}' ({times:,}) with --missing?", True
-    return "categorical", "texts", False
+        why = f"texts; {texts.share:.0%} are numbers; '{values.short(other, 20)}' ({times:,}) with --missing?"
+        return _Taken("categorical", why, True, (("missing", other),) if other else ())
+    return _Taken("categorical", "texts")
 
 
-def _kind_of_lists(facts: ColumnFacts) -> tuple[str, str, bool]:
+def _kind_of_lists(facts: ColumnFacts) -> _Taken:
     if "float" in facts.types and facts.types <= {"list", "float", "integer"}:
         if len(facts.lengths) == 1 and min(facts.lengths) > 1 and not facts.pairs:
-            return "dense", f"lists of {min(facts.lengths)} numbers", False
-        return "ignored", "lists of fractional numbers, of several lengths; --bag or --dense", True
+            return _Taken("dense", f"lists of {min(facts.lengths)} numbers")
+        return _Taken("ignored", "lists of fractional numbers, of several lengths; --bag or --dense", True)
     mean = facts.entries / max(1, facts.rows - facts.missing)
-    return "bag", f"{'weighted ' if facts.pairs else ''}lists, {mean:.3g} values a row", False
+    return _Taken("bag", f"{'weighted ' if facts.pairs else ''}lists, {mean:.3g} values a row")
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name, whether blanks, underscores or capitals part them."""
+    return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
 
 
 def _named_like_an_id(name: str) -> bool:
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
+    words = _words(name)
     return bool(_ID_WORDS.intersection(words)) or bool(words and words[-1] in _ENTITIES)
 
 
-def _report(facts: ColumnFacts, kind: str, why: str, flagged: bool = False) -> ColumnReport:
-    missing = facts.missing + (facts.words if kind == "numeric" else 0)
-    return ColumnReport(facts.name, kind, why, facts.distinct.count(facts.value_type), missing, flagged)
+def _named_like_a_count(name: str) -> bool:
+    return bool(_COUNT_WORDS.intersection(_words(name)))
+
+
+def _report(facts: ColumnFacts, taken: _Taken) -> ColumnReport:
+    missing = facts.missing + (facts.words if taken.kind == "numeric" else 0)
+    distinct = facts.distinct.count(facts.value_type)
+    return ColumnReport(facts.name, taken.kind, taken.why, distinct, missing, taken.flagged, taken.hint)
 
 
 def _field(kind: str, facts: ColumnFacts, declared: Declared, numeric_encoding: NumericEncodingName) -> FieldSchema:
@@ -396,11 +454,12 @@ def _field(kind: str, facts: ColumnFacts, declared: Declared, numeric_encoding: 
     return Numeric(name=name, encoding=numeric_encoding, missing=declared.missing, decimal=declared.decimal)
 
 
-def _declared_bag(declared: Declared, name: str, separators: Mapping[str, str]) -> Bag:
+def _declared_bag(declared: Declared, name: str, parting: Mapping[str, Any]) -> Bag:
     return Bag(
         name=name,
         buckets=declared.hash.get(name),
-        separator=separators.get(name, "|"),
+        separator=parting.get("separator", "|"),
+        form=parting.get("form", "separated"),
         weighted=name in declared.weighted,
         ordered=name in declared.ordered,
         max_length=declared.max_length.get(name),

@@ -109,7 +109,7 @@ def _read(column: pl.Series, bag: Bag | None) -> tuple[NDArray[np.float64], NDAr
     Of a bag: how many values there are, and the first of them.
     """
     if isinstance(column.dtype, pl.List | pl.Array) or (bag is not None and column.dtype == pl.String):
-        parts = bag_parts(column, None if bag is None else bag.separator)
+        parts = bag_parts(column, bag)
         length = parts.list.len().cast(pl.Float64).fill_null(0.0).to_numpy()
         first = parts.list.get(0, null_on_oob=True)
         if isinstance(first.dtype, pl.Struct):

@@ -40,7 +40,7 @@ from masknet.table import Chunk, Table
 
 __all__ = ["EncodingPlan", "Prepared", "default_cache", "prepare"]
 
-FORMAT = 8
+FORMAT = 9
 """Raised whenever the same table and settings would encode differently."""
 
 _COUNTS_FILE = "counts.json"
