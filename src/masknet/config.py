@@ -138,6 +138,9 @@ class RunConfig(BaseModel):
     project: Names = _setting(
         DATA, "Dense columns that enter through a learned projection (repeatable, or comma-separated).", ()
     )
+    positive: FieldTexts = _setting(
+        DATA, "The value of a click, where the label is not 0 and 1; LABEL=VALUE where there are several.", {}
+    )
     missing: Texts = _setting(
         DATA, "A text that is a missing number beside the usual ones, NA, null, ? and the like (repeatable).", ()
     )
@@ -248,6 +251,18 @@ class RunConfig(BaseModel):
         """The columns to predict, one a task."""
         return labels_of(self.label)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _positives(cls, settings: Any) -> Any:
+        """A click's value alone is that of the one label; texts of several are pairs."""
+        said = settings.get("positive") if isinstance(settings, dict) else None
+        if not isinstance(said, str | list | tuple):
+            return settings
+        texts = [said] if isinstance(said, str) else list(said)
+        labels = labels_of(_label(settings.get("label")))  # type: ignore[arg-type]
+        pairs = {labels[0]: texts[-1]} if len(labels) == 1 and texts else parse_pairs("positive", texts, "LABEL=VALUE")
+        return {**settings, "positive": pairs}
+
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
         twice = next((name for name in self.labels if self.labels.count(name) > 1), None)
@@ -266,6 +281,9 @@ class RunConfig(BaseModel):
         stray = next((name for name in self.task_weight if name not in self.labels), None)
         if stray is not None:
             raise ValueError(unknown("label", stray, self.labels))
+        stray = next((name for name in self.positive if name not in self.labels), None)
+        if stray is not None:
+            raise ValueError(f"positive: {unknown('label', stray, self.labels)}")
         if self.task_weight and len(self.labels) < 2:
             raise ValueError("task_weight weighs several labels against each other; there is one: leave it out")
         return self

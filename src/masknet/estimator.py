@@ -103,6 +103,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         share: Mapping[str, str] | None = None,
         hash: Mapping[str, int] | None = None,  # noqa: A002 -- the setting's name everywhere
         project: str | Sequence[str] = (),
+        positive: str | Mapping[str, str] | None = None,
         missing: str | Sequence[str] = (),
         decimal: Literal[".", ","] = ".",
         columns: str | Sequence[str] = (),
@@ -157,6 +158,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.share = share
         self.hash = hash
         self.project = project
+        self.positive = positive
         self.missing = missing
         self.decimal = decimal
         self.columns = columns
@@ -231,6 +233,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         array = None if isinstance(y, str) else array_of(X)
         table = open_table(X, columns=columns) if array is None else open_table(array)
         named = _names_of_labels(y, table) if array is None else ()
+        if self.positive and not named:
+            raise ConfigError("positive names the value of a click in a column of X; y is given apart: leave it out")
         classes = np.array([0, 1]) if named else classes_of(y)
         labels = named or (label_name(y, table),)
         weight = self.weight if sample_weight is None else free_name("sample_weight", (*table.columns, *labels))

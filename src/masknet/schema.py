@@ -163,6 +163,7 @@ class Schema(BaseModel):
     Args:
         label: the column to predict, 0 or 1; of several, which may be unknown too, all.
         fields: what the model reads, in the order of their slots.
+        positive: for labels that are not written as 0 and 1 the text of a click.
         weight: the column of sample weights.
         group: the column of groups for the grouped AUC.
         time: the column of time.
@@ -177,6 +178,13 @@ class Schema(BaseModel):
     group: str | None = None
     time: str | None = None
     ignored: tuple[str, ...] = ()
+    positive: dict[str, str] = {}
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As of the columns: what came later and says nothing is left out."""
+        content: dict[str, Any] = dump(self)
+        return {name: value for name, value in content.items() if name != "positive" or value}
 
     @model_validator(mode="after")
     def _distinct(self) -> Schema:

@@ -80,7 +80,11 @@ FILES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "no label": ("a.csv", lambda p: log().drop("click").write_csv(p), "unknown column 'click'"),
     "a label near by": ("a.csv", lambda p: log().rename({"click": "clicks"}).write_csv(p), "did you mean 'clicks'?"),
     "a label of 2": ("a.parquet", lambda p: where(9, "click", 2).write_parquet(p), "'2' in row 9 of a.parquet"),
-    "a label of text": ("a.csv", lambda p: p.write_text(edited(9, lambda r: "yes" + r[1:])), "'yes' in row 9 of a.csv"),
+    "a label of text": (
+        "a.csv",
+        lambda p: p.write_text(edited(9, lambda r: "good" + r[1:])),
+        "'good' in row 9 of a.csv",
+    ),
     "a label missing": ("a.parquet", lambda p: where(9, "click", None).write_parquet(p), "row 9 of a.parquet"),
     "a label missing in text": ("a.csv", lambda p: where(9, "click", None).write_csv(p), "row 9 of a.csv"),
     "one class": ("a.csv", lambda p: log().with_columns(click=pl.lit(1)).write_csv(p), "column 'click'"),

@@ -163,3 +163,38 @@ def test_in_python_a_tuple_of_names_is_several_labels(both: pl.DataFrame) -> Non
     assert np.array_equal(again.predict_proba(both), probabilities)
     with pytest.raises(DataError, match="did you mean 'like'"):
         classifier.fit(both, ("click", "lik"))
+
+
+def test_labels_in_words_of_their_own_are_the_labels_that_they_are_zero_and_one_for(
+    masknet: Masknet, both: pl.DataFrame, tiny: tuple[str, ...]
+) -> None:
+    words = both.with_columns(
+        click=pl.when(pl.col("click") == 1).then(pl.lit("good")).otherwise(pl.lit("bad")),
+        like=pl.when(pl.col("like") == 1).then(pl.lit("a=b")).when(pl.col("like") == 0).then(pl.lit("c")),
+    )
+    results = {}
+    for name, frame, said in (
+        ("numbers", both, ()),
+        ("words", words, ("--positive", "click=good", "--positive", "like=a=b")),
+    ):
+        frame.write_parquet(f"{name}.parquet")
+        small = ("--model", "lr", "--epochs", "1", "--threads", "1", "--out", f"{name}.masknet", "--json")
+        results[name] = masknet("train", f"{name}.parquet", *LABELS, *small, *said).json["tasks"]
+        results[name, "again"] = masknet("evaluate", f"{name}.masknet", f"{name}.parquet", "--json").json["tasks"]
+    assert results["numbers"] == results["words"]
+    assert results["numbers", "again"] == results["words", "again"]
+
+
+def test_the_value_of_a_click_is_said_alone_where_there_is_one_label(masknet: Masknet, both: pl.DataFrame) -> None:
+    frame = both.drop("like").with_columns(
+        click=pl.when(pl.col("click") == 1).then(pl.lit("good")).otherwise(pl.lit("bad"))
+    )
+    frame.write_csv("words.csv")
+    small = ("--ignore", "seconds", "--model", "lr", "--epochs", "1", "--threads", "1")
+    error = masknet("train", "words.csv", "--label", "click", *small).err
+    assert "or the value of a click with --positive" in error
+    error = masknet("train", "words.csv", "--label", "click", "--positive", "goood", *small).err
+    assert "no row has it: unknown value 'goood'; did you mean 'good'?" in error
+    assert masknet("train", "words.csv", "--label", "click", "--positive", "good", *small).code == 0
+    model = CTRClassifier(model="lr", epochs=1, threads=1, positive="good", ignore="seconds").fit(frame, "click")
+    assert model.metrics_ == load("words.masknet").metrics_

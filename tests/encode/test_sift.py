@@ -61,7 +61,7 @@ def places_of(table: Table) -> list[str]:
 @pytest.mark.parametrize(
     ("column", "cells", "bad", "why"),
     [
-        ("click", ["0", "1", "2", "", "yes"], [3, 4, 5], "a label is 0 or 1; column 'click' is missing in row 4"),
+        ("click", ["0", "1", "2", "", "good"], [3, 4, 5], "a label is 0 or 1; column 'click' is missing in row 4"),
         ("w", ["1", "-1", "inf", "x", "0"], [2, 3, 4], "a sample weight is finite and at least 0; column 'w' holds"),
         ("at", ["2026-01-31", "7", "soon", "2026-02-01", "2026-02-01 12:00"], [2, 3], "a time is a number or an ISO"),
         ("at", ["1", "2", "2026-02-01", "4", ""], [3, 5], "a time is a number or an ISO date"),

@@ -14,7 +14,7 @@ from masknet.encode import values
 from masknet.encode.cells import reader
 from masknet.encode.moments import Times
 from masknet.errors import DataError, Where
-from masknet.schema import Bag, Categorical, Datetime, Dense, Numeric, ValueType
+from masknet.schema import UNKNOWN, Bag, Categorical, Datetime, Dense, Numeric, ValueType
 
 
 def place(row: int) -> str:
@@ -256,8 +256,14 @@ def test_a_date_is_no_number() -> None:
 
 @pytest.mark.parametrize(
     "cells",
-    [["0", "1.0", " TRUE", "False"], [0, 1, 1, 0], [0.0, 1.0, 1.0, -0.0], [False, True, True, False]],
-    ids=["texts", "integers", "floats", "booleans"],
+    [
+        ["0", "1.0", " TRUE", "False"],
+        ["no", "Yes", "T", "f"],
+        [0, 1, 1, 0],
+        [0.0, 1.0, 1.0, -0.0],
+        [False, True, True, False],
+    ],
+    ids=["texts", "words", "integers", "floats", "booleans"],
 )
 def test_labels_are_read_from_every_type(cells: list[Any]) -> None:
     labels = values.labels(pl.Series(cells), place)
@@ -279,9 +285,28 @@ def test_a_missing_label_is_named_with_its_row(absent: list[Any]) -> None:
         values.labels(pl.Series("click", absent), place)
 
 
-@pytest.mark.parametrize("other", [[1, 2], ["1", "yes"], [1.0, 0.5], [1.0, float("inf")], ["1", "01"], [1, -2]])
+@pytest.mark.parametrize(
+    ("cells", "positive"),
+    [
+        (["good", "bad ", " good", "none"], "good"),
+        ([2, 1, 2, 3], "2"),
+        ([2.0, 1.0, 2.0, 0.5], "2"),
+        (["2", "1", "2.0", "x"], "2.0"),
+        ([False, True, False, True], "false"),
+    ],
+)
+def test_the_value_of_a_click_may_be_said(cells: list[Any], positive: str) -> None:
+    assert values.labels(pl.Series(cells), place, positive=positive).tolist() == [1, 0, 1, 0]
+    with pytest.raises(DataError, match="is missing in row 5"):
+        values.labels(pl.Series([*cells, None]), place, positive=positive)
+    lacking = values.labels(pl.Series([*cells, None]), place, positive=positive, may_lack=True)
+    assert lacking.tolist() == [1, 0, 1, 0, UNKNOWN]
+
+
+@pytest.mark.parametrize("other", [[1, 2], ["1", "good"], [1.0, 0.5], [1.0, float("inf")], ["1", "01"], [1, -2]])
 def test_a_label_that_is_not_binary_is_named_with_its_row(other: list[Any]) -> None:
-    with pytest.raises(DataError, match=rf"0 or 1; column 'click' holds '{other[1]}' in row 2 of ads\.csv"):
+    sentence = rf"0 or 1; column 'click' holds '{other[1]}' in row 2 of ads\.csv: name another label, or the value of a"
+    with pytest.raises(DataError, match=sentence):
         values.labels(pl.Series("click", other), place)
 
 

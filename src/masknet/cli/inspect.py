@@ -14,7 +14,8 @@ from masknet.config import RunConfig
 # fmt: off
 _DECLARED = (  # the fields of `Declared`, whose import is too heavy for a line of help: a test holds them equal
     "label", "weight", "group", "time", "categorical", "numeric", "bag", "dense", "datetime", "ignore", "separator",
-    "weighted", "ordered", "max_length", "pooling", "share", "hash", "project", "missing", "decimal",
+    "weighted", "ordered", "max_length", "pooling", "share", "hash", "project", "positive",
+    "missing", "decimal",
 )
 # fmt: on
 

@@ -15,7 +15,11 @@ from masknet.config import RunConfig, parse_pairs, parse_setting
 
 __all__ = ["MAPPINGS", "given", "takes"]
 
-MAPPINGS = [name for name, field in RunConfig.model_fields.items() if typing.get_origin(field.annotation) is dict]
+MAPPINGS = [
+    name
+    for name, field in RunConfig.model_fields.items()
+    if typing.get_origin(field.annotation) is dict and name != "positive"  # which of one label is a text
+]
 """The settings of which each flag adds a pair."""
 _PAIRS = {
     "set": "KEY=VALUE",
@@ -26,6 +30,9 @@ _PAIRS = {
 }
 
 
+_METAVARS = {"columns": "NAMES", "missing": "TEXT", "positive": "VALUE"}
+
+
 def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, Any]:
     """The type and the option of one setting; None means that it was not given."""
     option = "--" + name.replace("_", "-")
@@ -34,8 +41,8 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
     metavar = None
     if name in MAPPINGS:
         kind, metavar = list[str], _PAIRS.get(name, "FIELD=VALUE")
-    elif name == "label" or typing.get_origin(annotation) is tuple:
-        kind, metavar = list[str], {"columns": "NAMES", "missing": "TEXT"}.get(name, "COLUMN")
+    elif name in ("label", "positive") or typing.get_origin(annotation) is tuple:
+        kind, metavar = list[str], _METAVARS.get(name, "COLUMN")
     if kind is bool and name != "json":
         option = f"{option}/--no-{option[2:]}"
     return kind | None, typer.Option(option, help=help_text, metavar=metavar, rich_help_panel=panel)

@@ -30,6 +30,7 @@ class Declared:
         share: fields that read the vocabulary of another one.
         hash: fields without a vocabulary, and how many buckets they have.
         project: dense fields that enter through a learned projection.
+        positive: for labels that are not written as 0 and 1 the text of a click.
         missing: texts that are a missing number, beside the usual ones.
         decimal: what stands before the decimals in texts.
     """
@@ -52,6 +53,7 @@ class Declared:
     share: Mapping[str, str] = field(default_factory=dict)
     hash: Mapping[str, int] = field(default_factory=dict)
     project: tuple[str, ...] = ()
+    positive: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     decimal: Decimal = "."
 

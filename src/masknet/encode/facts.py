@@ -59,6 +59,12 @@ class _Distinct:
         if self._known is not None and len(self._known) > _COUNT_UP_TO:
             self.overflow, self._known = True, None
 
+    @property
+    def some(self) -> list[str]:
+        """The first hundred in their order; none where there are too many to count."""
+        self._merge()
+        return [] if self._known is None else self._known.sort().head(100).to_list()
+
     def count(self, value_type: ValueType) -> int | None:
         """How many, where 7 and 7.0, or true and True, may be one value; None where there are too many to count."""
         self._merge()

@@ -18,7 +18,7 @@ from masknet.encode.declared import Declared
 from masknet.encode.facts import ColumnFacts
 from masknet.encode.leaks import LeakSearch
 from masknet.encode.moments import Epoch, Times
-from masknet.errors import DataError
+from masknet.errors import DataError, unknown
 from masknet.progress import Progress
 from masknet.schema import (
     Bag,
@@ -183,10 +183,10 @@ def inspect_table(
     aside = {*declared.labels, *declared.ignore, declared.weight, declared.time}
     search = LeakSearch({name: column.bag for name, column in facts.items() if name not in aside}, rows=total)
     rows = 0
-    zeros: dict[str, set[str]] = {name: set() for name in declared.labels}
+    zeros: dict[str, set[str]] = {name: set() for name in declared.labels if name not in declared.positive}
     for chunk in table.chunks(limit=limit):
         rows += len(chunk.frame)
-        label_parts.append(values.all_labels(chunk.frame, declared.labels, chunk.place))
+        label_parts.append(values.all_labels(chunk.frame, declared.labels, chunk.place, declared.positive))
         for name, seen in zeros.items():
             seen |= values.label_zeros(chunk.frame[name])
             if len(seen) > 1:
@@ -207,6 +207,7 @@ def inspect_table(
         progress.track("inspect", rows, max(total, rows))
     if rows == 0:
         raise DataError(f"a table needs rows; {table.name} has a header and none", file=table.name)
+    _check_positive(declared, facts, np.concatenate(label_parts), table)
     fields, reports = _decide(declared, list(facts.values()), numeric_encoding)
     if not fields:
         raise DataError(
@@ -216,6 +217,7 @@ def inspect_table(
     _check_parts(fields, table)
     schema = Schema(
         label=declared.label,
+        positive=dict(declared.positive),
         fields=tuple(fields),
         weight=declared.weight,
         group=declared.group,
@@ -231,6 +233,21 @@ def inspect_table(
         times=np.concatenate(time_parts) if time_parts else None,
         lengths={f.name: f.entries / f.rows for f in facts.values() if f.entries},
     )
+
+
+def _check_positive(
+    declared: Declared, facts: Mapping[str, ColumnFacts], labels: NDArray[np.uint8], table: Table
+) -> None:
+    """Refuse a value of a click that no row has."""
+    for task, name in enumerate(declared.labels):
+        if name in declared.positive and not (labels[:, task] == 1).any():
+            values_there = facts[name].distinct.some
+            raise DataError(
+                f"--positive names a value of the label; in column '{name}' of {table.name} no row has it: "
+                f"{unknown('value', declared.positive[name], values_there)}",
+                file=table.name,
+                column=name,
+            )
 
 
 def _check_parts(fields: Sequence[FieldSchema], table: Table) -> None:

@@ -347,7 +347,7 @@ def _learn(
         for chunk, to_valid in source.chunks(columns):
             kept = ~to_valid
             if plan.negative_rate < 1:
-                labels = values.all_labels(chunk.frame, schema.labels, chunk.place)
+                labels = values.all_labels(chunk.frame, schema.labels, chunk.place, schema.positive)
                 kept &= _drawn(labels, plan.negative_rate, done)
             learner.add(chunk, None if kept.all() else kept)
             done += len(to_valid)

@@ -40,7 +40,7 @@ _JUDGED_FROM = 1_000_000  # rows: a table that is mostly bad is refused before a
 def declared_checks(declared: Declared) -> dict[str, Check]:
     """What is known of a training table before it is inspected: a check for each column."""
     checks: dict[str, Check] = {}
-    checks |= _label_checks(declared.labels)
+    checks |= _label_checks(declared.labels, declared.positive)
     if declared.weight is not None:
         checks[declared.weight] = values.weights
     if declared.time is not None:
@@ -55,14 +55,15 @@ def declared_checks(declared: Declared) -> dict[str, Check]:
 def schema_checks(schema: Schema) -> dict[str, Check]:
     """What is known of a validation table once training has said what its columns mean."""
     checks: dict[str, Check] = {}
-    checks |= _label_checks(schema.labels)
+    checks |= _label_checks(schema.labels, schema.positive)
     if schema.weight is not None:
         checks[schema.weight] = values.weights
     return checks | {field.name: reader(field) for field in schema.fields}
 
 
-def _label_checks(names: Sequence[str]) -> dict[str, Check]:
-    return dict.fromkeys(names, partial(values.labels, may_lack=len(names) > 1))
+def _label_checks(names: Sequence[str], positive: Mapping[str, str]) -> dict[str, Check]:
+    several = len(names) > 1
+    return {name: partial(values.labels, positive=positive.get(name), may_lack=several) for name in names}
 
 
 class _Vectors:

@@ -8,7 +8,8 @@ training rows say; a field of texts compares letter by letter. Numbers are float
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -318,23 +319,36 @@ def numbers(
     return column.cast(pl.Float64).to_numpy().astype(np.float64, copy=False)  # where a null is NaN
 
 
-def labels(column: pl.Series, place: Place, *, may_lack: bool = False) -> NDArray[np.uint8]:
-    """The label as 0 and 1; -1 is read as 0, booleans and the texts of 0, 1, -1, true and false are read too.
+def labels(
+    column: pl.Series, place: Place, *, positive: str | None = None, may_lack: bool = False
+) -> NDArray[np.uint8]:
+    """The label as 0 and 1; -1 is read as 0, booleans and the texts of 0, 1, -1, true, t, yes and y are read too.
+
+    >>> labels(pl.Series(["yes", "No", "t", "-1"]), "row {}".format).tolist()
+    [1, 0, 1, 0]
+    >>> labels(pl.Series(["good", "bad"]), "row {}".format, positive="bad").tolist()
+    [0, 1]
 
     Args:
         column: the cells.
         place: where they stand.
+        positive: the text of a click, where the label is written otherwise; every other text then is 0.
         may_lack: whether a label may be missing, and then is `UNKNOWN`, as it may where there are several.
 
     Raises:
         DataError: a label is not one of the two, or is missing and may not be.
     """
     absent = np.zeros(len(column), dtype=np.bool_)
-    if column.dtype == pl.String:
+    if positive is not None and not is_nested(column.dtype):
+        text = categorical_text(column, "integer", place).str.strip_chars()  # 2.0 is 2
+        absent = (text.is_null() | (text == "")).fill_null(value=True).to_numpy()
+        wanted = canonical(pl.Series([positive.strip()]), "integer")[0]
+        known = (text == wanted).cast(pl.UInt8).set(pl.Series(absent), None)
+    elif column.dtype == pl.String:
         text = column.str.strip_chars().str.to_lowercase()
         absent = (text.is_null() | (text == "")).fill_null(value=True).to_numpy()
         known = text.replace_strict(
-            {"0": 0, "0.0": 0, "-1": 0, "-1.0": 0, "false": 0, "1": 1, "1.0": 1, "+1": 1, "true": 1},
+            dict.fromkeys((*_FALSE, "-1", "-1.0"), 0) | dict.fromkeys((*_TRUE, "+1"), 1),
             default=None,
             return_dtype=pl.UInt8,
         )
@@ -354,20 +368,26 @@ def labels(column: pl.Series, place: Place, *, may_lack: bool = False) -> NDArra
             return f"a label is 0 or 1; column '{column.name}' is missing in {at}: drop such rows"
         return (
             f"a label is 0 or 1; column '{column.name}' holds '{short(cell)}' in {at}: "
-            f"name another label, or map its values first"
+            f"name another label, or the value of a click with --positive"
         )
 
     refuse(known.is_null().to_numpy() & ~(absent & may_lack), column, place, sentence)
-    return known.fill_null(UNKNOWN).to_numpy()
+    found: NDArray[np.uint8] = known.fill_null(UNKNOWN).to_numpy()
+    return found
 
 
-def all_labels(frame: pl.DataFrame, names: Sequence[str], place: Place) -> NDArray[np.uint8]:
+def all_labels(
+    frame: pl.DataFrame, names: Sequence[str], place: Place, positive: Mapping[str, str] = MappingProxyType({})
+) -> NDArray[np.uint8]:
     """The labels of all tasks, `[rows, tasks]`; where there are several, one that is missing is `UNKNOWN`.
+
+    `positive` says for some of them which text is a click.
 
     Raises:
         DataError: as in `labels`.
     """
-    columns = [labels(frame[name], place, may_lack=len(names) > 1) for name in names]
+    several = len(names) > 1
+    columns = [labels(frame[name], place, positive=positive.get(name), may_lack=several) for name in names]
     return np.stack(columns, axis=1) if columns else np.empty((len(frame), 0), dtype=np.uint8)
 
 
@@ -410,7 +430,7 @@ def read_roles(chunk: Chunk, schema: Schema) -> dict[str, NDArray[Any]]:
     """
     roles: dict[str, NDArray[Any]] = {}
     if schema.labels:
-        roles["labels"] = all_labels(chunk.frame, schema.labels, chunk.place)
+        roles["labels"] = all_labels(chunk.frame, schema.labels, chunk.place, schema.positive)
     if schema.weight is not None:
         roles["weights"] = weights(chunk.frame[schema.weight], chunk.place)
     if schema.group is not None:
