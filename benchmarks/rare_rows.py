@@ -6,7 +6,7 @@ Each run trains by the defaults (a MaskNet has four members) on 20,000 made rows
 field so many rows are rare, that is, hold a value of their own or none; they all clicked, or none did, or they follow
 the click rate. Then 2,000 other rows are scored with that field unseen, or missing, in all of them: the ratio is that
 of the mean score to the click rate. The rule, for the mean of the seeds: between .8 and 1.25. A run that the JSON has
-already is not made again.
+already is not made again. The table is put into docs/fields.md.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cells import measured, probabilities_of_rate
+from cells import measured, probabilities_of_rate, with_table
 from masknet.config import RunConfig
 from masknet.predict import predict_frame
 from masknet.progress import LogProgress
 from masknet.table import open_table
 from masknet.train import fit
 
+PAGE = Path(__file__).parent.parent / "docs" / "fields.md"
 MODELS = ("lr", "parallel-masknet", "serial-masknet")
 CASES: tuple[tuple[int, int | None], ...] = ((0, None), (1, 0), (1, 1), (5, 0), (5, 1), (20, None), (100, None))
 """How many rare rows, and the label of all of them; None: as the click rate has it."""
@@ -106,7 +107,7 @@ def table(runs: list[dict[str, Any]]) -> str:
                 cells = [f"{mean:.2f}" + ("" if 0.8 <= mean <= 1.25 else " BROKEN") for mean in means]
                 labels = "" if count == 0 else "as the click rate" if label is None else f"all {label}"
                 lines.append(f"| {model} | {count} | {labels} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -122,6 +123,7 @@ def main() -> None:
         for count, label in CASES
     ]
     runs = measured(options.out, cells, ratios)
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), "rare rows", table(runs)), encoding="utf-8")
     print(table(runs))
 
 
