@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -489,3 +490,32 @@ def test_bad_rows_are_set_aside_and_told(
     assert str(file) in said
     assert pl.read_csv(file)["row"].to_list() == [1, 2]
     assert_same_network(quarantined, make().fit(log[2:], "click"))
+
+
+@pytest.mark.parametrize(
+    ("one", "way_out"),
+    [
+        (lambda frame: frame.to_pandas().iloc[0], "one row of a frame is X.iloc[[0]]"),
+        (lambda frame: frame.to_pandas()["user"], "one column X[['name']]"),
+        (lambda frame: frame["user"], "one row of a frame is X[:1]"),
+        (lambda frame: frame.row(0, named=True), "one row is a list of one dict, [row]"),
+    ],
+)
+def test_one_row_is_a_frame_of_one_row(one: Callable[[pl.DataFrame], object], way_out: str) -> None:
+    frame = planted_log(200, 0)[0]
+    clf = CTRClassifier("lr", epochs=1, threads=1, ignore=["timestamp"]).fit(frame, "click")
+    with pytest.raises(DataError, match=re.escape(way_out)):
+        clf.predict_proba(one(frame))  # type: ignore[arg-type]
+
+
+def test_what_a_network_has_no_number_for_is_said() -> None:
+    clf = CTRClassifier()
+    assert not hasattr(clf, "feature_importances_")
+    with pytest.raises(AttributeError, match="permutation_importance"):
+        _ = clf.feature_importances_
+
+
+def test_what_the_command_line_marks_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    frame = planted_log(400, 0)[0].with_columns(ages=pl.int_range(pl.len()))
+    CTRClassifier("lr", epochs=1, threads=1, ignore=["timestamp"]).fit(frame, "click")
+    assert "'ages' is taken for numeric (integers; if ids, --categorical): look whether it is" in caplog.text

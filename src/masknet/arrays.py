@@ -23,6 +23,8 @@ def array_of(rows: Any) -> NDArray[Any] | None:
     """The rows as an array `[rows, columns]`, where they are one, or lists, or a frame without names of columns."""
     if type(rows).__module__.startswith("scipy.sparse"):
         return None  # which no table is
+    if type(rows).__module__.startswith("pandas") and not hasattr(rows, "columns"):
+        return None  # a series, which no table is either
     names: Any = getattr(rows, "columns", None)
     if names is not None or hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__dataframe__"):
         if not type(rows).__module__.startswith("pandas") or any(isinstance(name, str) for name in names):

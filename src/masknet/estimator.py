@@ -357,6 +357,18 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return Model(self._model).predict(X, columns=RunConfig(columns=self.columns).columns)
 
+    @property
+    def feature_importances_(self) -> NDArray[np.float64]:
+        """None: what a network has learned of a column is not in one number.
+
+        Raises:
+            AttributeError: always, with what to do instead.
+        """
+        raise AttributeError(
+            "a network has no feature_importances_; sklearn.inspection.permutation_importance measures what each "
+            "column gives"
+        )
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False

@@ -217,7 +217,8 @@ def _require_artifact(folder: Path) -> None:
     if folder.is_dir():
         raise ArtifactError(f"an artifact is a folder with a {MANIFEST_FILE}; '{folder}' has none: name another")
     if folder.exists():
-        raise ArtifactError(f"an artifact is a folder, as `masknet train` writes it; '{folder}' is a file")
+        way_out = "the model comes first, then the rows, where both are named: name a model"
+        raise ArtifactError(f"an artifact is a folder, as `masknet train` writes it; '{folder}' is a file: {way_out}")
     parent = folder.absolute().parent
     beside = [other.parent.name for other in parent.glob(f"*/{MANIFEST_FILE}")] if parent.is_dir() else []
     near = difflib.get_close_matches(folder.name, beside, n=1)

@@ -227,6 +227,8 @@ def predict_file(
     if path.is_dir() or (os.path.lexists(path) and not overwrite):
         way_out = "name a file with --out" if path.is_dir() else "replace it with --overwrite, or name another"
         raise ConfigError(f"'{out}' exists already: {way_out}")
+    if path.exists() and any(path.samefile(read) for read in table.paths):
+        raise ConfigError(f"the rows to score are read while the scores are written; '{out}' holds them: name another")
     append, scores = tuple(dict.fromkeys(append)), probability_columns(artifact.labels)
     for name in append:
         if name in scores:

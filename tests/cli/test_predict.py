@@ -210,3 +210,25 @@ def test_a_bad_row_far_down_leaves_no_half_file(masknet, trained: Path, left_beh
     result = masknet("predict", trained, "long.csv", "--out", "scores.csv", "--threads", 1)
     assert "column 'price' holds 'dear' in row 70001 of long.csv" in result.error
     assert left_behind() == before
+
+
+def test_the_rows_to_score_are_not_written_over(masknet, trained: Path) -> None:
+    before = Path("today.csv").read_bytes()
+    Path("link.csv").symlink_to("today.csv")
+    for out in ("today.csv", "./today.csv", "link.csv"):
+        error = masknet("predict", trained, "today.csv", "--out", out, "--overwrite").error
+        assert error.endswith(f"'{out}' holds them: name another")
+    assert Path("today.csv").read_bytes() == before
+
+
+def test_a_model_and_rows_that_changed_places_are_told(masknet, trained: Path) -> None:
+    for verb in (("predict", "--out", "s.csv"), ("evaluate",)):
+        error = masknet(verb[0], "today.csv", trained, *verb[1:]).error
+        assert "'today.csv' is a file: the model comes first, then the rows" in error
+
+
+def test_a_link_to_nothing_does_not_suggest_itself(masknet, trained: Path) -> None:
+    Path("dangling.parquet").symlink_to("nothing.parquet")
+    error = masknet("predict", trained, "dangling.parquet", "--out", "s.csv").error
+    assert error.endswith("no file at 'dangling.parquet': it is a link to 'nothing.parquet', which is not there")
+    assert "dangling" not in masknet("predict", trained, "danglin.parquet", "--out", "s.csv").error.partition(";")[2]

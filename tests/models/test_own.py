@@ -91,6 +91,8 @@ def test_our_own_classes_keep_their_names(name: str) -> None:
     ("model", "message"),
     [
         ("own_nets:", "is named package.module:Class; got 'own_nets:'"),
+        ("own_nets.py:Good", "got 'own_nets.py:Good': pass own_nets:Good"),
+        ("./nets/own.py:Good", "pass nets.own:Good"),
         ("own_nets:Good:er", "is named package.module:Class"),
         ("own nets:Good", "is named package.module:Class"),
         ("../own_nets:Good", "is named package.module:Class"),

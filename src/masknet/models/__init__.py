@@ -128,6 +128,12 @@ def network_class(model: str) -> type[nn.Module]:
         if model not in MODELS:
             raise ConfigError(unknown("model", model, MODELS))
         return MODELS[model]
+    as_file = re.fullmatch(r"(.+)\.py:(\w+)", model)
+    if as_file:
+        module = as_file[1].removeprefix("./").replace("/", ".")
+        raise ConfigError(
+            f"a network of your own is named by its module, not by its file; got '{model}': pass {module}:{as_file[2]}"
+        )
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", model):
         raise ConfigError(f"a network of your own is named package.module:Class; got '{model}'")
     place, _, name = model.partition(":")

@@ -106,12 +106,14 @@ class Table:
         parts: the files in order, all with the same columns, or the one frame.
         open_ended: True for libffm without declared fields: `field_<number>` may be read for every number, and is null
             where no row has that field.
+        paths: the files, where there are some.
     """
 
     name: str
     typed: bool
     parts: tuple[Part, ...]
     open_ended: bool = False
+    paths: tuple[Path, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -236,15 +238,24 @@ def open_table(source: Source, *, columns: Sequence[str] = ()) -> Table:
         return _file_table(
             paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more", paths, columns
         )
-    what = (
-        "an empty list"
-        if isinstance(source, list) and not source
-        else f"a {type(source).__module__}.{type(source).__name__}"
-    )
     raise DataError(
         f"a table is a path, a list of paths, a Polars, pandas or Arrow frame, a NumPy array, or a list of dicts; it "
-        f"was given {what}"
+        f"was given {_described(source)}"
     )
+
+
+def _described(source: object) -> str:
+    """What is no table, and what makes one of it."""
+    kind = f"{type(source).__module__}.{type(source).__name__}"
+    if isinstance(source, list) and not source:
+        return "an empty list"
+    if isinstance(source, Mapping):
+        return f"a {kind}: one row is a list of one dict, [row]"
+    if kind.startswith("pandas") and kind.endswith("Series"):
+        return f"a {kind}: one row of a frame is X.iloc[[0]], one column X[['name']]"
+    if isinstance(source, pl.Series):
+        return f"a {kind}: one row of a frame is X[:1], one column X.select('name')"
+    return f"a {kind}"
 
 
 # Files
@@ -277,10 +288,15 @@ def _find(path: str) -> list[Path]:
             if not found:
                 raise DataError(f"no file matches '{path}'; check the folder and the pattern", file=path)
             return found
+        if os.path.islink(path):
+            raise DataError(
+                f"no file at '{path}': it is a link to '{os.readlink(path)}', which is not there", file=path
+            )
         folder = Path(path).parent
         if not folder.is_dir():
             raise DataError(f"no file at '{path}'; there is no folder '{folder}'", file=path)
-        near = difflib.get_close_matches(Path(path).name, os.listdir(folder), n=1)
+        there = [other for other in os.listdir(folder) if (folder / other).exists()]
+        near = difflib.get_close_matches(Path(path).name, there, n=1)
         way_out = f"did you mean '{folder / near[0]}'?" if near else "check the path"
         raise DataError(f"no file at '{path}'; {way_out}", file=path)
 
@@ -329,7 +345,7 @@ def _file_table(name: str, paths: list[Path], columns: Sequence[str]) -> Table:
     for part in parts:
         check_names(part.columns, part.name, way_out)
         _check_same(parts[0], part)
-    return Table(name, kind == PARQUET, parts=tuple(parts), open_ended=kind == LIBFFM and not columns)
+    return Table(name, kind == PARQUET, tuple(parts), open_ended=kind == LIBFFM and not columns, paths=tuple(paths))
 
 
 def _format(path: Path, name: str) -> str:
