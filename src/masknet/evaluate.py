@@ -188,6 +188,8 @@ def evaluate_table(
     watches = [Watch(artifact) if watch is None else watch]
     watches += [Watch(scorer, name="the baseline") for scorer in scorers[1:]]
     scores = [[no_rows(scorer)] for scorer in scorers]
+    for note in table.notes:
+        progress.note(note)
     done, total = 0, rows_to_read(table, limit)
     for chunk in table.chunks((*fields, *schema.role_names, *cut), limit=limit):
         for name, array in read_roles(chunk, schema).items():

@@ -237,6 +237,8 @@ def predict_file(
             raise DataError(f"--append copies columns of {table.name}: {unknown('column', name, table.columns)}")
     require_columns(artifact, table)
 
+    for note in table.notes:
+        progress.note(note)
     watch = Watch(artifact) if watch is None else watch
     frames = _scored(watch, table, append, limit, progress)
     nothing = pl.DataFrame(schema=dict.fromkeys(append, pl.String) | dict.fromkeys(scores, pl.Float64))

@@ -216,7 +216,7 @@ def test_a_txt_is_what_its_first_line_is(tmp_path: Path) -> None:
     assert rows(open_table(write(tmp_path / "a.txt.gz", "a,\tb\n1\t2\n"))) == [("1", "2")]
     message = refusal(lambda: open_table(write(tmp_path / "b.txt", "click:0 dense:0.5\n")))
     assert message == (
-        "a .txt has tabs or commas between its values, or is libsvm or libffm; the first line of b.txt is "
+        "a .txt has tabs, commas, ; or | between its values, or is libsvm or libffm; the first line of b.txt is "
         "'click:0 dense:0.5': rename the file, or convert it"
     )
 

@@ -29,6 +29,8 @@ def command(data: str, **flags: Any) -> None:
     run = RunConfig(**given(flags))
     table = open_table(data, columns=run.columns)
     with ConsoleProgress() as progress:
+        for note in table.notes:
+            progress.note(note)
         inspection = inspect_table(
             table,
             Declared(**{name: getattr(run, name) for name in _DECLARED}),

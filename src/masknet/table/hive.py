@@ -53,6 +53,12 @@ class Partitioned:
         return self.part.name
 
     @property
+    def note(self) -> str | None:
+        """What the file tells of how it is read."""
+        note: str | None = getattr(self.part, "note", None)
+        return note
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The names of the file's own columns, then those of the keys."""
         return (*self.part.columns, *(key for key, _ in self.keys if key not in self.part.columns))

@@ -28,7 +28,7 @@ from masknet.table.memory import in_memory, refuse_arrays
 from masknet.table.parquet import PARQUET, ParquetFile
 from masknet.table.part import FRAME, ROWS, BadRow, Part, Report, check_names, listed, numbered, open_bytes, reading
 from masknet.table.sparse import LIBFFM, LIBSVM, is_own_field, open_sparse, sniff
-from masknet.table.text import CSV, DELIMITERS, TSV, open_text
+from masknet.table.text import CSV, DELIMITERS, TSV, delimiter_of, open_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,6 +124,12 @@ class Table:
         """Those of `columns` that the table does not have, in their order."""
         known = set(self.columns)
         return [name for name in columns if name not in known and not (self.open_ended and is_own_field(name))]
+
+    @property
+    def notes(self) -> list[str]:
+        """What to tell of how the files are read, where it is not what their endings say."""
+        found = (getattr(part, "note", None) for part in self.parts)
+        return list(dict.fromkeys(note for note in found if note))[:3]
 
     @property
     def num_rows(self) -> int | None:
@@ -357,9 +363,9 @@ def _format(path: Path, name: str) -> str:
         start = stream.read(1 << 20).decode("utf-8-sig", errors="replace")
     line = next((line for line in start.splitlines() if line.strip() and not line.startswith("#")), "")
     kind = sniff(line) or (TSV if "\t" in line else CSV)
-    if kind == CSV and "," not in line:
+    if kind == CSV and "," not in line and delimiter_of(path, name, CSV) == ",":
         raise DataError(
-            f"a .txt has tabs or commas between its values, or is libsvm or libffm; the first line of {name} is "
+            f"a .txt has tabs, commas, ; or | between its values, or is libsvm or libffm; the first line of {name} is "
             f"'{line[:40]}': rename the file, or convert it",
             file=name,
         )

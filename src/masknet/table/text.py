@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 CSV, TSV = "CSV", "TSV"
 DELIMITERS = {CSV: ",", TSV: "\t"}
+_OTHERS = (",", ";", "\t", "|", "\x01")
 # NOTE[perf]: 4 and 8 MiB parse at the same speed, with and without pyarrow's threads. The second size is for a value
 # that does not fit in the first.
 BLOCKS = (1 << 22, 1 << 28)
@@ -76,6 +77,7 @@ class TextFile:
         columns: the names in its header, or those that were given for it.
         num_bytes: the size on disk.
         header: whether its first row names the columns.
+        delimiter: what stands between two values of a row.
         num_rows: not known before the file is read.
     """
 
@@ -85,16 +87,18 @@ class TextFile:
     columns: tuple[str, ...]
     num_bytes: int
     header: bool
+    delimiter: str
     num_rows: None = None
 
     @classmethod
     def open(cls, path: Path, name: str, kind: str, names: tuple[str, ...] = ()) -> TextFile:
         """Read the first row: the header, or where there are names for the columns, a row that they must fit."""
+        delimiter = delimiter_of(path, name, kind)
         try:
             with reading(name), open_bytes(path) as (stream, _):
                 # The rows that the wrapper reads ahead are not the header's business: only its own bytes are checked.
                 text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-                first = next(filter(None, csv.reader(text, delimiter=DELIMITERS[kind], strict=True)), None)
+                first = next(filter(None, csv.reader(text, delimiter=delimiter, strict=True)), None)
             "".join(first or ()).encode()
         except UnicodeEncodeError as error:
             raise DataError(
@@ -111,12 +115,14 @@ class TextFile:
             raise DataError(f"{rule}; {name} is blank: write it again", file=name)
         if names:
             _check_first_row(first, names, name)
-        return cls(name, path, kind, names or tuple(first), path.stat().st_size, header=not names)
+        return cls(name, path, kind, names or tuple(first), path.stat().st_size, not names, delimiter)
 
     @property
-    def delimiter(self) -> str:
-        """What stands between two values of a row."""
-        return DELIMITERS[self.kind]
+    def note(self) -> str | None:
+        """What to tell of how it is read; None where its ending says it."""
+        if self.delimiter == DELIMITERS[self.kind]:
+            return None
+        return f"{self.name}: {self.delimiter!r} stands between the values, and not {DELIMITERS[self.kind]!r}"
 
     def estimated_rows(self) -> int:
         """Judged by the lines in the first MiB."""
@@ -125,6 +131,7 @@ class TextFile:
     def digest(self, *, verify: bool) -> bytes:
         """A hash of the file's bytes, its kind, and the names that were given for its columns."""
         read_as = self.kind if self.header else f"{self.kind}|{self.columns}"
+        read_as += "" if self.delimiter == DELIMITERS[self.kind] else self.delimiter
         return file_digest(self.path, self.name, read_as, verify=verify)
 
     def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
@@ -152,6 +159,28 @@ class TextFile:
             f"{self.name} is longer: is a quote never closed?",
             file=self.name,
         )
+
+
+def delimiter_of(path: Path, name: str, kind: str) -> str:
+    """What stands between the values of a text file: what its kind says, unless that parts nothing and another does.
+
+    Another one parts the first line and, where there is one, the second into equally many values.
+    """
+    with reading(name), open_bytes(path) as (stream, _):
+        start = stream.read(1 << 13).decode("utf-8-sig", errors="replace")
+    lines = [line for line in start.splitlines() if line.strip()][:2]
+
+    def values(delimiter: str) -> int:
+        with suppress(csv.Error):
+            counts = {len(row) for row in csv.reader(lines, delimiter=delimiter, strict=True)}
+            return counts.pop() if len(counts) == 1 else 1
+        return 1
+
+    own = DELIMITERS[kind]
+    if not lines or own in lines[0]:
+        return own
+    best = max(_OTHERS, key=values)
+    return best if values(best) > 1 else own
 
 
 def _check_first_row(row: list[str], names: tuple[str, ...], source: str) -> None:
