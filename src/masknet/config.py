@@ -260,8 +260,11 @@ class RunConfig(BaseModel):
             return settings
         texts = [said] if isinstance(said, str) else list(said)
         labels = labels_of(_label(settings.get("label")))  # type: ignore[arg-type]
-        pairs = {labels[0]: texts[-1]} if len(labels) == 1 and texts else parse_pairs("positive", texts, "LABEL=VALUE")
-        return {**settings, "positive": pairs}
+        if len(labels) != 1:
+            return {**settings, "positive": parse_pairs("positive", texts, "LABEL=VALUE")}
+        if len(texts) > 1:
+            raise ValueError(f"positive is said once where there is one label; got {' and '.join(map(repr, texts))}")
+        return {**settings, "positive": {labels[0]: texts[0].removeprefix(f"{labels[0]}=")} if texts else {}}
 
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:

@@ -30,9 +30,9 @@ def wait_briefly(environment: MutableMapping[str, str] = os.environ) -> None:
     GNU's OpenMP, which PyTorch's builds for Linux bring, by default spins for milliseconds at the end of every layer.
     NOTE[perf]: on a shared machine it spins while the thread that it waits for has no processor. Threads that sleep at
     once lose on an idle machine, where each layer of a small network wakes them anew. 2,000 turns, some 20
-    microseconds, outlast the way from layer to layer and little else: on two cores an epoch of the defaults took 1.2 s
-    idle and 3.2 s beside two busy loops, where PyTorch's own way took 1.0 and 4.6 s, sleeping at once 2.5 and 3.0 s;
-    the weights were equal to the last bit (benchmarks/busy_machine.py). Other runtimes know the policy alone.
+    microseconds, outlast the way from layer to layer and little else: on two cores an epoch of the defaults took 1.4 s
+    idle and 3.2 s beside two busy loops, where PyTorch's own way took 1.1 and 4.7 to 97 s, sleeping at once 2.3 and
+    2.3 s; the weights were equal to the last bit (benchmarks/busy_machine.py). Other runtimes know the policy alone.
 
     The runtime reads the environment when it is loaded, so this has no effect once torch is imported.
 

@@ -231,6 +231,13 @@ def test_written_lists_are_read_as_lists() -> None:
     assert (found.form, found.separator) == ("listed", ",")
     read = bag_cells(pl.Series("x", cells), found, "row {}".format)
     assert (read.text.to_list(), read.row.tolist()) == (["3", "7", "9", "a", "b", "5"], [0, 0, 0, 3, 3, 5])
+    tricky = pl.Series("x", ["['a, x', \"it's\", 'c|z']", "[3, None]", "['b']"])
+    assert bag_cells(tricky, found, "row {}".format).text.to_list() == ["a, x", "it's", "c|z", "3", "b"]
+    (_, one) = inspect(frame_of(["['a|b']", "['c']"]), bag=("x",)).schema.fields
+    assert bag_cells(pl.Series("x", ["['a|b', 'd']"]), one, "row {}".format).text.to_list() == ["a|b", "d"]
+    (_, declared) = inspect(frame_of(["['a', 'b']", "['c']"]), bag=("x",), separator={"x": ","}).schema.fields
+    assert isinstance(declared, Bag)
+    assert declared.form == "listed"
     (_, numpy) = inspect(frame_of(["[3  7 9]", "[1 2]"]), bag=("x",)).schema.fields
     assert bag_cells(pl.Series("x", ["[3  7\n 9]"]), numpy, "row {}".format).text.to_list() == ["3", "7", "9"]
 
@@ -244,6 +251,7 @@ def test_the_words_of_prose_are_read_in_lower_case() -> None:
     assert found.form == "words"
     read = bag_cells(pl.Series("x", ["Don't Panic! 42", "", None]), found, "row {}".format)
     assert read.text.to_list() == ["don", "t", "panic", "42"]
+    assert bag_cells(pl.Series("x", [["Don", "Panic"]]), found, "row {}".format).text.to_list() == ["don", "panic"]
     (_, told) = inspect(frame_of(TITLES), bag=("x",), separator={"x": " "}).schema.fields
     assert isinstance(told, Bag)
     assert told.form == "separated"
@@ -277,6 +285,8 @@ def test_a_value_of_its_own_in_each_row_is_left_out_unless_declared() -> None:
         assert (report.kind, report.flagged) == ("ignored", True)
         kept = report_of(inspect(frame_of(cells, "row_id"), categorical=("row_id",)), "row_id")
         assert kept.kind == "categorical"
+        hashed = report_of(inspect(frame_of(cells, "row_id"), hash={"row_id": 100}), "row_id")
+        assert hashed.kind == "categorical", "an option of the column is not lost"
     for other in ([f"r{n}" for n in range(999)], [*(f"r{n}" for n in range(999)), "r0"], [None, *map(str, range(999))]):
         assert report_of(inspect(frame_of(other, "row_id")), "row_id").kind == "categorical"
 
@@ -287,13 +297,14 @@ def test_the_index_that_pandas_saved_is_left_out(name: str, typed: bool, tmp_pat
     frame = frame_of(list(range(60)), name)
     report = report_of(inspect(frame if typed else as_csv(tmp_path, frame)), name)
     assert (report.kind, report.why) == ("ignored", "the index that pandas saved")
+    assert report_of(inspect(frame_of(list(range(59, -1, -1)), name)), name).kind == "ignored", "shuffled too"
     assert report_of(inspect(frame_of([5, 3] * 30, name)), name).kind == "categorical"
 
 
 def test_one_line_follows_all_hints() -> None:
     columns = {"ip": list(range(60)), "price": ["1.5", "free", "2.5", "3.5", "4.5", "6.5"] * 10, "title": TITLES}
     found = inspect(pl.DataFrame({"click": [0, 1] * 30, "n": range(60), **columns}))
-    assert found.hints == "--categorical n --missing free --bag title"
+    assert found.hints == "--categorical n --numeric price --missing free --bag title"
     assert Inspection.from_json(json.loads(json.dumps(found.to_json()))).hints == found.hints
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from masknet.encode import Declared, inspect_table
+from masknet.encode import Declared, inspect_table, values
+from masknet.encode.facts import ColumnFacts
 from masknet.encode.inspection import ColumnReport
+from masknet.encode.leaks import LeakSearch
 from masknet.encode.number_texts import parse
 from masknet.progress import LogProgress
 from masknet.schema import Categorical, Numeric
@@ -55,9 +57,11 @@ def test_the_usual_markers_are_missing(text: str) -> None:
 
 
 def test_a_marker_of_ones_own_is_as_it_is_written_and_may_be_a_number() -> None:
-    found = parse(pl.Series(["-9", "9", "nil", "Nil"]), missing=["-9", "nil"])
-    assert found.numbers.to_list() == [None, 9.0, None, None]
-    assert found.wrong.to_list() == [False, False, False, True]
+    found = parse(pl.Series(["-9", "9", " nil ", "Nil", "-9.0"]), missing=["-9", "nil "])
+    assert found.numbers.to_list() == [None, 9.0, None, None, None]
+    assert found.wrong.to_list() == [False, False, False, True, False]
+    typed = values.numbers(pl.Series([-9.0, 9.0, None]), "row {}".format, missing=["-9", "nil"])
+    assert np.isnan(typed).tolist() == [True, False, True], "whoever read the table"
 
 
 # What a column is taken for
@@ -91,7 +95,7 @@ def test_ids_and_few_integers_stay_categories_and_so_do_their_markers(tmp_path: 
     report, field = reports(tmp_path, [*["1", "2", "3"] * 50, *markers])
     assert (report.kind, report.flagged, report.missing) == ("categorical", False, 0)
     assert isinstance(field, Categorical)
-    assert field.values == ("text" if markers else "integer")
+    assert field.values == "integer", "what another reader makes a float of is the same integer"
 
 
 def test_many_integers_with_markers_are_looked_at_as_integers_are(tmp_path: Path) -> None:
@@ -121,6 +125,33 @@ def test_decimal_commas_are_marked_and_read(tmp_path: Path) -> None:
     assert (report.kind, report.flagged) == ("numeric", False)
     assert isinstance(field, Numeric)
     assert field.decimal == ","
+
+
+def test_decimal_commas_are_no_hint_where_others_have_points(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 2}\t{i % 9},{i % 7}\t{i / 8}\n" for i in range(100))
+    (tmp_path / "log.tsv").write_text(f"label\tseen\tprice\n{rows}")
+    found = inspect_table(open_table(tmp_path / "log.tsv"), Declared(label="label"), LogProgress())
+    assert [report.kind for report in found.reports] == ["label", "categorical", "numeric"]
+    assert found.hints == "--bag seen"
+    found = inspect_table(open_table(tmp_path / "log.tsv"), Declared(label="label", decimal=","), LogProgress())
+    assert found.reports[2].why == "texts; numbers with a point, where --decimal is ,"
+
+
+def test_missing_integers_are_counted_however_the_table_is_cut() -> None:
+    cells = [*["-9"] * 30, *map(str, range(40)), "NA"]
+    for cut in (1, 20, 71):
+        facts = ColumnFacts("x", typed=False, missing=["-9"])
+        for start in range(0, 71, cut):
+            facts.add(pl.Series("x", cells[start : start + cut]))
+        assert (facts.words, facts.are_integers) == (31, True)
+
+
+def test_a_leak_is_found_however_its_numbers_are_written() -> None:
+    clicks = np.arange(400) % 4 == 0
+    leak = [f"${1000 + 500 * click + i / 1000:,.3f}" for i, click in enumerate(clicks)]
+    search = LeakSearch({"x": None}, rows=400)
+    search.add(pl.DataFrame({"x": leak}), clicks[:, None].astype(np.uint8))
+    assert list(search.sentences(["x"], ["click"]))
 
 
 @pytest.mark.parametrize("cells", [["007", "123"] * 50, ["DE", "NA"] * 50, ["a1", "b2"] * 50])

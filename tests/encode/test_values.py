@@ -238,7 +238,7 @@ def test_a_number_is_the_same_as_text(cells: list[float]) -> None:
 
 def test_a_text_in_a_numeric_column_is_named_with_its_row() -> None:
     cells = pl.Series("price", ["1", "", "N/A", "x"])
-    wanted = r"column 'price' holds 'x' in row 4 of ads\.csv: mend .*, pass --missing 'x' .* --categorical"
+    wanted = r"column 'price' holds 'x' in row 4 of ads\.csv: mend .*, or train with --missing 'x' .* --categorical"
     with pytest.raises(DataError, match=wanted):
         values.numbers(cells, place)
     assert np.isnan(values.numbers(cells, place, missing=["x"])[1:]).all()
@@ -292,7 +292,10 @@ def test_a_missing_label_is_named_with_its_row(absent: list[Any]) -> None:
         ([2, 1, 2, 3], "2"),
         ([2.0, 1.0, 2.0, 0.5], "2"),
         (["2", "1", "2.0", "x"], "2.0"),
+        ([2.5, 1.0, 2.5, 0.5], "2.50"),
         ([False, True, False, True], "false"),
+        ([True, False, True, False], "True"),
+        ([True, False, True, False], "1"),
     ],
 )
 def test_the_value_of_a_click_may_be_said(cells: list[Any], positive: str) -> None:
@@ -301,6 +304,12 @@ def test_the_value_of_a_click_may_be_said(cells: list[Any], positive: str) -> No
         values.labels(pl.Series([*cells, None]), place, positive=positive)
     lacking = values.labels(pl.Series([*cells, None]), place, positive=positive, may_lack=True)
     assert lacking.tolist() == [1, 0, 1, 0, UNKNOWN]
+
+
+@pytest.mark.parametrize("positive", ["nan", " "])
+def test_a_missing_value_is_no_click(positive: str) -> None:
+    with pytest.raises(DataError, match="--positive names the value of a click"):
+        values.labels(pl.Series(["1", "0"]), place, positive=positive)
 
 
 @pytest.mark.parametrize("other", [[1, 2], ["1", "good"], [1.0, 0.5], [1.0, float("inf")], ["1", "01"], [1, -2]])
@@ -317,6 +326,8 @@ def test_a_date_is_no_label() -> None:
 
 def test_weights_are_finite_and_not_negative() -> None:
     assert values.weights(pl.Series(["0", "2.5"]), place).tolist() == [0.0, 2.5]
+    with pytest.raises(DataError, match=r"weight is finite .* holds '1,500' in row 2"):
+        values.weights(pl.Series("w", ["1", "1,500"]), place)
     for wrong in (-1.0, float("inf"), float("nan"), None):
         with pytest.raises(DataError, match=r"weight is finite .* column 'w' holds .* in row 2 of ads\.csv"):
             values.weights(pl.Series("w", [1.0, wrong]), place)

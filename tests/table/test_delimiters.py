@@ -55,6 +55,18 @@ def test_a_file_without_a_header_is_parted_alike(tmp_path: Path) -> None:
     assert chunk.frame.rows() == [("1", "a"), ("0", "b")]
 
 
+def test_wide_headers_are_parted_too(tmp_path: Path) -> None:
+    names = [f"column_{i}" for i in range(900)]
+    (tmp_path / "log.csv").write_text(";".join(names) + "\n" + ";".join(map(str, range(900))) + "\n")
+    assert open_table(tmp_path / "log.csv").columns == tuple(names)
+
+
+def test_one_name_is_one_column(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("a|b\nb|c\n")
+    (chunk,) = open_table(tmp_path / "log.csv", columns=("tags",)).chunks()
+    assert chunk.frame.rows() == [("a|b",), ("b|c",)]
+
+
 def test_words_that_nothing_parts_are_no_table_of_text(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text("a word\nanother\n")
     with pytest.raises(DataError, match=r"tabs, commas, ; or \|"):

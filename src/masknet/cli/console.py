@@ -224,7 +224,7 @@ def print_inspection(console: Console, inspection: Inspection, title: str) -> No
 def print_hints(console: Console, inspection: Inspection) -> None:
     """Say how to follow all hints of an inspection, where there are some."""
     if inspection.hints:
-        console.print(f"to follow all hints: {inspection.hints}", style="yellow", highlight=False)
+        console.print(f"to follow all hints: {inspection.hints}", style="yellow", highlight=False, soft_wrap=True)
 
 
 def metrics_table(metrics: dict[str, dict[str, Any]]) -> Table:

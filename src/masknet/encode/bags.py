@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +16,7 @@ from masknet.encode.values import BadCellsError, Place, refuse
 from masknet.errors import DataError
 from masknet.schema import Bag
 
-__all__ = ["SEPARATORS", "BagCells", "TextShapes", "bag_cells", "bag_parts", "likely_separator"]
+__all__ = ["SEPARATORS", "BagCells", "TextShapes", "bag_cells", "bag_parts", "likely_separator", "sample_of"]
 
 SEPARATORS = ("|", ";", ",", " ")
 """What may separate the values of a bag of texts, where nothing is declared."""
@@ -22,7 +24,14 @@ SEPARATORS = ("|", ";", ",", " ")
 
 _WORD = r"[\p{L}\p{N}]+"
 _PROSE = r"\p{L}{2,}\s+\p{L}+\s+\p{L}+"
+_SAMPLE = 1_000
+_QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _LISTED = r"^\s*\[.*\]\s*$"
+
+
+def sample_of(known: pl.Series) -> pl.Series:
+    """Some of the texts of a chunk, which are enough to say "most"; the same ones each time."""
+    return known if len(known) <= _SAMPLE else known.sample(_SAMPLE, seed=7)
 
 
 @dataclass
@@ -44,8 +53,8 @@ class TextShapes:
     different: int = 0
 
     def add_some(self, known: pl.Series) -> None:
-        """Look at a part of some more texts, which is enough to say "most"."""
-        self.add(known.gather_every(max(1, len(known) // 1_000)))
+        """Look at a sample of some more texts."""
+        self.add(sample_of(known))
 
     def add(self, sample: pl.Series) -> None:
         """Look at some more texts."""
@@ -65,6 +74,15 @@ class TextShapes:
     def are_prose(self) -> bool:
         """Whether most are sentences or titles, and different ones."""
         return 2 * self.prose > self.texts and 2 * self.different > self.texts
+
+    @property
+    def parting(self) -> dict[str, Any]:
+        """The `separator` and the `form` of a bag of such texts."""
+        if self.are_listed:
+            blank = self.separated[" "] and not self.separated[","]
+            return {"separator": " " if blank else ",", "form": "listed"}
+        prose = self.are_prose and self.separator in (None, ",", " ")
+        return {"separator": likely_separator(self.separated), "form": "words" if prose else "separated"}
 
     @property
     def separator(self) -> str | None:
@@ -108,15 +126,27 @@ def bag_parts(column: pl.Series, bag: Bag | None) -> pl.Series:
     if column.dtype == pl.String and bag is not None and bag.separator is not None:
         if bag.form == "separated":
             return column.str.split(bag.separator)
-        inner = column.str.strip_chars().str.strip_prefix("[").str.strip_suffix("]")
-        return inner.str.split(bag.separator).list.eval(pl.element().str.strip_chars(" \t\n'\""))
+        return _listed(column, bag.separator)
     if column.dtype == pl.String:
         return column.to_frame("v").select(pl.concat_list("v").alias(column.name)).to_series()
     if isinstance(column.dtype, pl.Array):
         return column.cast(pl.List(column.dtype.inner))
     if isinstance(column.dtype, pl.List):
-        return column
+        lowered = bag is not None and bag.form == "words" and column.dtype.inner == pl.String
+        return column.list.eval(pl.element().str.to_lowercase()) if lowered else column
     return column.to_frame("v").select(pl.concat_list("v").alias(column.name)).to_series()
+
+
+def _listed(column: pl.Series, separator: str) -> pl.Series:
+    """The values of lists as Python and NumPy write them; what stands in quotes is one value, `None` is none."""
+    inner = column.str.strip_chars().str.strip_prefix("[").str.strip_suffix("]")
+    own = re.escape(separator)
+    parts = inner.str.extract_all(rf"{_QUOTED}|[^{own}\s'\"][^{own}]*")
+    bare = pl.element().str.strip_chars()
+    quoted = bare.str.contains(r"^'.*'$|^\".*\"$")
+    value = pl.when(quoted).then(bare.str.slice(1, bare.str.len_chars() - 2)).otherwise(bare)
+    lacking = ~quoted & bare.str.to_lowercase().is_in(["none", "nan", "null"])
+    return parts.list.eval(pl.when(~lacking).then(value))
 
 
 def bag_cells(column: pl.Series, field: Bag, place: Place) -> BagCells:

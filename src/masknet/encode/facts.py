@@ -11,9 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from masknet.encode import values
-from masknet.encode.bags import SEPARATORS, TextShapes, bag_parts
+from masknet.encode.bags import SEPARATORS, TextShapes, bag_parts, sample_of
 from masknet.encode.moments import Epoch, moments
-from masknet.encode.number_texts import ZERO_PADDED, have_decimal_commas, parse
+from masknet.encode.number_texts import ZERO_PADDED, of_other_decimal, parse
 from masknet.encode.vectors import vector_parts
 from masknet.errors import DataError
 from masknet.schema import Bag, Decimal, ValueType
@@ -104,19 +104,22 @@ class TextNumbers:
     """
 
     def __init__(self, missing: Sequence[str] = (), decimal: Decimal = ".") -> None:
+        self.decimal = decimal
         self._form: dict[str, Any] = {"missing": missing, "decimal": decimal}
-        self.numbers = self.missing = self.infinite = self.commas = self.wrong = 0
+        self.numbers = self.missing = self.infinite = self.others_decimal = self.wrong = 0
+        self.fractions = False
+        """Whether a number has decimals, as they are declared."""
         self.padded = False
         """Whether zeros stand before a number, which then is a code."""
         self.whole = True
-        """Whether all numbers are integers."""
+        """Whether all numbers are integers, none of them padded."""
         self.others: Counter[str] = Counter()
         """The texts that are neither numbers nor missing; of a chunk where they are many, none."""
 
     def add(self, known: pl.Series) -> None:
         # NOTE[perf]: where most of a sample are no numbers, it speaks for the chunk.
         times = max(1, len(known) // 1_000)
-        sample = known.gather_every(times)
+        sample = sample_of(known)
         if times > 1 and 2 * int(parse(sample, **self._form).wrong.sum()) > len(sample):
             self._add(sample, times)
         else:
@@ -129,11 +132,12 @@ class TextNumbers:
         self.wrong += times * len(wrong)
         self.missing += times * (len(known) - len(numbers) - len(wrong))
         self.infinite += times * int(numbers.is_infinite().sum())
-        written = known.filter(found.numbers.is_not_null()).str.strip_chars()
-        self.padded = self.padded or bool(written.str.contains(ZERO_PADDED).any())
+        written = known.filter(found.numbers.is_not_null())
+        self.padded = self.padded or bool(written.str.strip_chars().str.contains(ZERO_PADDED).any())
         self.whole = self.whole and bool(written.str.contains(values.CANONICAL_INTEGER).all())
+        self.fractions = self.fractions or (not self.whole and bool(written.str.contains(rf"[{self.decimal}]").any()))
         if len(wrong):
-            self.commas += times * int(have_decimal_commas(wrong).sum())
+            self.others_decimal += times * int(of_other_decimal(wrong, self.decimal).sum())
             if times == 1:
                 self.others.update(dict(wrong.value_counts().iter_rows()))
                 self.others = Counter(dict(self.others.most_common(_OTHERS)))
@@ -160,7 +164,11 @@ class ColumnFacts:
         self.types: set[str] = set()
         self.all_integers = self.all_booleans = self.all_dates = self.all_moments = True
         self.text_numbers = TextNumbers(missing, decimal)
+        self.is_wanted = False
+        """Whether an option names the column, so that it is not left out."""
+        self._missing = missing
         self._infinite = 0
+        self._within = False  # whether what is added are the values of cells
         self._other_types = False
         self.zoned: set[bool] = set()
         self._exact = True  # whether no number would lose digits as a float64
@@ -168,7 +176,6 @@ class ColumnFacts:
         """Tells whether texts are floats, where the column is declared to be one of values."""
         self.distinct = _Distinct()
         self._all_different = _AllDifferent()
-        self._index_so_far = name in _INDEX_NAMES
         self.shapes = TextShapes(dict.fromkeys(SEPARATORS[:-1], 0))
         self.bag: Bag | None = None
         """How to part the cells of a declared bag."""
@@ -229,13 +236,10 @@ class ColumnFacts:
             self.types.add("temporal")
             self.all_integers = self.all_booleans = False
             self._other_types = True
-        if self._index_so_far:
-            counted = known.cast(pl.Int64, strict=False).to_numpy()
-            at = np.arange(self.rows - len(column), self.rows)
-            self._index_so_far = len(known) == len(column) and bool((counted == at).all())
         self.missing += len(column) - len(known)
         self.distinct.add(known)
-        self._all_different.add(known)
+        if not self._within and (dtype == pl.String or dtype.is_integer()):
+            self._all_different.add(known)
 
     def _add_parts(self, parts: pl.Series) -> None:
         """The values in the cells of a bag, or of a vector; each counts for the type of the values."""
@@ -255,9 +259,9 @@ class ColumnFacts:
         if values.is_nested(flat.dtype):
             self.types.add("nested")
         else:
-            within, self.bag, self.vector = (self.bag, self.vector), None, False
+            outer, self.bag, self.vector, self._within = (self.bag, self.vector), None, False, True
             self.add(flat.alias(self.name))
-            self.bag, self.vector = within
+            (self.bag, self.vector), self._within = outer, False
         self.rows, self.missing = rows, missing
 
     def _add_text(self, known: pl.Series) -> None:
@@ -272,7 +276,7 @@ class ColumnFacts:
             self.float_texts.add(known)
         if self.all_booleans:
             self.all_booleans = bool(known.str.to_lowercase().is_in(["true", "false"]).all())
-        if self.all_integers:
+        if self.all_integers and not self._missing:
             self.text_numbers.numbers += len(known)
         else:
             self.text_numbers.add(known)
@@ -280,12 +284,13 @@ class ColumnFacts:
     @property
     def each_row_differs(self) -> bool:
         """Whether each row has a value of its own, and they are so many that this is no chance."""
-        return self.rows >= _NO_CHANCE and not self.missing and bool(self._all_different)
+        return self.rows >= _NO_CHANCE and not (self.missing or self.is_wanted) and bool(self._all_different)
 
     @property
     def is_saved_index(self) -> bool:
-        """Whether it is the index of a data frame, which counts the rows, and was saved as a column."""
-        return self._index_so_far and self.rows > 1
+        """Whether it is the index of a data frame that was saved as a column: integers, each of them once."""
+        named = self.name in _INDEX_NAMES and not self.is_wanted
+        return named and self.all_integers and not self.missing and bool(self._all_different)
 
     @property
     def all_numbers(self) -> bool:
@@ -335,7 +340,7 @@ class ColumnFacts:
     def value_type(self) -> ValueType:
         if self.empty:
             return "text"
-        if self.all_integers:
+        if self.are_integers:
             return "integer"
         if self.all_booleans:
             return "boolean"

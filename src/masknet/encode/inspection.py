@@ -121,7 +121,8 @@ class Inspection:
         """
         asked: dict[str, list[str]] = {}
         for option, value in (pair for report in self.reports for pair in report.hint):
-            asked.setdefault(option, []).append(value)
+            if option in ("missing", "decimal") or (value == value.strip() and "," not in value):
+                asked.setdefault(option, []).append(value)  # other names cannot be said among several
         lines = []
         for option, given in asked.items():
             several = dict.fromkeys(given) if option in ("missing", "decimal") else [",".join(given)]
@@ -181,7 +182,12 @@ def inspect_table(
     read_time = Times()
     total = table.estimated_rows() if limit is None else min(limit, table.estimated_rows())
     aside = {*declared.labels, *declared.ignore, declared.weight, declared.time}
-    search = LeakSearch({name: column.bag for name, column in facts.items() if name not in aside}, rows=total)
+    search = LeakSearch(
+        {name: column.bag for name, column in facts.items() if name not in aside},
+        rows=total,
+        missing=declared.missing,
+        decimal=declared.decimal,
+    )
     rows = 0
     zeros: dict[str, set[str]] = {name: set() for name in declared.labels if name not in declared.positive}
     for chunk in table.chunks(limit=limit):
@@ -283,11 +289,12 @@ def _parting(table: Table, declared: Declared, limit: int | None) -> dict[str, d
     for name, found in shapes.items():
         best = likely_separator(found.separated)
         if name not in declared.separator:
-            prose = found.are_prose and found.separator in (None, ",", " ")
-            form = "listed" if found.are_listed else "words" if prose else "separated"
-            parting[name] = {"separator": best, "form": form}
+            parting[name] = found.parting
             continue
-        parting[name] = {"separator": declared.separator[name]}
+        parting[name] = {
+            "separator": declared.separator[name],
+            "form": "listed" if found.are_listed else "separated",
+        }
         if found.texts and not found.separated[declared.separator[name]]:
             often = found.separated[best]
             also = f" ('{best}' stands in {often / found.texts:.0%} of them)" if often else ""
@@ -313,6 +320,7 @@ def _decide(
     roles = dict.fromkeys(declared.labels, "label") | {declared.weight: "weight", declared.time: "time"}
     fields: list[FieldSchema] = []
     reports: list[ColumnReport] = []
+    other_decimal = not any(facts.text_numbers.fractions for facts in all_facts)
     for facts in all_facts:
         name = facts.name
         if name in roles:
@@ -323,7 +331,13 @@ def _decide(
             why = "declared; name it in --categorical to make it a field too"
             reports.append(_report(facts, _Taken("group", why)))
             continue
-        taken = _kind_of(facts) if kind is None else _Taken("ignored" if kind == "ignore" else kind, "declared")
+        if kind is None and (name in declared.hash or name in declared.share or name in declared.share.values()):
+            facts.is_wanted = True
+        taken = (
+            _kind_of(facts, other_decimal)
+            if kind is None
+            else _Taken("ignored" if kind == "ignore" else kind, "declared")
+        )
         reports.append(_report(facts, taken))
         if taken.kind != "ignored":
             fields.append(_field(taken.kind, facts, declared, numeric_encoding))
@@ -344,8 +358,13 @@ _OF_EACH_ROW = _Taken("ignored", "a value of its own in each row; --categorical 
 """An id of the row tells nothing of any other row."""
 
 
-def _kind_of(facts: ColumnFacts) -> _Taken:
-    """What a column is taken for where nobody said."""
+def _kind_of(facts: ColumnFacts, other_decimal: bool) -> _Taken:
+    """What a column is taken for where nobody said.
+
+    Args:
+        facts: of the column.
+        other_decimal: whether no column has decimals as they are declared, so that all may have the other ones.
+    """
     name, distinct = facts.name, facts.distinct.count(facts.value_type)
     if "nested" in facts.types:
         return _Taken("ignored", "structs, bytes, durations and nested lists are not read", True)
@@ -367,7 +386,7 @@ def _kind_of(facts: ColumnFacts) -> _Taken:
         why = "texts, many like moments; --datetime tells which is none"
         return _Taken("categorical", why, True, (("datetime", name),))
     if facts.typed and "text" in facts.types:
-        return _kind_of_texts(facts)
+        return _kind_of_texts(facts, other_decimal)
     if facts.are_integers:
         if _named_like_an_id(name):
             if facts.each_row_differs:
@@ -383,14 +402,17 @@ def _kind_of(facts: ColumnFacts) -> _Taken:
         if _named_like_an_id(name):
             return _Taken("numeric", "numbers; if ids, --categorical", True, (("categorical", name),))
         return _Taken("numeric", "numbers, not all of them integers")
-    return _kind_of_texts(facts)
+    return _kind_of_texts(facts, other_decimal)
 
 
-def _kind_of_texts(facts: ColumnFacts) -> _Taken:
+def _kind_of_texts(facts: ColumnFacts, other_decimal: bool) -> _Taken:
     """Texts are categories; where most of them look like something else, that is to be looked at."""
     texts, name, shapes = facts.text_numbers, facts.name, facts.shapes
-    if texts.commas and texts.numbers + texts.commas >= _MOST * (texts.numbers + texts.wrong):
-        return _Taken("categorical", "texts; numbers with --decimal ,", True, (("decimal", ","),))
+    if texts.others_decimal and texts.numbers + texts.others_decimal >= _MOST * (texts.numbers + texts.wrong):
+        if texts.decimal == ",":
+            return _Taken("categorical", "texts; numbers with a point, where --decimal is ,", True)
+        if other_decimal:
+            return _Taken("categorical", "texts; numbers with --decimal ,", True, (("decimal", ","),))
     own = facts.each_row_differs
     if texts.wrong and (shapes.are_prose or shapes.are_listed or shapes.separator):
         what = f"most with '{shapes.separator}'"
@@ -407,7 +429,8 @@ def _kind_of_texts(facts: ColumnFacts) -> _Taken:
             return _Taken("categorical", "texts" if texts.whole else "texts, all numbers; --numeric", bool(hint), hint)
         (other, times), *_ = texts.others.most_common(1) or [("", texts.wrong)]
         why = f"texts; {texts.share:.0%} are numbers; '{values.short(other, 20)}' ({times:,}) with --missing?"
-        return _Taken("categorical", why, True, (("missing", other),) if other else ())
+        hint = (("missing", other),) if other else ()
+        return _Taken("categorical", why, True, (("numeric", name), *hint) if facts.typed and hint else hint)
     return _Taken("categorical", "texts")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,8 @@ from masknet.draws import keyed_uniform
 from masknet.encode import values
 from masknet.encode.bags import bag_parts
 from masknet.encode.moments import as_dates
-from masknet.schema import UNKNOWN, Bag
+from masknet.encode.number_texts import parse
+from masknet.schema import UNKNOWN, Bag, Decimal
 
 __all__ = ["LeakSearch"]
 
@@ -40,10 +42,19 @@ class LeakSearch:
     Args:
         columns: those to look at, and how the cells of each are parted where it is declared a bag; else None.
         rows: about how many rows there are.
+        missing, decimal: how numbers are written in texts; see `number_texts.parse`.
     """
 
-    def __init__(self, columns: Mapping[str, Bag | None], *, rows: int) -> None:
+    def __init__(
+        self,
+        columns: Mapping[str, Bag | None],
+        *,
+        rows: int,
+        missing: Sequence[str] = (),
+        decimal: Decimal = ".",
+    ) -> None:
         self._columns = columns
+        self._form = {"missing": missing, "decimal": decimal}
         self._most = max(1, min(_ROWS, _CELLS // max(1, len(columns))))
         self._share = min(1.0, self._most / max(1, rows))
         self._seen = self._kept = 0
@@ -62,7 +73,7 @@ class LeakSearch:
         self._labels.append(labels[drawn])
         some = frame.filter(pl.Series(drawn))
         for name, bag in self._columns.items():
-            number, code = _read(some[name], bag)
+            number, code = _read(some[name], bag, self._form)
             self._numbers[name].append(number)
             self._codes[name].append(code)
         if self._kept > 2 * self._most:  # there are more rows than was thought
@@ -103,7 +114,9 @@ class LeakSearch:
                     )
 
 
-def _read(column: pl.Series, bag: Bag | None) -> tuple[NDArray[np.float64], NDArray[np.uint64]]:
+def _read(
+    column: pl.Series, bag: Bag | None, form: Mapping[str, Any]
+) -> tuple[NDArray[np.float64], NDArray[np.uint64]]:
     """The cells as numbers, NaN where they are none, and a code a value, 0 where one is missing.
 
     Of a bag: how many values there are, and the first of them.
@@ -116,14 +129,14 @@ def _read(column: pl.Series, bag: Bag | None) -> tuple[NDArray[np.float64], NDAr
             first = first.struct.unnest().to_series(0)
         elif first.dtype == pl.String and bag is not None and bag.weighted:
             first = first.str.replace(r":[^:]*$", "")
-        _, code = _read(first, None)
+        _, code = _read(first, None, form)
         return np.where(length > 0, length, np.nan), code
     if column.dtype == pl.Null or values.is_nested(column.dtype):
         return np.full(len(column), np.nan), np.zeros(len(column), dtype=np.uint64)
     if column.dtype == pl.String:
         column = column.str.strip_chars()
         column = column.set(column == "", None)
-        number = column.cast(pl.Float64, strict=False)
+        number = parse(column, **form).numbers
         if number.null_count() == len(number):
             number = as_dates(column)
     else:

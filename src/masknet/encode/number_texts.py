@@ -9,7 +9,7 @@ import polars as pl
 
 from masknet.schema import Decimal
 
-__all__ = ["ZERO_PADDED", "NumberTexts", "have_decimal_commas", "is_missing", "parse"]
+__all__ = ["ZERO_PADDED", "NumberTexts", "is_missing", "of_other_decimal", "parse", "without"]
 
 _MISSING = ("", "nan", "none", "null", r"\n", "na", "n/a", "#n/a", "<na>", "(null)", "-", "\u2014", "\u2013", "?")
 """Texts, in any case, that are a missing number; in a categorical field they are texts."""
@@ -25,6 +25,7 @@ _GROUPS = {  # a number in groups of three digits, by what stands before its dec
     ",": f"{_GROUPED % ('[.]', ',')}|{_GROUPED % (_BLANKS, ',')}",
 }
 _BETWEEN = {".": "[, \u00a0\u202f']", ",": "[. \u00a0\u202f']"}
+_POINT = r"^[-+]?[0-9]*[.][0-9]+$"
 _COMMA = r"^[-+]?(?:[0-9]+(?:[.][0-9]{3})*)?,[0-9]+(?:[eE][-+]?[0-9]+)?$"
 
 
@@ -54,13 +55,12 @@ def parse(text: pl.Series, *, missing: Sequence[str] = (), decimal: Decimal = ".
 
     Args:
         text: the cells.
-        missing: texts, as they are written, that are a missing number beside the usual ones.
+        missing: texts that are a missing number beside the usual ones, blanks around them aside; one that is a number
+            stands for that number, however it is written.
         decimal: what stands before the decimals.
     """
     # NOTE[perf]: most cells are plain, and only the others are looked at as texts.
     plain = text if decimal == "." else text.set(text.str.contains(".", literal=True), None)
-    if missing:
-        plain = plain.set(plain.is_in(list(missing)).fill_null(value=False), None)
     numbers = plain.cast(pl.Float64, strict=False)
     wrong = pl.repeat(value=False, n=len(text), eager=True)
     if numbers.null_count() > text.null_count():
@@ -70,17 +70,26 @@ def parse(text: pl.Series, *, missing: Sequence[str] = (), decimal: Decimal = ".
         lacking = is_missing(cells, missing)
         numbers = numbers.scatter(odd, found.set(lacking, None))
         wrong = wrong.scatter(odd, found.is_null() & ~lacking)
-    return NumberTexts(numbers.fill_nan(None).alias(text.name), wrong)
+    return NumberTexts(without(numbers, missing, decimal).fill_nan(None).alias(text.name), wrong)
+
+
+def without(numbers: pl.Series, missing: Sequence[str], decimal: Decimal = ".") -> pl.Series:
+    """The numbers, null where one of `missing` is that number."""
+    if not missing:
+        return numbers
+    markers = parse(pl.Series(missing, dtype=pl.String), decimal=decimal).numbers.drop_nulls()
+    return numbers.set(numbers.is_in(markers.implode()).fill_null(value=False), None)
 
 
 def is_missing(text: pl.Series, missing: Sequence[str] = ()) -> pl.Series:
     """Whether each text, none of which is null, stands for a missing number."""
-    return text.str.strip_chars().str.to_lowercase().is_in(_MISSING) | text.is_in(list(missing))
+    bare = text.str.strip_chars()
+    return bare.str.to_lowercase().is_in(_MISSING) | bare.is_in([marker.strip() for marker in missing])
 
 
-def have_decimal_commas(text: pl.Series) -> pl.Series:
-    """Whether each text is a number with a comma before its decimals."""
-    return _bare(text.str.strip_chars()).str.contains(_COMMA)
+def of_other_decimal(text: pl.Series, decimal: Decimal) -> pl.Series:
+    """Whether each text, which is no number, would be one with the other of comma and point before its decimals."""
+    return _bare(text.str.strip_chars()).str.contains(_COMMA if decimal == "." else _POINT)
 
 
 def _bare(text: pl.Series) -> pl.Series:

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from masknet.encode import values
-from masknet.encode.bags import SEPARATORS, BagCells, bag_cells, likely_separator
+from masknet.encode.bags import SEPARATORS, BagCells, TextShapes, bag_cells
 from masknet.encode.cells import reader
 from masknet.encode.declared import Declared
 from masknet.encode.moments import Epoch, Moments, Times, moments
@@ -97,16 +97,20 @@ class _Moments:
 
 
 class _WeightedBags:
-    """The values of weighted bags are separated as in most of the first chunk, where nothing is declared."""
+    """The values of weighted bags are parted as in most of the first chunk, where nothing is declared."""
 
     def __init__(self, name: str, separator: str | None) -> None:
         self._name, self._separator = name, separator
+        self._bag: Bag | None = None
 
     def __call__(self, column: pl.Series, place: Place) -> BagCells:
-        if self._separator is None and column.dtype == pl.String:
-            found = {s: int(column.str.contains(s, literal=True).sum() or 0) for s in SEPARATORS}
-            self._separator = likely_separator(found)
-        return bag_cells(column, Bag(name=self._name, separator=self._separator, weighted=True), place)
+        if self._bag is None:
+            shapes = TextShapes(dict.fromkeys(SEPARATORS, 0))
+            if column.dtype == pl.String:
+                shapes.add(column.filter(column != ""))
+            said = {} if self._separator is None else {"separator": self._separator}
+            self._bag = Bag(name=self._name, weighted=True, **{**shapes.parting, **said})
+        return bag_cells(column, self._bag, place)
 
 
 def sift(

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from masknet.encode.number_texts import parse
+from masknet.encode.number_texts import parse, without
 from masknet.errors import DataError, Where
 from masknet.schema import UNKNOWN, Decimal, Schema, ValueType
 from masknet.table import Chunk
@@ -304,9 +304,8 @@ def numbers(
             cells,
             place,
             lambda i, at: (
-                f"a numeric column holds numbers; column '{cells.name}' holds '{short(cells[i])}' in "
-                f"{at}: mend the value, pass --missing '{short(cells[i])}' where it stands for none, or name the "
-                f"column in --categorical or --ignore"
+                f"a numeric column holds numbers; column '{cells.name}' holds '{short(cells[i])}' in {at}: mend the "
+                f"value, or train with {_as_missing(cells[i])}the column in --categorical or --ignore"
             ),
         )
         column = parsed.numbers
@@ -316,6 +315,8 @@ def numbers(
             f"name it in --categorical or --ignore",
             column=column.name,
         )
+    else:
+        column = without(column.cast(pl.Float64), missing, decimal)
     return column.cast(pl.Float64).to_numpy().astype(np.float64, copy=False)  # where a null is NaN
 
 
@@ -340,9 +341,13 @@ def labels(
     """
     absent = np.zeros(len(column), dtype=np.bool_)
     if positive is not None and not is_nested(column.dtype):
-        text = categorical_text(column, "integer", place).str.strip_chars()  # 2.0 is 2
+        # As columns of its type are read: 2.0 is 2, and a typed true is True and 1.
+        kind: ValueType = "boolean" if column.dtype == pl.Boolean else "float" if column.dtype.is_float() else "integer"
+        text = categorical_text(column, kind, place).str.strip_chars()
         absent = (text.is_null() | (text == "")).fill_null(value=True).to_numpy()
-        wanted = canonical(pl.Series([positive.strip()]), "integer")[0]
+        wanted = canonical(pl.Series([positive.strip()], dtype=pl.String), kind)[0]
+        if wanted is None:
+            raise DataError(f"--positive names the value of a click; '{positive}' is a missing one: name another")
         known = (text == wanted).cast(pl.UInt8).set(pl.Series(absent), None)
     elif column.dtype == pl.String:
         text = column.str.strip_chars().str.to_lowercase()
@@ -399,12 +404,13 @@ def label_zeros(column: pl.Series) -> set[str]:
 
 
 def weights(column: pl.Series, place: Place) -> NDArray[np.float64]:
-    """The sample weights.
+    """The sample weights; in texts plain numbers with a point, since `1,500` may be two of them.
 
     Raises:
-        DataError: a weight is missing, negative or infinite.
+        DataError: a weight is missing, negative, infinite, or no plain number.
     """
-    weight = numbers(column, place)
+    plain = column.str.strip_chars().cast(pl.Float64, strict=False) if column.dtype == pl.String else column
+    weight = numbers(plain.alias(column.name), place)
     refuse(
         ~(np.isfinite(weight) & (weight >= 0)),
         column,
@@ -436,6 +442,11 @@ def read_roles(chunk: Chunk, schema: Schema) -> dict[str, NDArray[Any]]:
     if schema.group is not None:
         roles["groups"] = groups(chunk.frame[schema.group])
     return roles
+
+
+def _as_missing(cell: str) -> str:
+    """How to call a cell missing, where the command line can say it."""
+    return f"--missing '{cell}' where it stands for none, or " if cell == short(cell) and "'" not in cell else ""
 
 
 def short(cell: object, most: int = 40) -> str:

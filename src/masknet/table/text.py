@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 CSV, TSV = "CSV", "TSV"
 DELIMITERS = {CSV: ",", TSV: "\t"}
+_START = 1 << 13
 _OTHERS = (",", ";", "\t", "|", "\x01")
 # NOTE[perf]: 4 and 8 MiB parse at the same speed, with and without pyarrow's threads. The second size is for a value
 # that does not fit in the first.
@@ -93,7 +94,7 @@ class TextFile:
     @classmethod
     def open(cls, path: Path, name: str, kind: str, names: tuple[str, ...] = ()) -> TextFile:
         """Read the first row: the header, or where there are names for the columns, a row that they must fit."""
-        delimiter = delimiter_of(path, name, kind)
+        delimiter = DELIMITERS[kind] if len(names) == 1 else delimiter_of(path, name, kind)
         try:
             with reading(name), open_bytes(path) as (stream, _):
                 # The rows that the wrapper reads ahead are not the header's business: only its own bytes are checked.
@@ -167,8 +168,9 @@ def delimiter_of(path: Path, name: str, kind: str) -> str:
     Another one parts the first line and, where there is one, the second into equally many values.
     """
     with reading(name), open_bytes(path) as (stream, _):
-        start = stream.read(1 << 13).decode("utf-8-sig", errors="replace")
-    lines = [line for line in start.splitlines() if line.strip()][:2]
+        data = stream.read(_START)
+    whole = data if len(data) < _START else data[: data.rfind(b"\n") + 1] or data  # no line that is cut
+    lines = [line for line in whole.decode("utf-8-sig", errors="replace").splitlines() if line.strip()][:2]
 
     def values(delimiter: str) -> int:
         with suppress(csv.Error):
