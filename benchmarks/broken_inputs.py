@@ -154,7 +154,13 @@ CASES = [
     Case("a pooling that is none", f"{TRAIN} --bag tags --pooling tags=max", TAGS),
     Case("a column of lists declared categorical", f"{PARQUET} --categorical seen", SEEN),
     Case("a list of lists declared a bag", f"{PARQUET} --bag seen", parquet(cells("seen", [[1], [2]], [[3]]))),
-    Case("lists written as text", f"{TRAIN} --bag seen", csv(cells("seen", "[1, 2]", "[2, 3]"))),
+    Case(
+        "lists written as text",
+        f"{TRAIN} --bag seen",
+        csv(cells("seen", "[1, 2]", "[2, 3]")),
+        happens="they are read as lists",
+        read="lies in",
+    ),
     # Vectors
     Case("a vector of another width", f"{PARQUET} --dense vector", parquet(cells("vector", [0.5, 1.5], [0.5]))),
     Case("NaN in a vector", f"{PARQUET} --dense vector", parquet(cells("vector", [0.5, 1.5], [0.5, float("nan")]))),

@@ -126,13 +126,14 @@ def chart(runs: list[dict[str, Any]]) -> str:
         f'<line x1="{left}" x2="{left + width}" y1="{y(bound):.1f}" y2="{y(bound):.1f}" stroke="#888" '
         f'stroke-dasharray="5 4"/><text x="{left + width + 8}" y="{y(bound) + 4:.1f}" fill="#666">the truth</text>'
     )
-    for model, color in COLORS.items():
+    named = -math.inf  # how far down the last name stands
+    for model, color in sorted(COLORS.items(), key=lambda item: -chosen(runs, item[0])[-1]["auc"]):
         points = [(x(run["rows"]), y(run["auc"])) for run in chosen(runs, model)]
         line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2.5"/>')
         parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{color}"/>' for a, b in points]
-        end = points[-1]
-        parts.append(f'<text x="{end[0] + 8:.1f}" y="{end[1] + 4:.1f}" fill="{color}">{model}</text>')
+        named = max(points[-1][1] + 4, named + 15)
+        parts.append(f'<text x="{points[-1][0] + 8:.1f}" y="{named:.1f}" fill="{color}">{model}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
