@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -253,3 +254,39 @@ def test_what_is_said_of_columns_and_of_encoding_are_settings_of_a_run() -> None
         "min_count",
         "numeric_encoding",
     }
+
+
+@pytest.mark.parametrize(
+    ("label", "said", "positive"),
+    [
+        ("y", "good", {"y": "good"}),
+        ("y", ["y=a=b"], {"y": "a=b"}),
+        ("y", 2, {"y": "2"}),
+        (["a", "b"], ["a=1", "b=x=y"], {"a": "1", "b": "x=y"}),
+        ("y", {"y": "good"}, {"y": "good"}),
+    ],
+)
+def test_the_value_of_a_click_is_a_text_of_one_label_and_pairs_of_several(label: Any, said: Any, positive: Any) -> None:
+    config = RunConfig(label=label, positive=said)
+    assert config.positive == positive
+    assert RunConfig(**config.settings()).positive == positive
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"label": "y", "positive": ["a", "b"]}, "positive is said once where there is one label; got 'a' and 'b'"),
+        ({"label": ["a", "b"], "positive": "x"}, "a --positive is LABEL=VALUE; got 'x'"),
+        ({"label": ["a", "b"], "positive": "c=1"}, "positive: unknown label 'c'"),
+        ({"label": "y", "positive": True}, "'positive' setting must"),
+        ({"missing": True}, "must be a valid string; got True"),
+    ],
+)
+def test_what_is_no_value_of_a_click_is_refused(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        RunConfig(**settings)
+
+
+def test_markers_are_texts_as_they_are() -> None:
+    assert RunConfig(missing="a,b").missing == ("a,b",)
+    assert RunConfig(missing=[-9, " x"]).missing == ("-9", " x")

@@ -35,8 +35,9 @@ def _names(value: object) -> object:
 
 
 def _texts(value: object) -> object:
-    """Accept one text and several, each as it is."""
-    return (value,) if isinstance(value, str) else value
+    """Accept one text and several, each as it is; YAML and Python have numbers for some of them."""
+    several = list(value) if isinstance(value, list | tuple) else [value]
+    return tuple(str(one) if type(one) in (int, float) else one for one in several)
 
 
 def _path(value: object) -> object:
@@ -256,9 +257,11 @@ class RunConfig(BaseModel):
     def _positives(cls, settings: Any) -> Any:
         """A click's value alone is that of the one label; texts of several are pairs."""
         said = settings.get("positive") if isinstance(settings, dict) else None
-        if not isinstance(said, str | list | tuple):
+        if said is None or isinstance(said, dict):
             return settings
-        texts = [said] if isinstance(said, str) else list(said)
+        texts = list(_texts(said))  # type: ignore[call-overload]
+        if not all(isinstance(text, str) for text in texts):
+            return settings  # refused by its type
         labels = labels_of(_label(settings.get("label")))  # type: ignore[arg-type]
         if len(labels) != 1:
             return {**settings, "positive": parse_pairs("positive", texts, "LABEL=VALUE")}
