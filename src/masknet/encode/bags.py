@@ -24,7 +24,7 @@ SEPARATORS = ("|", ";", ",", " ")
 
 _WORD = r"[\p{L}\p{N}]+"
 _PROSE = r"\p{L}{2,}\s+\p{L}+\s+\p{L}+"
-_SAMPLE = 1_000
+_SAMPLE, _ENOUGH = 1_000, 10_000
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _LISTED = r"^\s*\[.*\]\s*$"
 
@@ -53,8 +53,9 @@ class TextShapes:
     different: int = 0
 
     def add_some(self, known: pl.Series) -> None:
-        """Look at a sample of some more texts."""
-        self.add(sample_of(known))
+        """Look at a sample of some more texts, until there were very many."""
+        if self.texts < _ENOUGH:
+            self.add(sample_of(known))
 
     def add(self, sample: pl.Series) -> None:
         """Look at some more texts."""
