@@ -76,9 +76,10 @@ class TextShapes:
         """Whether most are sentences or titles, and different ones."""
         return 2 * self.prose > self.texts and 2 * self.different > self.texts
 
-    @property
-    def parting(self) -> dict[str, Any]:
-        """The `separator` and the `form` of a bag of such texts."""
+    def parting(self, declared: str | None = None) -> dict[str, Any]:
+        """The `separator` and the `form` of a bag of such texts, where a separator is declared with that one."""
+        if declared is not None:
+            return {"separator": declared, "form": "listed" if self.are_listed else "separated"}
         if self.are_listed:
             blank = self.separated[" "] and not self.separated[","]
             return {"separator": " " if blank else ",", "form": "listed"}

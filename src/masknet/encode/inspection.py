@@ -287,15 +287,11 @@ def _parting(table: Table, declared: Declared, limit: int | None) -> dict[str, d
                 found.add(column.filter(column != ""))
     parting: dict[str, dict[str, Any]] = {}
     for name, found in shapes.items():
-        best = likely_separator(found.separated)
+        parting[name] = found.parting(declared.separator.get(name))
         if name not in declared.separator:
-            parting[name] = found.parting
             continue
-        parting[name] = {
-            "separator": declared.separator[name],
-            "form": "listed" if found.are_listed else "separated",
-        }
         if found.texts and not found.separated[declared.separator[name]]:
+            best = likely_separator(found.separated)
             often = found.separated[best]
             also = f" ('{best}' stands in {often / found.texts:.0%} of them)" if often else ""
             raise DataError(

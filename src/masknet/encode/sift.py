@@ -108,8 +108,7 @@ class _WeightedBags:
             shapes = TextShapes(dict.fromkeys(SEPARATORS, 0))
             if column.dtype == pl.String:
                 shapes.add(column.filter(column != ""))
-            said = {} if self._separator is None else {"separator": self._separator}
-            self._bag = Bag(name=self._name, weighted=True, **{**shapes.parting, **said})
+            self._bag = Bag(name=self._name, weighted=True, **shapes.parting(self._separator))
         return bag_cells(column, self._bag, place)
 
 
