@@ -32,7 +32,7 @@ from masknet.manifest import verify as verify_files
 from masknet.own_files import UnsoundError, read_frame, read_json
 from masknet.places import REPLACED, temporary_folder
 from masknet.scoring import NetworkScorer, Scorer, load_network, probabilities_of, resolve_device
-from masknet.table import Chunk, open_table
+from masknet.table import Chunk, Form, open_table
 from masknet.threads import require_threads
 
 __all__ = [
@@ -46,6 +46,8 @@ __all__ = [
 ]
 
 _RUN_FILE, _METRICS_FILE, _GOLDEN_FILE = "run.json", "metrics.json", "golden.parquet"
+
+_SAID_OF_TEXTS = ("delimiter", "quote", "escape", "encoding")
 
 _TOLERANCE = 1e-6  # float32 logits differ by about this much between machines
 
@@ -78,6 +80,12 @@ class Artifact:
     def labels(self) -> tuple[str, ...]:
         """The columns that it predicts, one a task."""
         return self.encoder.schema.labels
+
+    @property
+    def form(self) -> Form:
+        """How the texts that it was trained on are written, as far as that was said; texts to score are so too."""
+        said: dict[str, Any] = {name: self.run.get(name) for name in _SAID_OF_TEXTS}
+        return Form(**said)
 
     @property
     def network(self) -> nn.Module:
@@ -244,6 +252,8 @@ def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True,
         names = run.get("columns") or []
         if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
             raise UnsoundError(f"its 'columns' are {names!r}")
+        if not all(isinstance(run.get(name), str | None) for name in _SAID_OF_TEXTS):
+            raise UnsoundError("what it says of texts is no text")
     with _reading(folder, _METRICS_FILE):
         history = read_json(folder / _METRICS_FILE)["history"]
         if not (isinstance(history, list) and all(isinstance(record, dict) for record in history)):

@@ -7,17 +7,21 @@ a mapping of the network's constructor keywords. An unknown key is an error that
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from masknet.errors import ConfigError, unknown
 from masknet.schema import Decimal, Label, labels_of
+
+if TYPE_CHECKING:
+    from masknet.table import Form
 
 __all__ = ["RunConfig", "parse_pairs", "parse_setting", "read_run_file"]
 
@@ -41,7 +45,8 @@ def _texts(value: object) -> object:
 
 
 def _path(value: object) -> object:
-    return str(value) if isinstance(value, Path) else value
+    """A text, in which `~` is the user's folder."""
+    return os.path.expanduser(value) if isinstance(value, str | Path) else value
 
 
 def _moment(value: object) -> object:
@@ -123,6 +128,18 @@ class RunConfig(BaseModel):
     columns: Names = _setting(
         DATA, "Names for a file without a header (a,b,c or criteo); of libsvm, fields by ids (user=0-942).", ()
     )
+    format: Literal["csv", "tsv", "jsonl", "libsvm", "libffm", "parquet"] | None = _setting(
+        DATA, "What the files are, where their names do not end so."
+    )
+    delimiter: str | None = _setting(
+        DATA, "What stands between the values of a text (default: found; tab, \\x01 and :: are understood)."
+    )
+    quote: Literal['"', "none"] | None = _setting(
+        DATA, "Whether values of a text stand in quotes, or a quote is a character like any other."
+    )
+    escape: str | None = _setting(DATA, "What stands before a quote in a value of a text: a backslash in Spark's.")
+    encoding: str | None = _setting(DATA, "The encoding of a text, such as latin-1 (default: UTF-8, or as marked).")
+    no_header: bool = _setting(DATA, "The first row of a text is a row: the columns are called x0, x1, ...", False)
     separator: FieldTexts = _setting(
         DATA, "What separates the values of a bag of texts (repeatable; default: what stands there of | ; , blank).", {}
     )
@@ -252,6 +269,18 @@ class RunConfig(BaseModel):
         """The columns to predict, one a task."""
         return labels_of(self.label)
 
+    @property
+    def form(self) -> Form:
+        """What is said of how the files are written.
+
+        Raises:
+            ConfigError: no text can be written so.
+        """
+        from masknet.table import Form  # not before it is needed: it imports what reads tables
+
+        said = {name: getattr(self, name) for name in ("format", "delimiter", "quote", "escape", "encoding")}
+        return Form(**said, header=not self.no_header)
+
     @model_validator(mode="before")
     @classmethod
     def _positives(cls, settings: Any) -> Any:
@@ -277,6 +306,8 @@ class RunConfig(BaseModel):
         splits = [name for name in ("valid", "valid_fraction", "valid_after") if getattr(self, name) is not None]
         if len(splits) > 1:
             raise ValueError(f"the validation rows are said once; got {' and '.join(splits)}; keep one of them")
+        if self.data == self.valid == "-":
+            raise ValueError("standard input is read once; data and valid both are '-': name a file for one of them")
         if self.valid_after is not None and self.time is None:
             raise ValueError("valid_after needs time, the column that it is compared with; name it")
         loose = next((name for name in self.freeze if name not in self.pretrained), None)
@@ -406,9 +437,14 @@ def read_run_file(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"a run file is a mapping of settings to values; '{path}' is not")
     settings = dict(content)
     for name in ("data", "valid", "out", "cache_dir", "tensorboard"):
-        if isinstance(settings.get(name), str):
-            settings[name] = str(file.parent.absolute() / settings[name])
+        settings[name] = _beside(file, settings.get(name))
     if isinstance(settings.get("pretrained"), dict):
-        vectors = settings["pretrained"].items()
-        settings["pretrained"] = {k: str(file.parent.absolute() / v) if isinstance(v, str) else v for k, v in vectors}
-    return settings
+        settings["pretrained"] = {name: _beside(file, path) for name, path in settings["pretrained"].items()}
+    return {name: value for name, value in settings.items() if name in content}
+
+
+def _beside(file: Path, path: object) -> object:
+    """A path of a run file from where the file lies; `-`, an address and the user's folder are no such paths."""
+    if not isinstance(path, str) or path == "-" or path.startswith("~") or "://" in path:
+        return path
+    return str(file.parent.absolute() / path)

@@ -36,7 +36,7 @@ from masknet.artifact import Artifact, load_artifact
 from masknet.config import RunConfig
 from masknet.encode import Encoder, Prepared
 from masknet.errors import ConfigError, DataError, unknown
-from masknet.model import Model, names_for
+from masknet.model import Model, of_file
 from masknet.models import model_name, network_class
 from masknet.progress import LogProgress
 from masknet.table import Source, Table, open_table, with_columns
@@ -107,6 +107,12 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         missing: str | Sequence[str] = (),
         decimal: Literal[".", ","] = ".",
         columns: str | Sequence[str] = (),
+        format: Literal["csv", "tsv", "jsonl", "libsvm", "libffm", "parquet"] | None = None,  # noqa: A002 -- as hash
+        delimiter: str | None = None,
+        quote: Literal['"', "none"] | None = None,
+        escape: str | None = None,
+        encoding: str | None = None,
+        no_header: bool = False,
         weight: str | None = None,
         group: str | None = None,
         time: str | None = None,
@@ -162,6 +168,12 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.missing = missing
         self.decimal = decimal
         self.columns = columns
+        self.format = format
+        self.delimiter = delimiter
+        self.quote = quote
+        self.escape = escape
+        self.encoding = encoding
+        self.no_header = no_header
         self.weight = weight
         self.group = group
         self.time = time
@@ -229,9 +241,9 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ConfigError("the validation rows are said once; got eval_set beside a split of X: keep one of them")
         if sample_weight is not None and self.weight is not None:
             raise ConfigError(f"the weights are said once; got sample_weight and weight='{self.weight}': keep one")
-        columns = RunConfig(columns=self.columns).columns
+        said = self._said_of_files()
         array = None if isinstance(y, str) else array_of(X)
-        table = open_table(X, columns=columns) if array is None else open_table(array)
+        table = open_table(X, **said) if array is None else open_table(array)
         named = _names_of_labels(y, table) if array is None else ()
         if self.positive and not named:
             raise ConfigError("positive names the value of a click in a column of X; y is given apart: leave it out")
@@ -245,7 +257,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             joined[cast("str", weight)] = weights
         valid = None
         if eval_set is not None:
-            valid = _eval_table(eval_set, labels, classes, columns, width=width_of(array))
+            valid = _eval_table(eval_set, labels, classes, said, width=width_of(array))
             if sample_weight is not None:
                 valid = _join(valid, {cast("str", weight): np.ones(valid.count_rows())})
         progress = LogProgress()
@@ -271,6 +283,12 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         manifest = model.manifest.model_copy(update={"data": data})
         self._adopt(replace(model, manifest=manifest, encoder=encoder, run={**model.run, "weight": self.weight}))
         return self
+
+    def _said_of_files(self) -> dict[str, Any]:
+        """What the settings say of how files are written, as `open_table` takes it."""
+        names = ("columns", "format", "delimiter", "quote", "escape", "encoding", "no_header")
+        said = RunConfig(**{name: getattr(self, name) for name in names})
+        return {"columns": said.columns, "form": said.form}
 
     def _config(self, paths: dict[str, str], *, labels: tuple[str, ...], weight: str | None) -> RunConfig:
         settings = self.get_params(deep=False)
@@ -346,7 +364,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: a column is missing, or a cell cannot be what its column means.
         """
         check_is_fitted(self)
-        return Model(self._model).predict_proba(X, columns=RunConfig(columns=self.columns).columns)
+        return Model(self._model).predict_proba(X, **self._said_of_files())
 
     def predict(self, X: Source) -> NDArray[Any]:  # noqa: N803
         """The more probable of `classes_`, `[rows]`, or `[rows, labels]`; the first where both are equally so.
@@ -355,7 +373,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: as in `predict_proba`.
         """
         check_is_fitted(self)
-        return Model(self._model).predict(X, columns=RunConfig(columns=self.columns).columns)
+        return Model(self._model).predict(X, **self._said_of_files())
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
@@ -519,7 +537,7 @@ def _eval_table(
     eval_set: Source | tuple[Source, ArrayLike],
     of_training: tuple[str, ...],
     classes: NDArray[Any],
-    columns: Sequence[str],
+    said: Mapping[str, Any],
     *,
     width: int | None,
 ) -> Table:
@@ -528,7 +546,7 @@ def _eval_table(
     array, labels = array_of(pair[0]) if width is not None else None, pair[1]
     if array is not None:
         require_width(array, cast("int", width))
-    table = open_table(pair[0], columns=names_for(pair[0], columns)) if array is None else open_table(array)
+    table = open_table(pair[0], **of_file(pair[0], **said)) if array is None else open_table(array)
     if not (isinstance(labels, tuple) and all(isinstance(name, str) for name in labels)):
         return _join(table, {of_training[0]: codes_of(labels, "eval_set", classes)})
     lacking = [name for name in of_training if name not in table.columns]

@@ -15,7 +15,7 @@ from masknet.arrays import array_of, require_width
 from masknet.artifact import Artifact, load_artifact
 from masknet.errors import DataError, warn_user
 from masknet.predict import Watch, predict_frame
-from masknet.table import Source
+from masknet.table import Form, Source
 
 __all__ = ["Model", "load"]
 
@@ -81,7 +81,13 @@ class Model:
     def _width(self) -> int | None:
         return self.artifact.manifest.data.get("columns_without_names")
 
-    def predict_proba(self, X: Source, *, columns: Sequence[str] | None = None) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(
+        self,
+        X: Source,  # noqa: N803
+        *,
+        columns: Sequence[str] | None = None,
+        form: Form | None = None,
+    ) -> NDArray[np.float64]:
         """The probabilities of `classes_`, `[rows, 2]`; the second column is that of a click.
 
         Of several labels the probability that each is 1, `[rows, labels]`, in their order. (A multi-label classifier of
@@ -93,6 +99,7 @@ class Model:
         Args:
             X: a path, a glob or a folder of files, or a Polars, pandas or Arrow frame, a list of dicts, or an array.
             columns: names for a text file without a header; None takes those of the training.
+            form: what is said of how a file is written; None takes it as that of the training was, unless it differs.
 
         Warns:
             UserWarning: a column is far more often missing, or unseen, than it was in training.
@@ -103,7 +110,9 @@ class Model:
         array, watch = array_of(X), Watch(self.artifact)
         if array is None:
             named = tuple(self.artifact.run.get("columns") or ()) if columns is None else columns
-            click = predict_frame(self.artifact, X, columns=names_for(X, named), watch=watch)
+            headed = bool(named) or not self.artifact.run.get("no_header")
+            form = Form(header=headed) if form is None else form
+            click = predict_frame(self.artifact, X, watch=watch, **of_file(X, columns=named, form=form))
         else:
             if self._width is None:
                 names = self.artifact.encoder.schema.field_names
@@ -117,13 +126,19 @@ class Model:
             warn_user("\n".join(told))
         return click if click.ndim == 2 else np.column_stack([1 - click, click])
 
-    def predict(self, X: Source, *, columns: Sequence[str] | None = None) -> NDArray[Any]:  # noqa: N803
+    def predict(
+        self,
+        X: Source,  # noqa: N803
+        *,
+        columns: Sequence[str] | None = None,
+        form: Form | None = None,
+    ) -> NDArray[Any]:
         """The more probable of `classes_`, `[rows]`, or `[rows, labels]`; the first where both are equally so.
 
         Raises:
             DataError: as in `predict_proba`.
         """
-        found = self.predict_proba(X, columns=columns)
+        found = self.predict_proba(X, columns=columns, form=form)
         click = found if len(self.artifact.labels) > 1 else found[:, 1]
         return self.classes_[(click > 0.5).astype(np.intp)]
 
@@ -136,10 +151,10 @@ class Model:
         self.artifact.save(path, overwrite=overwrite)
 
 
-def names_for(source: object, columns: Sequence[str]) -> Sequence[str]:
-    """The names that a file may need; what lies in memory has names of its own."""
+def of_file(source: object, **said: Any) -> dict[str, Any]:
+    """What is said of a file, where the source is one; what lies in memory has names of its own, and no form."""
     first = source[0] if isinstance(source, list) and source else source
-    return columns if isinstance(first, str | os.PathLike) else ()
+    return said if isinstance(first, str | os.PathLike) else {}
 
 
 def load(path: str | Path, *, trust_code: bool = False) -> Model:

@@ -20,7 +20,7 @@ from masknet.encode import FieldSkew, ValueCounts
 from masknet.errors import ConfigError, DataError, unknown
 from masknet.places import temporary_folder
 from masknet.progress import Progress
-from masknet.table import Chunk, Source, Table, open_table
+from masknet.table import PLAIN, Chunk, Form, Source, Table, open_table
 from masknet.threads import require_threads
 
 __all__ = [
@@ -152,12 +152,19 @@ def _way_out(artifact: Artifact, table: Table, lacking: Sequence[str]) -> str:
     columns = artifact.run.get("columns")
     if columns and not table.typed:
         return f"where it has no header, name its columns with --columns {','.join(columns)}"
+    if artifact.run.get("no_header") and not table.typed:
+        return "where it has no header, as the training table, say so with --no-header"
     they = "it" if len(lacking) == 1 else "them"
     return f"add {they}, or retrain without {they} (--ignore {','.join(lacking[:5])})"
 
 
 def predict_frame(
-    artifact: Artifact, source: Source, *, columns: Sequence[str] = (), watch: Watch | None = None
+    artifact: Artifact,
+    source: Source,
+    *,
+    columns: Sequence[str] = (),
+    form: Form = PLAIN,
+    watch: Watch | None = None,
 ) -> NDArray[np.float64]:
     """The probability of each row of a path, a frame or a list of dicts, in their order.
 
@@ -167,13 +174,14 @@ def predict_frame(
         artifact: scores.
         source: raw rows.
         columns: names for a text file without a header, as in `open_table`.
+        form: what is said of how a file is written; the rest is found in it, or is as that of the training was.
         watch: knows afterwards how far the rows are from those of training.
 
     Raises:
         DataError: a column is missing, or a cell cannot be what its column means.
     """
     require_threads()
-    table = open_table(source, columns=columns)
+    table = open_table(source, columns=columns, form=form, usual=artifact.form)
     require_columns(artifact, table)
     score = partial(probabilities, artifact) if watch is None else watch.probabilities
     parts = [score(chunk) for chunk in table.chunks(artifact.encoder.schema.field_names)]

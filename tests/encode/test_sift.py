@@ -22,7 +22,7 @@ from masknet.encode.sift import Check, Quarantine, declared_checks, schema_check
 from masknet.errors import DataError
 from masknet.progress import LogProgress
 from masknet.schema import Bag, Categorical, Numeric, Schema
-from masknet.table import BadRow, Table, open_table
+from masknet.table import BadRow, Table, open_table, text_pass
 from masknet.table import table as table_module
 from masknet.table import text as text_module
 
@@ -207,7 +207,7 @@ def test_a_header_of_another_width_than_all_rows_does_not_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_module, "BLOCKS", (1 << 8, 1 << 10))
-    monkeypatch.setattr(text_module, "HELD", 100_000)
+    monkeypatch.setattr(text_pass, "HELD", 100_000)
     (tmp_path / "x.csv").write_text("click,x\n" + "1,2,3\n" * 5_000)
     with pytest.raises(
         DataError, match=r"from row 1 of .* have other than 2 values, as the header has: does the header"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from masknet.errors import ConfigError, DataError
-from masknet.table import BadRow, Table, open_table, sparse
+from masknet.table import BadRow, Table, open_table, part
 from masknet.table.sparse import SparseFile
 
 BAG = pl.List(pl.Struct({"value": pl.String, "weight": pl.Float64}))
@@ -176,7 +176,7 @@ def test_declared_fields_of_libffm(tmp_path: Path) -> None:
 def test_what_is_no_row_is_named(
     name: str, row: str | bytes, token: str, before: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sparse, "BLOCK", 1 << 10)
+    monkeypatch.setattr(part, "BLOCK", 1 << 10)
     good = b"0 1:1\n" if name == "x.libsvm" else b"0 1:1:1\n"
     data = (row if isinstance(row, bytes) else row.encode()) + b"\n"
     message = refusal(write(tmp_path / name, good * before + b"\n# none\n" + data + good))
@@ -217,7 +217,7 @@ def test_rows_are_of_one_kind(tmp_path: Path) -> None:
 def test_rows_that_are_none_are_told_of_and_left_out(
     name: str, spoilt: list[str], columns: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sparse, "BLOCK", 1 << 7)
+    monkeypatch.setattr(part, "BLOCK", 1 << 7)
     good = ["0 5:1 6:2", "1", "1 7:.5"] if name == "x.libsvm" else ["0 0:1:1 2:6:2", "1", "1 1:7:.5"]
     lines = [good[i % 3] for i in range(90)]
     places = [1, 40, 41, 90]
@@ -237,7 +237,7 @@ def test_rows_that_are_none_are_told_of_and_left_out(
 
 
 def test_a_block_of_bad_rows_alone_is_a_chunk_without_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparse, "BLOCK", 1 << 7)
+    monkeypatch.setattr(part, "BLOCK", 1 << 7)
     table = open_table(write(tmp_path / "x.libsvm", "1 1:1\n" + "1 bad\n" * 100 + "0 2:1\n"))
     told: list[BadRow] = []
     assert [c.numbers.tolist() for c in table.chunks(bad=told.append) if len(c.frame)] == [[1], [102]]
@@ -245,8 +245,8 @@ def test_a_block_of_bad_rows_alone_is_a_chunk_without_rows(tmp_path: Path, monke
 
 
 def test_a_line_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparse, "BLOCK", 1 << 10)
-    monkeypatch.setattr(sparse, "LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr(part, "BLOCK", 1 << 10)
+    monkeypatch.setattr(part, "LONGEST_LINE", 1 << 20)
     long = "1 " + "5:1 " * 100_000
     assert len(read(open_table(write(tmp_path / "x.libsvm", long)))["features"][0]) == 100_000
     assert "a row is shorter than 1 MiB" in refusal(write(tmp_path / "x.libsvm", long * 4))
@@ -283,7 +283,7 @@ def test_what_is_written_is_read(rows: list[tuple[str, list[tuple[int, int, floa
 
 
 def test_the_parser_reads_a_block_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparse, "BLOCK", 1 << 10)
+    monkeypatch.setattr(part, "BLOCK", 1 << 10)
     table = open_table(write(tmp_path / "x.libsvm", "1 5:1\n" * 10_000 + "bad"))
     parsed: list[int] = []
     parse = SparseFile._parse

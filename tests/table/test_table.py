@@ -186,7 +186,6 @@ def test_a_missing_file_offers_its_neighbour(tmp_path: Path) -> None:
     assert message == f"no file at '{tmp_path}/todays.csv'; did you mean '{tmp_path}/today.csv'?"
     assert "check the path" in refusal(lambda: open_table(tmp_path / "zzz.parquet"))
     assert "there is no folder" in refusal(lambda: open_table(tmp_path / "none" / "x.csv"))
-    assert "no file at 'https://example.com/x.csv'" in refusal(lambda: open_table("https://example.com/x.csv"))
 
 
 def test_nothing_found(tmp_path: Path) -> None:
@@ -196,7 +195,7 @@ def test_nothing_found(tmp_path: Path) -> None:
 
 def test_unknown_suffix_lists_the_known(tmp_path: Path) -> None:
     message = refusal(lambda: open_table(write(tmp_path / "a.xls", "a\n1\n")))
-    assert ".parquet, .pq, .csv, .tsv, .txt, .libsvm, .svm, .libfm, .libffm, .ffm (or .gz of a text)" in message
+    assert ".parquet, .pq, .csv, .tsv, .txt, .jsonl, .ndjson, .libsvm, .svm, .libfm, .libffm, .ffm (texts" in message
     assert "a.xls" in message
 
 
@@ -216,8 +215,8 @@ def test_a_txt_is_what_its_first_line_is(tmp_path: Path) -> None:
     assert rows(open_table(write(tmp_path / "a.txt.gz", "a,\tb\n1\t2\n"))) == [("1", "2")]
     message = refusal(lambda: open_table(write(tmp_path / "b.txt", "click:0 dense:0.5\n")))
     assert message == (
-        "a .txt has tabs, commas, ; or | between its values, or is libsvm or libffm; the first line of b.txt is "
-        "'click:0 dense:0.5': rename the file, or convert it"
+        "a text has tabs, commas, ; or | between its values, or is JSON Lines, libsvm or libffm; the first line of "
+        "b.txt is 'click:0 dense:0.5': say what it is (--format, --delimiter), or convert it"
     )
 
 

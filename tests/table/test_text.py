@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from masknet.errors import ConfigError, DataError
-from masknet.table import Table, open_table
+from masknet.table import Table, open_table, text_pass
 from masknet.table import text as text_module
 
 SMALL = pl.DataFrame({"user": [1, 2, 3, 4], "city": ["Ulm", None, "Köln", "a\0b😀"], "price": [0.5, 1.0, None, 2.5]})
@@ -255,9 +255,10 @@ def test_an_error_knows_file_column_and_row(data: bytes, column: str | None, row
     assert (error.file, error.column, error.row, error.value) == ("x.csv", column, row, None)
 
 
-@pytest.mark.parametrize("data", ["ä,b\n".encode("latin-1"), "a,b\n1,2\n".encode("utf-16")])
-def test_header_not_utf8(data: bytes, tmp_path: Path) -> None:
-    assert "the header of x.csv is not" in refusal(lambda: open_table(write(tmp_path / "x.csv", data)))
+def test_header_not_utf8(tmp_path: Path) -> None:
+    message = refusal(lambda: open_table(write(tmp_path / "x.csv", "ä,b\n".encode("latin-1"))))
+    assert "the header of x.csv is not" in message
+    assert "--encoding" in message
 
 
 @pytest.mark.parametrize("rest", ["", "\n", "\n3,4\n5,6\n", '\n3,""\n', "\n3,4\n" * 100])
@@ -299,13 +300,13 @@ def test_estimated_rows_of_large_text(tmp_path: Path) -> None:
 def lent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Weak references to all of Python's that pyarrow holds, or held."""
     refs: list[Any] = []
-    lend = text_module._Pass._lend
+    lend = text_pass.Pass._lend
 
     def noted(self: Any, thing: Any) -> Any:
         refs.append(weakref.ref(thing))
         return lend(self, thing)
 
-    monkeypatch.setattr(text_module._Pass, "_lend", noted)
+    monkeypatch.setattr(text_pass.Pass, "_lend", noted)
     return refs
 
 
@@ -317,7 +318,7 @@ def test_after_a_pass_pyarrow_holds_nothing_of_pythons(
     data = good.encode()
     if broken == "cut gzip":
         path = tmp_path / "a.csv.gz"
-        path.write_bytes(gzip.compress(data + b"1," + np.random.default_rng(0).bytes(4000).hex().encode())[:-300])
+        path.write_bytes(gzip.compress(data + b"1," + np.random.default_rng(0).bytes(80_000).hex().encode())[:-300])
     else:
         extra = {"ragged": b"1,2,3\n", "latin1": b"1,K\xf6ln\n", "unclosed": b'1,"Ulm\n', "none": b""}[broken]
         path = write(tmp_path / "a.csv", data + extra + data[10:] * 3)
@@ -337,7 +338,7 @@ def test_a_pass_that_is_given_up_halfway_ends_before_python_does(
     chunks = open_table(path).chunks()
     next(chunks)
     assert any(ref() is not None for ref in lent)
-    text_module._end_passes()
+    text_pass._end_passes()
     assert all(ref() is None for ref in lent)
 
 

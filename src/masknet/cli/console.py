@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-COLUMNS = "Names for a file without a header (a,b,c or criteo); of libsvm, fields by ids (user=0-942)."
 STRICT = "Fail where a field is missing, or unseen, far more often than in training."
 THREADS = "Processor threads (default: all that the process may use)."
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from masknet.cli.console import (
-    COLUMNS,
     STRICT,
     THREADS,
     ConsoleProgress,
@@ -20,6 +19,8 @@ from masknet.cli.console import (
     states_errors,
     use_threads,
 )
+from masknet.cli.settings import OF_FILES, given, takes_besides
+from masknet.config import RunConfig
 from masknet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ def command(
         str | None, typer.Option(help="A second model on the same rows; prints RelaImp and the difference of AUCs.")
     ] = None,
     group: Annotated[str | None, typer.Option(help="The column of groups for the grouped AUC and NDCG.")] = None,
-    columns: Annotated[list[str] | None, typer.Option(help=COLUMNS, metavar="NAMES")] = None,
     slices: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,10 +54,10 @@ def command(
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    **of_files: Any,
 ) -> None:
     """Measure a model on labelled rows."""
     from masknet.artifact import load_artifact
-    from masknet.config import RunConfig
     from masknet.evaluate import evaluate_table, evaluation_json
     from masknet.predict import Watch
     from masknet.table import open_table
@@ -65,7 +65,7 @@ def command(
     if trust_code:
         import_from_here()
     use_threads(threads)
-    names = RunConfig(columns=columns or ()).columns
+    run = RunConfig(**given(of_files))
     by = [name.strip() for text in slices or [] for name in text.split(",") if name.strip()]
     artifact = load_artifact(model, device=device, trust_code=trust_code)
     if seed is not None and not bootstrap and group is None and artifact.encoder.schema.group is None:
@@ -75,7 +75,7 @@ def command(
     with ConsoleProgress() as progress:
         tasks = evaluate_table(
             artifact,
-            open_table(data, columns=names),
+            open_table(data, columns=run.columns, form=run.form, usual=watch.artifact.form),
             baseline=other,
             group=group,
             slices=by,
@@ -98,6 +98,9 @@ def command(
         _print(out, evaluation, data, subjects if len(tasks) == 1 else [f"the label is {label}"])
     if len(tasks) > 1:
         out.print("\n".join(subjects))
+
+
+takes_besides(command, OF_FILES)
 
 
 def _print(out: Console, evaluation: Evaluation, data: str, subjects: list[str]) -> None:

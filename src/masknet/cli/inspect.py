@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from masknet.cli.console import ConsoleProgress, print_inspection, print_json, screen, states_errors
-from masknet.cli.settings import given, takes
+from masknet.cli.settings import OF_FILES, given, takes
 from masknet.config import RunConfig
 
 # fmt: off
@@ -27,7 +27,7 @@ def command(data: str, **flags: Any) -> None:
     from masknet.table import open_table
 
     run = RunConfig(**given(flags))
-    table = open_table(data, columns=run.columns)
+    table = open_table(data, columns=run.columns, form=run.form)
     with ConsoleProgress() as progress:
         for note in table.notes:
             progress.note(note)
@@ -51,4 +51,4 @@ _DATA = inspect.Parameter(
     inspect.Parameter.POSITIONAL_OR_KEYWORD,
     annotation=Annotated[str, typer.Argument(help="A table: a file, a glob or a folder of shards.")],
 )
-takes(command, [*_DECLARED, "columns", "numeric_encoding", "limit_rows", "json_output"], [_DATA])
+takes(command, [*_DECLARED, *OF_FILES, "numeric_encoding", "limit_rows", "json_output"], [_DATA])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from masknet.cli.console import (
-    COLUMNS,
     STRICT,
     THREADS,
     ConsoleProgress,
@@ -17,6 +16,8 @@ from masknet.cli.console import (
     states_errors,
     use_threads,
 )
+from masknet.cli.settings import OF_FILES, given, takes_besides
+from masknet.config import RunConfig
 
 
 @states_errors
@@ -28,7 +29,6 @@ def command(
         list[str] | None,
         typer.Option(help="An input column to write before the probability (repeatable, or comma-separated)."),
     ] = None,
-    columns: Annotated[list[str] | None, typer.Option(help=COLUMNS, metavar="NAMES")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
@@ -36,10 +36,10 @@ def command(
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    **of_files: Any,
 ) -> None:
     """Score rows, labelled or not."""
     from masknet.artifact import load_artifact
-    from masknet.config import RunConfig
     from masknet.predict import Watch, predict_file
     from masknet.table import open_table
 
@@ -47,12 +47,12 @@ def command(
         import_from_here()
     use_threads(threads)
     appended = [name.strip() for text in append or [] for name in text.split(",") if name.strip()]
-    names = RunConfig(columns=columns or ()).columns
+    run = RunConfig(**given(of_files))
     watch = Watch(load_artifact(model, device=device, trust_code=trust_code), strict=strict)
     with ConsoleProgress() as progress:
         rows = predict_file(
             watch.artifact,
-            open_table(data, columns=names),
+            open_table(data, columns=run.columns, form=run.form, usual=watch.artifact.form),
             out,
             append=appended,
             overwrite=overwrite,
@@ -66,3 +66,6 @@ def command(
         screen().print(f"{rows:,} probabilities lie in {out}")
         if rows:
             screen().print(watch.sentence)
+
+
+takes_besides(command, OF_FILES)

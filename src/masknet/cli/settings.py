@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from masknet.config import RunConfig, parse_pairs, parse_setting
 
-__all__ = ["MAPPINGS", "given", "takes"]
+__all__ = ["MAPPINGS", "OF_FILES", "given", "takes", "takes_besides"]
 
 MAPPINGS = [
     name
@@ -21,6 +21,9 @@ MAPPINGS = [
     if typing.get_origin(field.annotation) is dict and name != "positive"  # which of one label is a text
 ]
 """The settings of which each flag adds a pair."""
+OF_FILES = ("columns", "format", "delimiter", "quote", "escape", "encoding", "no_header")
+"""The settings that say how files are written, for every command that reads some."""
+
 _PAIRS = {
     "set": "KEY=VALUE",
     "pretrained": "FIELD=FILE",
@@ -74,6 +77,13 @@ def takes(
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
+
+
+def takes_besides(command: Callable[..., None], names: Iterable[str]) -> Callable[..., None]:
+    """Give a command the flags of these settings beside those of its own signature, in place of its `**`."""
+    hints = typing.get_type_hints(command, include_extras=True)
+    own = inspect.signature(command).parameters.values()
+    return takes(command, names, [p.replace(annotation=hints[p.name]) for p in own if p.kind is not p.VAR_KEYWORD])
 
 
 def given(flags: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ no file open in between, and never changes what it was given.
 
 from masknet.table.derived import Kept, with_columns, without_rows
 from masknet.table.part import BadRow
+from masknet.table.style import PLAIN, Form
 from masknet.table.table import Chunk, Source, Table, open_table
 
-__all__ = ["BadRow", "Chunk", "Kept", "Source", "Table", "open_table", "with_columns", "without_rows"]
+__all__ = ["PLAIN", "BadRow", "Chunk", "Form", "Kept", "Source", "Table", "open_table", "with_columns", "without_rows"]

@@ -64,6 +64,11 @@ class Partitioned:
         return (*self.part.columns, *(key for key, _ in self.keys if key not in self.part.columns))
 
     @property
+    def given(self) -> dict[str, str | None]:
+        """The columns that the folders give, and their values."""
+        return {key: value for key, value in self.keys if key not in self.part.columns}
+
+    @property
     def num_rows(self) -> int | None:
         """How many rows the file holds, where that is known without reading them; else None."""
         return self.part.num_rows
@@ -83,7 +88,7 @@ class Partitioned:
 
     def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
         """The rows of the file without the bad ones, of which `bad` is told, each with the same keys."""
-        given = {key: value for key, value in self.keys if key not in self.part.columns}
+        given = self.given
         own = [name for name in names if name not in given]
         for frame, numbers in numbered(self.part, own or [self.part.columns[0]], bad):
             said = {key: pl.repeat(value, len(frame), dtype=pl.String, eager=True) for key, value in given.items()}

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import hashlib
 import os
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeAlias, cast, runtime_checkable
+from typing import IO, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -19,9 +17,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from masknet.errors import DataError
+from masknet.table.packed import DamagedError, open_bytes
 
 ROWS = 65_536  # of a chunk, at most
 FRAME = "the frame"
+BLOCK = 1 << 22  # bytes of lines read at once
+LONGEST_LINE = 1 << 28
 _SAMPLE = 1 << 20
 _FINGERPRINT_BLOCK, _FINGERPRINT_BLOCKS = 1 << 16, 16
 
@@ -135,8 +136,8 @@ def reading(name: str, *, file: str | None = None) -> Iterator[None]:
     file = file or name
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{name} is not a whole gzip file ({error}); write it again", file=file) from error
+    except DamagedError as error:
+        raise DataError(f"{name} is not a whole {error.packing} file ({error}); write it again", file=file) from error
     except PermissionError as error:
         raise DataError(f"{name} may not be read (permission denied); change its permissions", file=file) from error
     except OSError as error:
@@ -145,24 +146,29 @@ def reading(name: str, *, file: str | None = None) -> Iterator[None]:
         raise DataError(f"{name} cannot be read ({error.strerror}); check the file and its disk", file=file) from error
 
 
-@contextmanager
-def open_bytes(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """The bytes of a text, gzipped or not, and the file below them."""
-    with path.open("rb") as file:
-        if path.name.lower().endswith(".gz"):
-            with gzip.GzipFile(fileobj=file, mode="rb") as stream:
-                yield cast("IO[bytes]", stream), file
-        else:
-            yield file, file
-
-
-def estimated_lines(path: Path, name: str) -> int:
+def estimated_lines(path: Path, name: str, encoding: str = "utf-8") -> int:
     """How many lines that are not blank a text has, judged by its first MiB."""
     with reading(name), open_bytes(path) as (stream, file):
         sample = stream.read(_SAMPLE)
-        lines = sum(1 for line in sample.removeprefix(codecs.BOM_UTF8).splitlines() if line)
+        lines = sum(1 for line in sample.decode(encoding, errors="ignore").lstrip("\ufeff").splitlines() if line)
         share = 1.0 if len(sample) < _SAMPLE else file.tell() / path.stat().st_size
     return round(lines / share)
+
+
+def whole_lines(stream: IO[bytes], name: str) -> Iterator[bytes]:
+    """A text in blocks that end with a line, without the mark at its start and the last line break of each block."""
+    cut = stream.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
+    while block := stream.read(BLOCK):
+        whole, newline, rest = block.rpartition(b"\n")
+        if newline:
+            yield cut + whole
+            cut = rest
+            continue
+        cut += block
+        if len(cut) > LONGEST_LINE:
+            most = LONGEST_LINE >> 20
+            raise DataError(f"a row is shorter than {most} MiB; {name} has a longer one: is it text?", file=name)
+    yield cut
 
 
 def file_digest(path: Path, name: str, read_as: str, *, verify: bool) -> bytes:

@@ -7,7 +7,6 @@ field found in it, or the declared ones. Before them stand `label` and `qid`, te
 
 from __future__ import annotations
 
-import codecs
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -20,11 +19,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from masknet.errors import ConfigError, DataError
-from masknet.table.part import BadRow, NumberedFrame, Report, estimated_lines, file_digest, open_bytes, reading
+from masknet.table.packed import open_bytes
+from masknet.table.part import BadRow, NumberedFrame, Report, estimated_lines, file_digest, reading, whole_lines
 
 LIBSVM, LIBFFM = "libsvm", "libffm"
-BLOCK = 1 << 22  # bytes read at once
-LONGEST_LINE = 1 << 28
 
 _GRAMMAR = {LIBSVM: "label id:weight id:weight ...", LIBFFM: "label field:id:weight field:id:weight ..."}
 _TOKENS = {
@@ -209,21 +207,7 @@ class SparseFile:
     def _lines(self) -> Iterator[pl.Series]:
         """The rows of each block, one space between their tokens."""
         with reading(self.name), open_bytes(self.path) as (stream, _):
-            cut = stream.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
-            while block := stream.read(BLOCK):
-                whole, newline, rest = block.rpartition(b"\n")
-                if not newline:
-                    cut += block
-                    if len(cut) > LONGEST_LINE:
-                        most = LONGEST_LINE >> 20
-                        raise DataError(
-                            f"a row is shorter than {most} MiB; {self.name} has a longer one: is it text?",
-                            file=self.name,
-                        )
-                    continue
-                yield self._clean(cut + whole)
-                cut = rest
-            yield self._clean(cut)
+            yield from map(self._clean, whole_lines(stream, self.name))
 
     @staticmethod
     def _clean(data: bytes) -> pl.Series:

@@ -7,10 +7,8 @@ no file open in between, and never changes what it was given.
 from __future__ import annotations
 
 import difflib
-import glob
 import hashlib
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,33 +21,25 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from masknet.errors import ConfigError, DataError, Where
-from masknet.table.hive import Partitioned, is_key, keys_of
+from masknet.table.files import Found, find_files, format_of, require_known
+from masknet.table.hive import Partitioned, keys_of
+from masknet.table.json_lines import JSONL, JsonLines
 from masknet.table.memory import in_memory, refuse_arrays
 from masknet.table.parquet import PARQUET, ParquetFile
-from masknet.table.part import FRAME, ROWS, BadRow, Part, Report, check_names, listed, numbered, open_bytes, reading
-from masknet.table.sparse import LIBFFM, LIBSVM, is_own_field, open_sparse, sniff
-from masknet.table.text import CSV, DELIMITERS, TSV, delimiter_of, open_text
+from masknet.table.part import FRAME, ROWS, BadRow, Part, Report, check_names, listed, numbered
+from masknet.table.sparse import LIBFFM, LIBSVM, is_own_field, open_sparse
+from masknet.table.style import DELIMITERS, PLAIN, Form
+from masknet.table.text import open_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BadRow", "Chunk", "Source", "Table", "open_table"]
+__all__ = ["BadRow", "Chunk", "Form", "Source", "Table", "open_table"]
 
 Source: TypeAlias = (
     "str | os.PathLike[str] | pl.DataFrame | pd.DataFrame | pa.Table | pa.RecordBatch | np.ndarray[Any, Any]"
     " | Sequence[Mapping[str, Any]] | Sequence[str | os.PathLike[str]]"
 )
-
-_SNIFFED = "text"
-_PLAIN_SUFFIXES = {
-    **{".csv": CSV, ".tsv": TSV, ".txt": _SNIFFED},
-    **dict.fromkeys((".libsvm", ".svm", ".libfm"), LIBSVM),
-    **dict.fromkeys((".libffm", ".ffm"), LIBFFM),
-}
-_SUFFIXES = {".parquet": PARQUET, ".pq": PARQUET} | {
-    s + gz: f for s, f in _PLAIN_SUFFIXES.items() for gz in ("", ".gz")
-}
-_KNOWN = ", ".join(suffix for suffix in _SUFFIXES if not suffix.endswith(".gz")) + " (or .gz of a text)"
 
 
 @dataclass(frozen=True)
@@ -107,6 +97,7 @@ class Table:
         open_ended: True for libffm without declared fields: `field_<number>` may be read for every number, and is null
             where no row has that field.
         paths: the files, where there are some.
+        passed: what to tell of how the files were found.
     """
 
     name: str
@@ -114,6 +105,7 @@ class Table:
     parts: tuple[Part, ...]
     open_ended: bool = False
     paths: tuple[Path, ...] = ()
+    passed: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -127,9 +119,9 @@ class Table:
 
     @property
     def notes(self) -> list[str]:
-        """What to tell of how the files are read, where it is not what their endings say."""
+        """What to tell of which files are read, and how, where it is not what their endings say."""
         found = (getattr(part, "note", None) for part in self.parts)
-        return list(dict.fromkeys(note for note in found if note))[:3]
+        return [*self.passed, *list(dict.fromkeys(note for note in found if note))[:3]]
 
     @property
     def num_rows(self) -> int | None:
@@ -207,13 +199,14 @@ class Table:
         return digest.hexdigest()
 
 
-def open_table(source: Source, *, columns: Sequence[str] = ()) -> Table:
+def open_table(source: Source, *, columns: Sequence[str] = (), form: Form = PLAIN, usual: Form = PLAIN) -> Table:
     """Open a path, a glob (`logs/*.parquet`), a folder of shards, several paths, a frame or a list of dicts as a table.
 
-    Only headers, footers and the names of columns are read (and a libffm file, for its fields). What a file is, its
-    name's ending says; a .txt is sniffed: tabs, commas, libsvm or libffm. A folder's own folders are passed over but
-    for those called `key=value`, whose key becomes a column of text; names that begin with `.` or `_` are passed over
-    too. The columns of a NumPy array `[rows, columns]` are called x0, x1, ...; a structured array has its own names.
+    Only headers, footers and the names of columns are read (and libffm and JSON Lines whole, for fields and types).
+    What a file is, its name's ending says; a .txt and standard input (`-`) are sniffed. A folder's own folders are
+    passed over but for those called `key=value`, whose key becomes a column of text; `logs/**` reads all of them. Names
+    that begin with `.` or `_` are passed over too. The columns of a NumPy array `[rows, columns]` are called x0, x1,
+    ...; a structured array has its own names.
 
     >>> table = open_table([{"user": 7, "city": "Ulm"}, {"user": 8}])
     >>> table.columns, table.num_rows
@@ -226,24 +219,30 @@ def open_table(source: Source, *, columns: Sequence[str] = ()) -> Table:
         columns: names for the columns of a text file without a header, or `("criteo",)` and `("criteo-test",)`, the
             names of Criteo's logs; for libsvm the fields by ranges of ids, `("user=0-942", "item=943-2624")`, for
             libffm by their numbers, `("user=0", "item=1")`.
+        form: what is said of how the files are written; the rest is found in them.
+        usual: how the model's own table was written, which holds for a text that does not plainly differ.
 
     Raises:
         DataError: nothing is there, it is no table, names of columns repeat, or the files do not fit together.
-        ConfigError: `columns` names the columns of what has names, or declares no fields.
+        ConfigError: `columns` names the columns of what has names, or declares no fields; `form` says of a file what
+            such a file has not.
     """
     if isinstance(source, str | os.PathLike):
-        return _file_table(_table_name(os.fspath(source)), _find(os.fspath(source)), columns)
+        return _file_table(find_files(os.fspath(source), form), columns, form, usual)
     refuse_arrays(source)
     memory = in_memory(source)
     if memory is not None:
         if columns:
             raise ConfigError("--columns names the columns of a file without a header; a frame has names of its own")
+        if form != PLAIN:
+            raise ConfigError("a format, a delimiter and the like say how a file is written; the rows are in none")
         return Table(FRAME, typed=True, parts=(memory,))
     if isinstance(source, Sequence) and source and all(isinstance(path, str | os.PathLike) for path in source):
-        paths = [path for given in cast("Sequence[str]", source) for path in _find(os.fspath(given))]
-        return _file_table(
-            paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more", paths, columns
-        )
+        several = [find_files(os.fspath(given), form) for given in cast("Sequence[str]", source)]
+        paths = [path for found in several for path in found.paths]
+        name = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+        notes = tuple(note for found in several for note in found.notes)
+        return _file_table(Found(name, paths, notes), columns, form, usual)
     raise DataError(
         f"a table is a path, a list of paths, a Polars, pandas or Arrow frame, a NumPy array, or a list of dicts; it "
         f"was given {_described(source)}"
@@ -267,122 +266,77 @@ def _described(source: object) -> str:
 # Files
 
 
-def _table_name(path: str) -> str:
-    """The file's or folder's own name; for a glob the text before its first wildcard, or else its folder."""
-    folder, last = os.path.split(path)
-    if os.path.exists(path) or not glob.has_magic(path):
-        return os.path.basename(os.path.abspath(path))
-    return re.split(r"[*?[]", last)[0].rstrip("-_.") or os.path.basename(os.path.abspath(folder))
-
-
-def _find(path: str) -> list[Path]:
-    """The files that a path, a folder or a glob means."""
-    with reading(f"'{path}'", file=path):
-        if os.path.isdir(path):
-            found = list(_shards(Path(path)))
-            # A note beside the shards is none of them.
-            found = [p for p in found if _ending(p) != _SNIFFED] or found
-            if not found:
-                raise DataError(f"a folder of shards holds files that end in {_KNOWN}; '{path}' holds none", file=path)
-            return found
-        if os.path.exists(path):
-            return [Path(path)]
-        if glob.has_magic(path):
-            matches = [Path(p) for p in sorted(glob.glob(path))]
-            folders = {p: list(_shards(p)) for p in matches if p.is_dir() and is_key(p.name)}
-            found = [file for p in matches for file in folders.get(p, [p] if p.is_file() else [])]
-            if not found:
-                raise DataError(f"no file matches '{path}'; check the folder and the pattern", file=path)
-            return found
-        if os.path.islink(path):
-            raise DataError(
-                f"no file at '{path}': it is a link to '{os.readlink(path)}', which is not there", file=path
-            )
-        folder = Path(path).parent
-        if not folder.is_dir():
-            raise DataError(f"no file at '{path}'; there is no folder '{folder}'", file=path)
-        there = [other for other in os.listdir(folder) if (folder / other).exists()]
-        near = difflib.get_close_matches(Path(path).name, there, n=1)
-        way_out = f"did you mean '{folder / near[0]}'?" if near else "check the path"
-        raise DataError(f"no file at '{path}'; {way_out}", file=path)
-
-
-def _shards(folder: Path) -> Iterator[Path]:
-    """The files of a folder and of its folders `key=value`."""
-    for path in sorted(folder.iterdir()):
-        if path.name[0] in "._":
-            continue
-        if path.is_file() and _ending(path):
-            yield path
-        elif path.is_dir() and is_key(path.name):
-            yield from _shards(path)
-
-
-def _ending(path: Path) -> str | None:
-    """The format that a file's name tells; None where its ending is no table's."""
-    return next((kind for suffix, kind in _SUFFIXES.items() if path.name.lower().endswith(suffix)), None)
-
-
-def _file_table(name: str, paths: list[Path], columns: Sequence[str]) -> Table:
+def _file_table(found: Found, columns: Sequence[str], form: Form, usual: Form) -> Table:
+    name, paths = found.name, found.paths
     for path in paths:
         if not path.is_file():
             raise DataError(f"a table is read from files and folders; '{path}' is neither", file=str(path))
-        if _ending(path) is None:
-            raise DataError(f"a table's file ends in {_KNOWN}; '{path}' does not: rename or convert it", file=str(path))
+        require_known(path, form)
         if path.stat().st_size == 0:
-            rule = "a table holds rows" if columns else "a table begins with the names of its columns"
+            rule = (
+                "a table begins with the names of its columns" if form.header and not columns else "a table holds rows"
+            )
             raise DataError(f"{rule}; {path.name} is empty (0 bytes): write it again", file=path.name)
     count = Counter(path.name for path in paths)
     named = [(path, path.name if count[path.name] == 1 else os.fspath(path)) for path in paths]
-    formats = {_format(path, short): path for path, short in reversed(named)}
+    formats = {format_of(path, short, form): path for path, short in reversed(named)}
     if len(formats) > 1:
         kinds = " and ".join(f"{kind} ({path.name})" for kind, path in sorted(formats.items()))
         raise DataError(
             f"the files of one table have one format; {name} holds {kinds}: name the files of one of them", file=name
         )
     (kind,) = formats
+    _require_effect(kind, named[0][1], columns, form)
     parts = [
         part if not (keys := keys_of(path)) else Partitioned(part, keys)
-        for path, part in zip(paths, _open_files(named, kind, columns), strict=True)
+        for path, part in zip(paths, _open_files(named, kind, columns, form, usual), strict=True)
     ]
-    headed = kind in DELIMITERS and not columns
+    headed = kind in DELIMITERS and form.header and not columns
     way_out = "rename it, or name the columns with --columns where the file has no header" if headed else "rename it"
     way_out = "name each once in --columns" if kind in DELIMITERS and columns else way_out
     for part in parts:
         check_names(part.columns, part.name, way_out)
         _check_same(parts[0], part)
-    return Table(name, kind == PARQUET, tuple(parts), open_ended=kind == LIBFFM and not columns, paths=tuple(paths))
+    notes = (*found.notes, *_of_folders(parts))
+    typed, open_ended = kind in (PARQUET, JSONL), kind == LIBFFM and not columns
+    return Table(name, typed, tuple(parts), open_ended, tuple(paths), notes)
 
 
-def _format(path: Path, name: str) -> str:
-    """The format of a file, by the ending of its name; a .txt may hold any text, so its first line tells."""
-    kind = str(_ending(path))
-    if kind != _SNIFFED:
-        return kind
-    with reading(name), open_bytes(path) as (stream, _):
-        start = stream.read(1 << 20).decode("utf-8-sig", errors="replace")
-    line = next((line for line in start.splitlines() if line.strip() and not line.startswith("#")), "")
-    kind = sniff(line) or (TSV if "\t" in line else CSV)
-    if kind == CSV and "," not in line and delimiter_of(path, name, CSV) == ",":
-        raise DataError(
-            f"a .txt has tabs, commas, ; or | between its values, or is libsvm or libffm; the first line of {name} is "
-            f"'{line[:40]}': rename the file, or convert it",
-            file=name,
+def _of_folders(parts: Sequence[Part]) -> list[str]:
+    """What the names of folders say of the rows is told: they may hold what somebody meant for nobody but herself."""
+    keys = {name: value for part in parts if isinstance(part, Partitioned) for name, value in part.given.items()}
+    return [
+        f"the names of folders give the column '{name}' ({name}={value}): --ignore leaves it out"
+        for name, value in keys.items()
+    ]
+
+
+def _require_effect(kind: str, name: str, columns: Sequence[str], form: Form) -> None:
+    """Refuse what is said of a text where the file is none."""
+    said = {"delimiter": form.delimiter, "quote": form.quote, "escape": form.escape}
+    said |= {"no-header": None if form.header else "", "encoding": None if kind == JSONL else form.encoding}
+    flag = next((flag for flag, value in said.items() if value is not None), None)
+    if kind not in DELIMITERS and flag is not None:
+        raise ConfigError(f"--{flag} says how CSV and TSV are written; {name} is {kind}: leave --{flag} out")
+    if columns and not form.header:
+        raise ConfigError("--columns says that a file has no header, and names its columns: leave --no-header out")
+    if columns and kind in (PARQUET, JSONL):
+        raise ConfigError(
+            f"--columns names the columns of a file without a header; {name} is {kind}, which has names: leave "
+            f"--columns out"
         )
-    return kind
 
 
-def _open_files(named: list[tuple[Path, str]], kind: str, columns: Sequence[str]) -> Sequence[Part]:
+def _open_files(
+    named: list[tuple[Path, str]], kind: str, columns: Sequence[str], form: Form, usual: Form
+) -> Sequence[Part]:
     if kind in (LIBSVM, LIBFFM):
         return open_sparse(named, kind, columns)
     if kind == PARQUET:
-        if columns:
-            raise ConfigError(
-                f"--columns names the columns of a file without a header; {named[0][1]} is Parquet, which has names: "
-                f"leave --columns out"
-            )
         return [ParquetFile.open(path, name) for path, name in named]
-    return open_text(named, kind, columns)
+    if kind == JSONL:
+        return [JsonLines.open(path, name, form.encoding or "utf-8") for path, name in named]
+    return open_text(named, kind, columns, form, usual)
 
 
 def _check_same(first: Part, other: Part) -> None:

@@ -65,8 +65,9 @@ def train(
     if config.data is None or not config.labels:
         lacking = "data" if config.data is None else "--label, the column to predict"
         raise ConfigError(f"training needs {lacking}: masknet train DATA --label COLUMN")
-    table = open_table(config.data, columns=config.columns)
-    valid = None if config.valid is None else open_table(config.valid, columns=config.columns)
+    opened = partial(open_table, columns=config.columns, form=config.form)
+    table = opened(config.data)
+    valid = None if config.valid is None else opened(config.valid)
     out = Path(f"{_stem(table.name)}.masknet" if config.out is None else config.out)
     if not out.name:
         raise ConfigError(f"a model is a folder of its own; --out is '{config.out}': name one, such as ads.masknet")
@@ -132,7 +133,7 @@ def _absolute(config: RunConfig) -> dict[str, Any]:
     """Paths as they are from anywhere, so that the run kept in the artifact can be run again."""
     paths = {name: getattr(config, name) for name in ("data", "valid", "cache_dir", "tensorboard")}
     vectors = {field: os.path.abspath(path) for field, path in config.pretrained.items()}
-    return {"pretrained": vectors} | {n: os.path.abspath(path) for n, path in paths.items() if path is not None}
+    return {"pretrained": vectors} | {n: os.path.abspath(path) for n, path in paths.items() if path not in (None, "-")}
 
 
 def _check_begin(config: RunConfig, folder: RunFolder) -> None:

@@ -1,0 +1,178 @@
+"""JSON Lines: an object a line. Its keys are columns, those of an object in it `key.inner`, and its lists bags."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from masknet.errors import DataError
+from masknet.table.packed import open_text_bytes
+from masknet.table.part import BadRow, NumberedFrame, Report, file_digest, reading, whole_lines
+
+__all__ = ["JSONL", "JsonLines"]
+
+JSONL = "JSON Lines"
+
+_Schema = dict[str, pl.DataType]
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """A file of JSON Lines, packed or not; lines that are blank do not count.
+
+    The whole file is read once for the types of its columns: a key that holds numbers in one row and texts in another
+    is text. A key that a row lacks, and null, are missing. What an object in an object holds is text, as it stands.
+
+    Args:
+        name: for messages.
+        path: where it lies.
+        types: of the keys, as Polars reads them; objects are not yet columns.
+        encoding: of the text.
+        num_bytes: the size on disk.
+        num_rows: how many rows there are.
+    """
+
+    name: str
+    path: Path
+    types: _Schema
+    encoding: str
+    num_bytes: int
+    num_rows: int
+
+    @classmethod
+    def open(cls, path: Path, name: str, encoding: str = "utf-8") -> JsonLines:
+        """Read the file for its rows and their types; those who read the rows are told of the bad ones."""
+        bare = cls(name, path, {}, encoding, path.stat().st_size, 0)
+        found: list[pl.DataFrame] = []
+        bad: list[BadRow] = []
+        rows = 0
+        for block, first_row in bare._blocks():
+            frame, _ = bare._parse(block, first_row, None, bad.append)
+            found.append(frame.clear())
+            rows += len(block)
+        if rows == len(bad):
+            why = bad[0].reason if bad else f"a JSON Lines file holds an object a line; {name} has none"
+            raise DataError(why, file=name, row=bad[0].row if bad else None)
+        try:
+            types = pl.concat(found, how="diagonal_relaxed").schema
+        except pl.exceptions.PolarsError as error:
+            raise bare._mixed(str(error)) from error
+        return cls(name, path, {key: _read_as(of) for key, of in types.items()}, encoding, bare.num_bytes, rows)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The keys of all rows, in the order in which they appear, with those of objects in their place."""
+        return tuple(
+            f"{key}.{inner.name}" if inner else key
+            for key, of in self.types.items()
+            for inner in (of.fields if isinstance(of, pl.Struct) else (None,))
+        )
+
+    def estimated_rows(self) -> int:
+        """How many rows there are."""
+        return self.num_rows
+
+    def digest(self, *, verify: bool) -> bytes:
+        """A hash of the bytes and of the encoding."""
+        return file_digest(self.path, self.name, f"{JSONL}|{self.encoding}", verify=verify)
+
+    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
+        """The rows, a block of the file at a time; the first bad row is an error."""
+        return (frame for frame, _ in self.numbered(names, None))
+
+    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
+        """The rows without those that are no objects, of which `bad` is told, a block of the file at a time."""
+        wanted = set(names)
+        types = {
+            key: of
+            for key, of in self.types.items()
+            if key in wanted or (isinstance(of, pl.Struct) and wanted & {f"{key}.{f.name}" for f in of.fields})
+        }
+        for block, first_row in self._blocks():
+            frame, numbers = self._parse(block, first_row, types, bad)
+            inner = {
+                f"{key}.{field.name}": frame[key].struct.field(field.name)
+                for key, of in types.items()
+                if isinstance(of, pl.Struct)
+                for field in of.fields
+            }
+            yield pl.DataFrame({name: inner[name] if name in inner else frame[name] for name in names}), numbers
+
+    def _blocks(self) -> Iterator[tuple[list[bytes], int]]:
+        """The lines of each block that are not blank, and the number of the first."""
+        with reading(self.name), open_text_bytes(self.path, self.encoding) as stream:
+            row = 1
+            for text in whole_lines(stream, self.name):
+                lines = [line for line in text.split(b"\n") if line.strip()]
+                if lines:
+                    yield lines, row
+                row += len(lines)
+
+    def _parse(
+        self, lines: list[bytes], first_row: int, types: _Schema | None, bad: Report | None
+    ) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+        numbers = np.arange(first_row, first_row + len(lines), dtype=np.int64)
+        try:
+            return self._read(lines, types), numbers
+        except pl.exceptions.PolarsError as error:
+            reasons = [_fault(line) for line in lines]
+            if not any(reasons):
+                raise self._mixed(str(error)) from error
+        for row, line, reason in zip(numbers.tolist(), lines, reasons, strict=True):
+            if reason is None:
+                continue
+            fault = DataError(
+                f"each line of a JSON Lines file is an object; row {row} of {self.name} is none ({reason}): mend it",
+                file=self.name,
+                row=row,
+                value=(shown := line.decode(errors="replace")),
+            )
+            if bad is None:
+                raise fault
+            bad(BadRow(self.name, row, None, str(fault), [shown]))
+        good = [i for i, reason in enumerate(reasons) if reason is None]
+        try:
+            return self._read([lines[i] for i in good], types), numbers[good]
+        except pl.exceptions.PolarsError as error:
+            raise self._mixed(str(error)) from error
+
+    @staticmethod
+    def _read(lines: list[bytes], types: _Schema | None) -> pl.DataFrame:
+        if not lines:
+            return pl.DataFrame(schema=types)
+        return pl.read_ndjson(io.BytesIO(b"\n".join(lines)), schema=types, infer_schema_length=None)
+
+    def _mixed(self, why: str) -> DataError:
+        return DataError(
+            f"a key of a JSON Lines file holds values of one kind; those of {self.name} do not fit together "
+            f"({why.splitlines()[0]}): write them alike",
+            file=self.name,
+        )
+
+
+def _read_as(of: pl.DataType) -> pl.DataType:
+    """An object's own keys with their types; what is an object in it again is text."""
+    if not isinstance(of, pl.Struct):
+        return of
+    return pl.Struct({f.name: pl.String() if isinstance(f.dtype, pl.Struct) else f.dtype for f in of.fields})
+
+
+def _fault(line: bytes) -> str | None:
+    """Why a line is no object; None where it is one."""
+    try:
+        value: Any = json.loads(line)
+    except UnicodeDecodeError:
+        return "it is not UTF-8"
+    except json.JSONDecodeError as error:
+        return f"{error.msg} at its character {error.pos + 1}"
+    except RecursionError:
+        return "it is nested too deeply"
+    return None if isinstance(value, dict) else f"it is {'a list' if isinstance(value, list) else repr(value)[:40]}"
