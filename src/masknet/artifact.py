@@ -114,7 +114,7 @@ class Artifact:
             ArtifactError: something lies at `path`, and it is no artifact or may not be overwritten.
             OSError: the disk is full, or the place not writable; then nothing was changed.
         """
-        place = Path(path).absolute()
+        place = Path(path).expanduser().absolute()
         check_free(place, overwrite=overwrite)
         place.parent.mkdir(parents=True, exist_ok=True)
         with temporary_folder(place) as temporary:
@@ -241,7 +241,7 @@ def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True,
     """
     require_threads()
     place = resolve_device(device)
-    folder = Path(path)
+    folder = Path(path).expanduser()
     manifest = read_manifest(folder)
     if verify or manifest.model in TREES:  # LightGBM must not read a text that is not as it was written
         verify_files(folder)

@@ -230,7 +230,7 @@ def predict_file(
         OSError: the disk is full, or the place not writable.
     """
     require_threads()
-    path = Path(out).absolute()
+    path = Path(out).expanduser().absolute()
     writer = _writer_for(path)
     if path.is_dir() or (os.path.lexists(path) and not overwrite):
         way_out = "name a file with --out" if path.is_dir() else "replace it with --overwrite, or name another"

@@ -86,13 +86,15 @@ def page() -> list[list[str]]:
         folder.mkdir(parents=True)
         log.write_parquet(folder / "part-0.parquet")
     Path("frappe.libsvm").write_text("1 451:1 4149:1 5041:1\n0 7:1 1000:1\n" * 50)
+    ratings = log.select("user", "ad", rating=3 + 2 * pl.col("click"))
+    Path("ratings.dat").write_text("".join("::".join(map(str, row)) + "\n" for row in ratings.rows()))
     Path("ads.libffm").write_text("1 0:5:1 1:6:1 9:7:0.5\n0 0:5:1\n" * 50)
     blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.M | re.S)
     return [shlex.split(line)[1:] for block in blocks for line in block.splitlines()]
 
 
 def test_the_commands_of_the_page_run(page: list[list[str]], masknet, tiny) -> None:
-    assert len(page) == 12
+    assert len(page) == 13
     for arguments in page:
         result = masknet(*arguments, *(tiny if arguments[0] == "train" else ("--threads", 1)))
         assert result.code == 0, (arguments, result.err)

@@ -222,9 +222,10 @@ def is_known(path: Path, form: Form) -> bool:
     return path.name[0] not in "._" if form.format else _ending(path) is not None
 
 
-def require_known(path: Path, form: Form) -> None:
-    """Refuse a file whose ending is no table's and whose format is not said."""
-    if form.format is None and form.delimiter is None and path.name != STDIN_NAME and _ending(path) is None:
+def require_known(path: Path, form: Form, usual: Form) -> None:
+    """Refuse a file whose ending is no table's and of which nothing is said, nor was of the model's own."""
+    said = form.format or form.delimiter or usual.delimiter
+    if said is None and path.name != STDIN_NAME and _ending(path) is None:
         guess = _looks_like(path)
         what = f"its first bytes look like --format {guess}" if guess else "say what it is (--format), or convert it"
         raise DataError(f"a table's file ends in {KNOWN}; '{path}' does not: {what}", file=str(path))
@@ -239,15 +240,15 @@ def _ending(path: Path) -> str | None:
     return next((kind for suffix, kind in _TEXTS.items() if name.endswith(suffix)), None)
 
 
-def format_of(path: Path, name: str, form: Form) -> str:
+def format_of(path: Path, name: str, form: Form, usual: Form) -> str:
     """The format of a file: as it is said, or by the ending of its name, or of a text by its first lines."""
     if form.format is not None:
         return FORMATS[form.format]
     kind = _ending(path)
     if kind not in (_SNIFFED, None):
         return str(kind)
-    if form.delimiter is not None:
-        return TSV if form.delimiter == "\t" else CSV
+    if delimiter := form.delimiter or usual.delimiter:
+        return TSV if delimiter == "\t" else CSV
     guess = _looks_like(path)
     if guess is None:
         lines = _first_lines(path, form)

@@ -271,7 +271,7 @@ def _file_table(found: Found, columns: Sequence[str], form: Form, usual: Form) -
     for path in paths:
         if not path.is_file():
             raise DataError(f"a table is read from files and folders; '{path}' is neither", file=str(path))
-        require_known(path, form)
+        require_known(path, form, usual)
         if path.stat().st_size == 0:
             rule = (
                 "a table begins with the names of its columns" if form.header and not columns else "a table holds rows"
@@ -279,7 +279,7 @@ def _file_table(found: Found, columns: Sequence[str], form: Form, usual: Form) -
             raise DataError(f"{rule}; {path.name} is empty (0 bytes): write it again", file=path.name)
     count = Counter(path.name for path in paths)
     named = [(path, path.name if count[path.name] == 1 else os.fspath(path)) for path in paths]
-    formats = {format_of(path, short, form): path for path, short in reversed(named)}
+    formats = {format_of(path, short, form, usual): path for path, short in reversed(named)}
     if len(formats) > 1:
         kinds = " and ".join(f"{kind} ({path.name})" for kind, path in sorted(formats.items()))
         raise DataError(
