@@ -35,6 +35,13 @@ def test_a_delimiter_that_is_said_is_not_looked_for(said: str, tmp_path: Path) -
     assert (table.columns, rows(table), table.notes) == (("a,b", "c"), [("1,2", "3")], [])
 
 
+def test_names_tell_decimal_commas_from_delimiters(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("1,5;2;a\n0,5;4;b\n")
+    table = open_table(tmp_path / "log.csv", columns=("a", "b", "c"))
+    assert rows(table) == [("1,5", "2", "a"), ("0,5", "4", "b")]
+    assert table.notes == ["log.csv: ';' stands between the values, and not ','"]
+
+
 def test_two_colons_are_found_and_told(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text('user::title::rating\n7::Alien: "Director\'s cut"::5\n8::"Heat::4\n')
     table = open_table(tmp_path / "ratings.csv")

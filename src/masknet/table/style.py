@@ -166,7 +166,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def find_style(
-    path: Path, name: str, kind: str, form: Form, usual: Form, *, one_column: bool = False
+    path: Path, name: str, kind: str, form: Form, usual: Form, *, width: int = 0
 ) -> tuple[Style, str | None]:
     """The style of a text file, and what to tell of it where it is neither said nor that of its kind.
 
@@ -175,7 +175,7 @@ def find_style(
         kind: CSV or TSV, which say the delimiter that is expected.
         form: what is said; it holds.
         usual: how the model's own table was written: it holds unless the file plainly differs.
-        one_column: a row is one value: no delimiter is looked for.
+        width: how many values a row has, where there are names for them; else 0.
     """
     with reading(name), open_bytes(path) as (stream, _):
         data = stream.read(_START)
@@ -190,7 +190,7 @@ def find_style(
         quotes = True
         notes.append("its values stand in quotes, and those of the training table do not: --quote none keeps them")
     expected = usual.delimiter or DELIMITERS[kind]
-    delimiter = form.delimiter or (expected if one_column else _delimiter_of(lines, expected, quotes))
+    delimiter = form.delimiter or _delimiter_of(lines[:2], expected, quotes, width)
     if form.delimiter is None and delimiter != expected:
         notes.append(f"{delimiter!r} stands between the values, and not {expected!r}")
     quotes = quotes and len(delimiter) == 1
@@ -215,11 +215,8 @@ def _encoding_of(data: bytes, usual: str | None) -> str:
     return usual
 
 
-def _delimiter_of(lines: list[str], expected: str, quotes: bool) -> str:
-    """What is expected, unless it parts nothing and another does: the first line and the second into equally many."""
-    lines = lines[:2]
-    if not lines or expected in lines[0]:
-        return expected
+def _delimiter_of(lines: list[str], expected: str, quotes: bool, width: int) -> str:
+    """What is expected, unless another one parts the lines alike: where that parts nothing, or not into `width`."""
 
     def values(delimiter: str) -> int:
         if len(delimiter) > 1:
@@ -231,6 +228,12 @@ def _delimiter_of(lines: list[str], expected: str, quotes: bool) -> str:
                 return 1
         return counts.pop() if len(counts) == 1 else 1
 
+    if not lines or width == 1 or (width and values(expected) == width):
+        return expected
+    if width and (fitting := next((other for other in _FOUND if values(other) == width), None)):
+        return fitting
+    if expected in lines[0]:
+        return expected
     best = max(_FOUND, key=values)
     return best if values(best) > 1 else expected
 

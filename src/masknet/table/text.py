@@ -81,7 +81,7 @@ class TextFile:
         usual: Form = PLAIN,
     ) -> TextFile:
         """Read the first row: the header, or where there are names for the columns, a row that they must fit."""
-        style, note = find_style(path, name, kind, form, usual, one_column=len(names) == 1)
+        style, note = find_style(path, name, kind, form, usual, width=len(names))
         headed = form.header and not names
         first = _first_row(path, name, style, headed=headed)
         if names:
