@@ -83,7 +83,35 @@ def test_lines_that_are_no_objects(line: str, reason: str, tmp_path: Path) -> No
 
 def test_values_that_do_not_fit_together(tmp_path: Path) -> None:
     error = refusal(write(tmp_path / "log.jsonl", '{"a": 1}', '{"a": [1]}'))
-    assert "a key of a JSON Lines file holds values of one kind; those of log.jsonl" in str(error)
+    assert str(error) == (
+        "a key of a JSON Lines file holds values of one kind; those of log.jsonl do not fit together ('a' is a number "
+        "in row 1 and a list in row 2): write them alike"
+    )
+    assert "'u' is an object in row 2 and a number in row 3" in str(
+        refusal(write(tmp_path / "log.jsonl", '{"u": null}', '{"u": {"x": 1}}', '{"u": 5}'))
+    )
+
+
+VALUES = ["null", "1", "1.5", '"x"', "true", "[1]", '["a"]', '{"x": 1}', '{"x": "s"}', '{"x": {"y": 1}}', '[{"x": 1}]']
+
+
+@pytest.mark.parametrize("one", VALUES)
+@pytest.mark.parametrize("other", VALUES)
+def test_types_do_not_depend_on_where_blocks_end(
+    one: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "log.jsonl", *[f'{{"u": {one}}}'] * 3, *[f'{{"u": {other}}}'] * 3)
+
+    def read() -> object:
+        try:
+            table = open_table(path)
+        except DataError as error:
+            return type(error)
+        return table.columns, rows(table)
+
+    together = read()
+    monkeypatch.setattr(part, "BLOCK", 4)
+    assert read() == together
 
 
 def test_other_encodings(tmp_path: Path) -> None:

@@ -51,20 +51,20 @@ class JsonLines:
     def open(cls, path: Path, name: str, encoding: str = "utf-8") -> JsonLines:
         """Read the file for its rows and their types; those who read the rows are told of the bad ones."""
         bare = cls(name, path, {}, encoding, path.stat().st_size, 0)
-        found: list[pl.DataFrame] = []
+        types: _Schema = {}
         bad: list[BadRow] = []
         rows = 0
-        for block, first_row in bare._blocks():
-            frame, _ = bare._parse(block, first_row, None, bad.append)
-            found.append(frame.clear())
+        for block, numbers in bare._blocks():
+            frame, _ = bare._parse(block, numbers, None, bad.append)
+            for key, of in frame.schema.items():
+                try:
+                    types[key] = _common(types.get(key, pl.Null()), of)
+                except ValueError as error:
+                    raise bare._mixed(f"'{key}' is {error}") from error
             rows += len(block)
         if rows == len(bad):
             why = bad[0].reason if bad else f"a JSON Lines file holds an object a line; {name} has none"
             raise DataError(why, file=name, row=bad[0].row if bad else None)
-        try:
-            types = pl.concat(found, how="diagonal_relaxed").schema
-        except pl.exceptions.PolarsError as error:
-            raise bare._mixed(str(error)) from error
         return cls(name, path, {key: _read_as(of) for key, of in types.items()}, encoding, bare.num_bytes, rows)
 
     @property
@@ -96,8 +96,8 @@ class JsonLines:
             for key, of in self.types.items()
             if key in wanted or (isinstance(of, pl.Struct) and wanted & {f"{key}.{f.name}" for f in of.fields})
         }
-        for block, first_row in self._blocks():
-            frame, numbers = self._parse(block, first_row, types, bad)
+        for block, all_numbers in self._blocks():
+            frame, numbers = self._parse(block, all_numbers, types, bad)
             inner = {
                 f"{key}.{field.name}": frame[key].struct.field(field.name)
                 for key, of in types.items()
@@ -106,26 +106,25 @@ class JsonLines:
             }
             yield pl.DataFrame({name: inner[name] if name in inner else frame[name] for name in names}), numbers
 
-    def _blocks(self) -> Iterator[tuple[list[bytes], int]]:
-        """The lines of each block that are not blank, and the number of the first."""
+    def _blocks(self) -> Iterator[tuple[list[bytes], NDArray[np.int64]]]:
+        """The lines of each block that are not blank, and their numbers."""
         with reading(self.name), open_text_bytes(self.path, self.encoding) as stream:
             row = 1
             for text in whole_lines(stream, self.name):
                 lines = [line for line in text.split(b"\n") if line.strip()]
                 if lines:
-                    yield lines, row
+                    yield lines, np.arange(row, row + len(lines), dtype=np.int64)
                 row += len(lines)
 
     def _parse(
-        self, lines: list[bytes], first_row: int, types: _Schema | None, bad: Report | None
+        self, lines: list[bytes], numbers: NDArray[np.int64], types: _Schema | None, bad: Report | None
     ) -> tuple[pl.DataFrame, NDArray[np.int64]]:
-        numbers = np.arange(first_row, first_row + len(lines), dtype=np.int64)
         try:
             return self._read(lines, types), numbers
         except pl.exceptions.PolarsError as error:
             reasons = [_fault(line) for line in lines]
             if not any(reasons):
-                raise self._mixed(str(error)) from error
+                raise self._mixed(_clash(lines, numbers) or str(error)) from error
         for row, line, reason in zip(numbers.tolist(), lines, reasons, strict=True):
             if reason is None:
                 continue
@@ -139,10 +138,7 @@ class JsonLines:
                 raise fault
             bad(BadRow(self.name, row, None, str(fault), [shown]))
         good = [i for i, reason in enumerate(reasons) if reason is None]
-        try:
-            return self._read([lines[i] for i in good], types), numbers[good]
-        except pl.exceptions.PolarsError as error:
-            raise self._mixed(str(error)) from error
+        return self._parse([lines[i] for i in good], numbers[good], types, bad)
 
     @staticmethod
     def _read(lines: list[bytes], types: _Schema | None) -> pl.DataFrame:
@@ -156,6 +152,52 @@ class JsonLines:
             f"({why.splitlines()[0]}): write them alike",
             file=self.name,
         )
+
+
+def _common(one: pl.DataType, other: pl.DataType) -> pl.DataType:
+    """The type that holds the values of both; text holds all.
+
+    Raises:
+        ValueError: none does.
+    """
+    if one == other or isinstance(other, pl.Null):
+        return one
+    if isinstance(one, pl.Null):
+        return other
+    if isinstance(one, pl.String) or isinstance(other, pl.String):
+        return pl.String()
+    if isinstance(one, pl.List) and isinstance(other, pl.List):
+        return pl.List(_common(_type(one.inner), _type(other.inner)))
+    if isinstance(one, pl.Struct) and isinstance(other, pl.Struct):
+        fields = {field.name: _type(field.dtype) for field in one.fields}
+        for field in other.fields:
+            fields[field.name] = _common(fields.get(field.name, pl.Null()), _type(field.dtype))
+        return pl.Struct(fields)
+    if one.is_numeric() and other.is_numeric():
+        return pl.Float64() if one.is_float() or other.is_float() else pl.Int128()
+    raise ValueError(f"{one} in some rows and {other} in others")
+
+
+def _type(of: object) -> pl.DataType:
+    """A type that Polars may give as its class."""
+    return of if isinstance(of, pl.DataType) else of()  # type: ignore[operator]
+
+
+_KINDS = {dict: "an object", list: "a list", bool: "true or false", int: "a number", float: "a number", str: "a text"}
+
+
+def _clash(lines: list[bytes], numbers: NDArray[np.int64]) -> str | None:
+    """The first key whose values do not fit together, and where they stand; None where none is found."""
+    seen: dict[str, tuple[str, int]] = {}
+    for line, row in zip(lines, numbers.tolist(), strict=True):
+        for key, value in json.loads(line).items():
+            kind = _KINDS.get(type(value))
+            if kind is None:  # null fits everywhere
+                continue
+            other, where = seen.setdefault(key, (kind, row))
+            if kind != other and {kind, other} & {"an object", "a list", "true or false"}:
+                return f"'{key}' is {other} in row {where} and {kind} in row {row}"
+    return None
 
 
 def _read_as(of: pl.DataType) -> pl.DataType:
