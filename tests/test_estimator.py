@@ -83,6 +83,15 @@ def test_the_settings_are_those_of_a_run_file() -> None:
         assert type(parameter.default) is type(default), name
 
 
+@pytest.mark.parametrize("said", [["price, EUR"], "price, EUR"])
+def test_names_of_columns_are_said_verbatim(said: Any, make: Callable[..., CTRClassifier]) -> None:
+    log = planted_log(300, seed=1)[0].rename({"price": "price, EUR", "device": " device"})
+    fitted = make(ignore=said, hash={" device": 5}).fit(log, "click")
+    assert set(log.columns) - set(fitted.feature_names_in_) == {"click", "price, EUR"}
+    with pytest.raises(DataError, match="unknown column 'device'; did you mean ' device'"):
+        make(ignore="user, device").fit(log, "click")
+
+
 def test_pretrained_vectors_are_settings_too(log: pl.DataFrame, tmp_path: Path) -> None:
     users = log["user"].unique().to_list()
     vectors = tmp_path / "users.parquet"

@@ -250,6 +250,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 valid = _join(valid, {cast("str", weight): np.ones(valid.count_rows())})
         progress = LogProgress()
         config = self._config(_paths(X, eval_set) if not joined else {}, labels=labels, weight=weight)
+        config = config.of_table(table.columns)
         if config.model.startswith("__main__:"):
             progress.warn(f"{config.model} lies in no module: a model saved with it loads nowhere but here")
 

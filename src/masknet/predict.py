@@ -265,8 +265,9 @@ def _scored(
     done, total = 0, rows_to_read(table, limit)
     for chunk in table.chunks((*artifact.encoder.schema.field_names, *append), limit=limit):
         found = watch.probabilities(chunk).reshape(len(chunk.frame), -1).T
-        scores = map(pl.Series, probability_columns(artifact.labels), found)
-        yield pl.DataFrame([*(chunk.frame[name] for name in append), *scores])
+        scores = dict(zip(probability_columns(artifact.labels), found, strict=True))
+        # By name: of a list of series, Polars would call one that has no name by a name of its own.
+        yield pl.DataFrame({**{name: chunk.frame[name] for name in append}, **scores})
         done += len(chunk.frame)
         progress.track("predict", done, total)
 

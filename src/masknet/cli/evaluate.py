@@ -57,7 +57,7 @@ def command(
 ) -> None:
     """Measure a model on labelled rows."""
     from masknet.artifact import load_artifact
-    from masknet.config import RunConfig
+    from masknet.config import Said
     from masknet.evaluate import evaluate_table, evaluation_json
     from masknet.predict import Watch
     from masknet.table import open_table
@@ -65,20 +65,19 @@ def command(
     if trust_code:
         import_from_here()
     use_threads(threads)
-    names = RunConfig(columns=columns or ()).columns
-    by = [name.strip() for text in slices or [] for name in text.split(",") if name.strip()]
     artifact = load_artifact(model, device=device, trust_code=trust_code)
     if seed is not None and not bootstrap and group is None and artifact.encoder.schema.group is None:
         raise ConfigError("a --seed is of resamples, and nothing is resampled: add --bootstrap N or --group COLUMN")
     other = None if baseline is None else load_artifact(baseline, device=device, trust_code=trust_code)
+    table = open_table(data, columns=Said(tuple(columns or ())).names())
     watch = Watch(artifact, strict=strict)
     with ConsoleProgress() as progress:
         tasks = evaluate_table(
             artifact,
-            open_table(data, columns=names),
+            table,
             baseline=other,
             group=group,
-            slices=by,
+            slices=Said(tuple(slices or ())).names(table.columns),
             bootstrap=bootstrap or 0,
             seed=seed or 0,
             limit=limit_rows,

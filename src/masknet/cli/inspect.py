@@ -28,6 +28,7 @@ def command(data: str, **flags: Any) -> None:
 
     run = RunConfig(**given(flags))
     table = open_table(data, columns=run.columns)
+    run = run.of_table(table.columns)
     with ConsoleProgress() as progress:
         for note in table.notes:
             progress.note(note)

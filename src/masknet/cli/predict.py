@@ -39,22 +39,21 @@ def command(
 ) -> None:
     """Score rows, labelled or not."""
     from masknet.artifact import load_artifact
-    from masknet.config import RunConfig
+    from masknet.config import Said
     from masknet.predict import Watch, predict_file
     from masknet.table import open_table
 
     if trust_code:
         import_from_here()
     use_threads(threads)
-    appended = [name.strip() for text in append or [] for name in text.split(",") if name.strip()]
-    names = RunConfig(columns=columns or ()).columns
     watch = Watch(load_artifact(model, device=device, trust_code=trust_code), strict=strict)
+    table = open_table(data, columns=Said(tuple(columns or ())).names())
     with ConsoleProgress() as progress:
         rows = predict_file(
             watch.artifact,
-            open_table(data, columns=names),
+            table,
             out,
-            append=appended,
+            append=Said(tuple(append or ())).names(table.columns),
             overwrite=overwrite,
             limit=limit_rows,
             watch=watch,

@@ -66,6 +66,7 @@ def train(
         lacking = "data" if config.data is None else "--label, the column to predict"
         raise ConfigError(f"training needs {lacking}: masknet train DATA --label COLUMN")
     table = open_table(config.data, columns=config.columns)
+    config = config.of_table(table.columns)
     valid = None if config.valid is None else open_table(config.valid, columns=config.columns)
     out = Path(f"{_stem(table.name)}.masknet" if config.out is None else config.out)
     if not out.name:
