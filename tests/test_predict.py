@@ -18,7 +18,7 @@ from masknet.encode import Count, EncoderLearner
 from masknet.errors import ConfigError, DataError
 from masknet.manifest import Manifest
 from masknet.models import MODELS
-from masknet.predict import predict_file, predict_frame, probabilities
+from masknet.predict import Written, predict_file, predict_frame, probabilities
 from masknet.progress import LogProgress
 from masknet.schema import Categorical, Numeric, Schema
 from masknet.scoring import NetworkScorer
@@ -71,7 +71,7 @@ def trained(model: str = "lr", *, weight: str | None = None, group: str | None =
 def written(
     artifact: Artifact, source: object, out: Path, *, text: tuple[str, ...] = (), **options: object
 ) -> pl.DataFrame:
-    count = predict_file(artifact, open_table(source), out, progress=LogProgress(), **options)
+    count = predict_file(artifact, open_table(source), out, progress=LogProgress(), **options).rows
     frame = (
         pl.read_parquet(out)
         if out.suffix == ".parquet"
@@ -204,7 +204,7 @@ def test_every_kind_of_file_holds_the_same_numbers(tmp_path: Path, name: str) ->
     artifact, frame, out = trained(), rows(200), tmp_path / name
     seen = Seen()
     append = ["row", "city", "price"]
-    assert predict_file(artifact, open_table(frame), out, append=append, progress=seen) == 200
+    assert predict_file(artifact, open_table(frame), out, append=append, progress=seen) == Written(200)
     assert seen.tracks[-1] == ("predict", 200, 200)
     if name == "out.parquet":
         found = pl.read_parquet(out)

@@ -13,7 +13,7 @@ from masknet.artifact import Artifact
 from masknet.encode import read_roles
 from masknet.errors import ConfigError, DataError, unknown
 from masknet.metrics import Estimate, Sample, doubts
-from masknet.predict import Watch, no_rows, require_columns, rows_to_read
+from masknet.predict import Watch, no_rows, require_columns, tracked
 from masknet.progress import Progress
 from masknet.schema import UNKNOWN, Schema
 from masknet.slices import SliceColumn
@@ -188,18 +188,14 @@ def evaluate_table(
     watches = [Watch(artifact) if watch is None else watch]
     watches += [Watch(scorer, name="the baseline") for scorer in scorers[1:]]
     scores = [[no_rows(scorer)] for scorer in scorers]
-    for note in table.notes:
-        progress.note(note)
-    done, total = 0, rows_to_read(table, limit)
-    for chunk in table.chunks((*fields, *schema.role_names, *cut), limit=limit):
+    table.tell(progress)
+    for chunk in tracked(table, (*fields, *schema.role_names, *cut), "evaluate", progress, limit=limit):
         for name, array in read_roles(chunk, schema).items():
             roles.setdefault(name, []).append(array)
         for kept, watched in zip(scores, watches, strict=True):
             kept.append(watched.probabilities(chunk))
         for column in cut.values():
             column.add(chunk)
-        done += len(chunk.frame)
-        progress.track("evaluate", done, total)
     for watched in watches:
         watched.tell(progress)
 

@@ -30,8 +30,7 @@ def command(data: str, **flags: Any) -> None:
     table = open_table(data, columns=run.columns)
     run = run.of_table(table.columns)
     with ConsoleProgress() as progress:
-        for note in table.notes:
-            progress.note(note)
+        table.tell(progress)
         inspection = inspect_table(
             table,
             Declared(**{name: getattr(run, name) for name in _DECLARED}),

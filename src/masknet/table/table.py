@@ -23,6 +23,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from masknet.errors import ConfigError, DataError, Where
+from masknet.progress import Progress
 from masknet.table.hive import Partitioned, is_key, keys_of
 from masknet.table.memory import in_memory, refuse_arrays
 from masknet.table.parquet import PARQUET, ParquetFile
@@ -130,6 +131,11 @@ class Table:
         """What to tell of how the files are read, where it is not what their endings say."""
         found = (getattr(part, "note", None) for part in self.parts)
         return list(dict.fromkeys(note for note in found if note))[:3]
+
+    def tell(self, progress: Progress) -> None:
+        """Say so: whoever reads the rows does it once, before the first."""
+        for note in self.notes:
+            progress.note(note)
 
     @property
     def num_rows(self) -> int | None:
