@@ -527,4 +527,30 @@ def test_what_a_network_has_no_number_for_is_said() -> None:
 def test_what_the_command_line_marks_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     frame = planted_log(400, 0)[0].with_columns(ages=pl.int_range(pl.len()))
     CTRClassifier("lr", epochs=1, threads=1, ignore=["timestamp"]).fit(frame, "click")
-    assert "'ages' is taken for numeric (integers; if ids, --categorical): look whether it is" in caplog.text
+    marked = "'ages' is taken for numeric (integers; if ids, categorical): look whether it is, or pass "
+    assert f'{marked}categorical=["ages"]\n' in caplog.text
+
+
+def test_what_is_told_and_refused_is_said_in_keywords(
+    make: Callable[..., CTRClassifier], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    log = planted_log(400, 0)[0].drop("timestamp").with_columns(dwell=pl.col("click") * 1.5)
+    fitted = make().fit(log, "click")
+    assert 'under another name, leave it out with ignore=["dwell"]\n' in caplog.text
+    with pytest.raises(DataError) as caught:
+        make(numeric=["site"], missing="NA").fit(log, "click")
+    assert re.search(
+        r"or train with missing=\[\"site-\d+\"\] where it .* the column in categorical or ignore$", str(caught.value)
+    )
+    assert caught.value.column == "site"
+    with pytest.raises(DataError, match=re.escape(": name it in bag, or leave it out with ignore")):
+        make(categorical=["site"]).fit(log.with_columns(site=pl.concat_list("site")), "click")
+    wrong = log.with_columns(dwell=pl.lit("long"))
+    fitted.save(tmp_path / "m")
+    for model in (fitted, load(tmp_path / "m")):
+        with pytest.raises(DataError) as caught:
+            model.predict_proba(wrong)
+        assert str(caught.value).endswith(
+            "the column in categorical or ignore (missing, categorical and ignore are settings of the training)"
+        )
+    assert "--" not in caplog.text

@@ -174,9 +174,9 @@ def test_values_unseen_and_missing_are_scored() -> None:
     ("kept", "sentence"),
     [
         (["user", "city"], "column 'price' is missing from today.csv; the model was trained with 3 columns, of which "
-         "this file has 2: add it, or retrain without it (--ignore price)"),
+         "this file has 2: add it, or train again without it"),
         (["city"], "columns 'user', 'price' are missing from today.csv; the model was trained with 3 columns, of which "
-         "this file has 1: add them, or retrain without them (--ignore user,price)"),
+         "this file has 1: add them, or train again without them"),
     ],
 )  # fmt: skip
 def test_a_missing_column_is_refused_by_name_before_anything_is_written(

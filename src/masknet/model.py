@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from torch import nn
 
 from masknet.arrays import array_of, require_width
 from masknet.artifact import Artifact, load_artifact
-from masknet.errors import DataError, warn_user
+from masknet.encode import FieldSkew
+from masknet.errors import DataError, errors_said, settings_of_training, warn_user
 from masknet.predict import Watch, predict_frame
 from masknet.table import Source
 
@@ -100,22 +102,28 @@ class Model:
         Raises:
             DataError: a column is missing, or a cell cannot be what its column means.
         """
-        array, watch = array_of(X), Watch(self.artifact)
+        with errors_said(partial(settings_of_training, known=("columns",))):
+            click, skews = self._click_probabilities(X, columns)
+        if skews:
+            warn_user("\n".join(skew.sentence for skew in skews))
+        return click if click.ndim == 2 else np.column_stack([1 - click, click])
+
+    def _click_probabilities(
+        self, rows: Source, columns: Sequence[str] | None
+    ) -> tuple[NDArray[np.float64], Sequence[FieldSkew]]:
+        array, watch = array_of(rows), Watch(self.artifact)
         if array is None:
             named = tuple(self.artifact.run.get("columns") or ()) if columns is None else columns
-            click = predict_frame(self.artifact, X, columns=names_for(X, named), watch=watch)
-        else:
-            if self._width is None:
-                names = self.artifact.encoder.schema.field_names
-                raise DataError(
-                    f"the model finds its columns by their names, and those of an array have none: give X as a frame "
-                    f"with the columns {', '.join(names[:5])}" + (", ..." if len(names) > 5 else "")
-                )
-            require_width(array, self._width)
-            click = predict_frame(self.artifact, array, watch=watch)
-        if told := [skew.sentence for skew in watch.skews]:
-            warn_user("\n".join(told))
-        return click if click.ndim == 2 else np.column_stack([1 - click, click])
+            click = predict_frame(self.artifact, rows, columns=names_for(rows, named), watch=watch)
+            return click, watch.skews
+        if self._width is None:
+            names = self.artifact.encoder.schema.field_names
+            raise DataError(
+                f"the model finds its columns by their names, and those of an array have none: give X as a frame "
+                f"with the columns {', '.join(names[:5])}" + (", ..." if len(names) > 5 else "")
+            )
+        require_width(array, self._width)
+        return predict_frame(self.artifact, array, watch=watch), watch.skews
 
     def predict(self, X: Source, *, columns: Sequence[str] | None = None) -> NDArray[Any]:  # noqa: N803
         """The more probable of `classes_`, `[rows]`, or `[rows, labels]`; the first where both are equally so.

@@ -157,7 +157,7 @@ def _way_out(artifact: Artifact, table: Table, lacking: Sequence[str]) -> str:
     if columns and not table.typed:
         return f"where it has no header, name its columns with --columns {','.join(columns)}"
     they = "it" if len(lacking) == 1 else "them"
-    return f"add {they}, or retrain without {they} (--ignore {','.join(lacking[:5])})"
+    return f"add {they}, or train again without {they}"
 
 
 def predict_frame(
