@@ -179,7 +179,7 @@ def evaluate_table(
         if name not in table.columns:
             raise DataError(f"a slice is by a column of {table.name}: {unknown('column', name, table.columns)}")
     by_name = {field.name: field for field in schema.fields}
-    cut = {name: SliceColumn(name, by_name.get(name)) for name in slices}
+    cut = {name: SliceColumn(name, by_name.get(name), **artifact.number_texts) for name in slices}
 
     fields = [name for scorer in scorers for name in scorer.encoder.schema.field_names]
     roles: dict[str, list[NDArray[Any]]] = {"labels": [np.empty((0, len(schema.labels)), dtype=np.uint8)]}
