@@ -438,7 +438,10 @@ def test_the_run_of_files_can_be_run_again(
         ([], "y holds 0"),
         (np.linspace(0, 1, ROWS), r"y is continuous \(0\.0, "),
         ([0] * ROWS, r"y holds 1 class \(0\)"),
-        (list(range(ROWS)), r"Only binary .* y holds 2,500 classes \(0, 1, 2, \.\.\.\)"),
+        (
+            list(range(ROWS)),
+            r"Only binary .* y holds 2,500 classes \(0, 1, 2, \.\.\.\): make a click of them, such as y >= 1500",
+        ),
         (["yes", None] * (ROWS // 2), "none is in row 2"),
         ([1.0, float("nan")] * (ROWS // 2), "none is in row 2"),
         (np.zeros((ROWS, 2)), "shape"),
