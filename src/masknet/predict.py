@@ -246,6 +246,10 @@ def predict_file(
     for place in (out, kept):
         if place is not None:
             _require_free(place, table, overwrite=overwrite)
+    if artifact.path is not None and path.parent.resolve().is_relative_to(artifact.path.resolve()):
+        raise ConfigError(
+            f"a model's folder holds nothing but the model; '{out}' lies in '{artifact.path}': name another"
+        )
     watch = Watch(artifact) if watch is None else watch
     job = _Job(watch, table, tuple(dict.fromkeys(append)), limit, progress)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -340,10 +341,34 @@ def test_the_rows_to_score_are_not_written_over(masknet, trained: Path) -> None:
     assert Path("today.csv").read_bytes() == before
 
 
-def test_a_model_and_rows_that_changed_places_are_told(masknet, trained: Path) -> None:
-    for verb in (("predict", "--out", "s.csv"), ("evaluate",)):
-        error = masknet(verb[0], "today.csv", trained, *verb[1:]).error
-        assert "'today.csv' is a file: the model comes first, then the rows" in error
+def test_neither_are_files_of_the_model(masknet, trained: Path) -> None:
+    for out in (f"{trained}/golden.parquet", f"{trained}/new/s.csv"):
+        error = masknet("predict", trained, "today.csv", "--out", out, "--overwrite").error
+        assert error == f"a model's folder holds nothing but the model; '{out}' lies in '{trained}': name another"
+    assert masknet("check", trained).code == 0
+
+
+def test_nor_by_the_bad_rows_of_another_output(masknet, trained: Path) -> None:
+    before = Path("today.csv").rename("s.bad_rows.csv").read_bytes()
+    arguments = ("--out", "s.parquet", *QUARANTINE, "--overwrite")
+    error = masknet("predict", trained, "s.bad_rows.csv", *arguments).error
+    assert error.endswith("'s.bad_rows.csv' holds them: name another")
+    assert Path("s.bad_rows.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("data", ["today.csv", "shards", "sha*/*.csv"])
+def test_a_model_and_rows_that_changed_places_are_told(data: str, masknet, trained: Path) -> None:
+    Path("shards").mkdir()
+    Path("shards/a.csv").write_bytes(Path("today.csv").read_bytes())
+    for verb, *flags in (("predict", "--out", "s.csv"), ("evaluate",)):
+        error = masknet(verb, data, trained, *flags).error
+        assert error == (
+            f"the model comes first, then the rows; '{trained}' is the model: masknet {verb} {trained} "
+            f"{shlex.quote(data)}"
+        )
+        error = masknet(verb, trained, trained, *flags).error
+        assert error == f"the model comes first, then the rows; '{trained}' is a model too: name a table"
+    assert masknet("check", "today.csv").error.endswith("'today.csv' is a file: name a model")
 
 
 def test_a_link_to_nothing_does_not_suggest_itself(masknet, trained: Path) -> None:

@@ -344,7 +344,7 @@ def test_a_graded_label_is_told_how_to_become_a_click(grades: list[Any], among: 
 
 @pytest.mark.parametrize("pair", [["good", "bad"], ["1", "2"], [1, 2], [0, 1, *[0] * 200, 2], ["clicked", "1", "2"]])
 def test_another_pair_or_a_slip_is_told_of_positive(pair: list[Any]) -> None:
-    with pytest.raises(DataError, match="name another label, or the value of a click with --positive$"):
+    with pytest.raises(DataError, match=r"name another label, or the value of a click with --positive$"):
         values.labels(pl.Series("y", pair), "row {}".format)
 
 

@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 import time
@@ -23,7 +24,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from typer.models import OptionInfo
 
-from masknet.errors import MasknetError, settings_of_training
+from masknet.errors import ConfigError, MasknetError, settings_of_training
 
 if TYPE_CHECKING:
     from masknet.encode import Inspection
@@ -179,6 +180,21 @@ def import_from_here() -> None:
     """Let modules be imported from the current folder too, after all that is installed: a user's own network."""
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
+
+
+def require_order(verb: str, model: str, data: str) -> None:
+    """Refuse a model in the place of the rows.
+
+    Raises:
+        ConfigError: the two changed places, or both are models.
+    """
+    from masknet.manifest import is_artifact
+
+    if is_artifact(data) and not is_artifact(model):
+        swapped = shlex.join([verb, data, model])
+        raise ConfigError(f"the model comes first, then the rows; '{data}' is the model: masknet {swapped}")
+    if is_artifact(data):
+        raise ConfigError(f"the model comes first, then the rows; '{data}' is a model too: name a table")
 
 
 def use_threads(threads: int | None) -> None:

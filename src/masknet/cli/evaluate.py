@@ -15,6 +15,7 @@ from masknet.cli.console import (
     import_from_here,
     metrics_table,
     print_json,
+    require_order,
     screen,
     slices_table,
     states_errors,
@@ -62,6 +63,7 @@ def command(
     from masknet.predict import Watch
     from masknet.table import open_table
 
+    require_order("evaluate", model, data)
     if trust_code:
         import_from_here()
     use_threads(threads)

@@ -14,6 +14,7 @@ from masknet.cli.console import (
     ConsoleProgress,
     import_from_here,
     print_json,
+    require_order,
     screen,
     states_errors,
     use_threads,
@@ -60,6 +61,7 @@ def command(
         )
     if out == "-" and bad_rows == "quarantine":
         raise ConfigError("bad rows are set aside in a file beside --out, and --out - is none: name a file with --out")
+    require_order("predict", model, data)
     if trust_code:
         import_from_here()
     use_threads(threads)
