@@ -557,3 +557,13 @@ def test_what_is_told_and_refused_is_said_in_keywords(
             "the column in categorical or ignore (missing, categorical and ignore are settings of the training)"
         )
     assert "--" not in caplog.text
+
+
+def test_the_names_of_a_file_without_a_header_are_a_keyword(make: Callable[..., CTRClassifier], tmp_path: Path) -> None:
+    log = planted_log(300, 0)[0].select("click", "user", "ad")
+    log.write_csv(tmp_path / "log.csv", include_header=False)
+    fitted = make(columns=log.columns).fit(tmp_path / "log.csv", "click")
+    fitted.save(tmp_path / "m")
+    with pytest.raises(DataError) as caught:
+        load(tmp_path / "m").predict_proba(tmp_path / "log.csv", columns=())
+    assert str(caught.value).endswith("no header, name its columns with columns=['click', 'user', 'ad']")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import nn
 from masknet.arrays import array_of, require_width
 from masknet.artifact import Artifact, load_artifact
 from masknet.encode import FieldSkew
-from masknet.errors import DataError, errors_said, settings_of_training, warn_user
+from masknet.errors import DataError, errors_said, settings_of_training, settings_said, warn_user
 from masknet.predict import Watch, predict_frame
 from masknet.table import Source
 
@@ -102,7 +101,7 @@ class Model:
         Raises:
             DataError: a column is missing, or a cell cannot be what its column means.
         """
-        with errors_said(partial(settings_of_training, known=("columns",))):
+        with errors_said(_in_keywords):
             click, skews = self._click_probabilities(X, columns)
         if skews:
             warn_user("\n".join(skew.sentence for skew in skews))
@@ -142,6 +141,14 @@ class Model:
             ArtifactError: something lies at `path`, and it is no model or may not be overwritten.
         """
         self.artifact.save(path, overwrite=overwrite)
+
+
+def _in_keywords(sentence: str) -> str:
+    """A sentence of the engine in the words of `predict_proba`, which knows `columns` alone."""
+    return settings_said(
+        settings_of_training(sentence, known=("columns",)),
+        lambda name, value: name if value is None else f"{name}={value.split(',')}",
+    )
 
 
 def names_for(source: object, columns: Sequence[str]) -> Sequence[str]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from masknet.artifact import Artifact, probabilities, probability_columns
 from masknet.encode import BadRows, FieldSkew, ValueCounts
 from masknet.encode.sift import BAD_ROWS_FILE, BadRowsWriter, field_checks, judge
-from masknet.errors import ConfigError, DataError, unknown
+from masknet.errors import ConfigError, DataError, flag, unknown
 from masknet.places import temporary_folder
 from masknet.progress import Progress
 from masknet.table import Chunk, Source, Table, open_table
@@ -155,7 +155,7 @@ def _way_out(artifact: Artifact, table: Table, lacking: Sequence[str]) -> str:
     """What to pass where the model learned from a file without a header, else to train without the columns."""
     columns = artifact.run.get("columns")
     if columns and not table.typed:
-        return f"where it has no header, name its columns with --columns {','.join(columns)}"
+        return f"where it has no header, name its columns with {flag('columns', ','.join(columns))}"
     they = "it" if len(lacking) == 1 else "them"
     return f"add {they}, or train again without {they}"
 
