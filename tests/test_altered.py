@@ -156,6 +156,13 @@ def test_an_altered_manifest(altered: Path, case: str) -> None:
     assert "is damaged: manifest.json" in sentence or "do not fit its network parallel-masknet" in sentence, sentence
 
 
+@pytest.mark.parametrize("setting", ["columns", "missing", "decimal"])
+def test_an_altered_run(altered: Path, setting: str) -> None:
+    file = altered / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {setting: [7]}))
+    assert f"is damaged: run.json holds what masknet never writes: its '{setting}'" in refused(altered)
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "encoding.json", "run.json", "metrics.json", "checksums.json"])
 @pytest.mark.parametrize("depth", [1, 1_000_000])
 def test_json_that_is_nested_or_no_table(altered: Path, name: str, depth: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from masknet.config import RunConfig, parse_setting, read_run_file
+from masknet.config import RunConfig, Said, parse_setting, read_run_file
 from masknet.encode import Declared, EncodingPlan
 from masknet.errors import ConfigError
 
@@ -73,10 +73,59 @@ def test_a_configuration_does_not_change() -> None:
     assert RunConfig().set == {}
 
 
-def test_names_of_columns_may_be_separated_by_commas() -> None:
-    assert CONFIG.categorical == ("user", "item", "city")
+def test_a_list_holds_names_verbatim_and_a_text_several() -> None:
+    odd = ("price, EUR", " device", "")
+    assert CONFIG.categorical == ("user", "item, city")
+    assert RunConfig(ignore=list(odd)).ignore == RunConfig(ignore=odd).ignore == odd
     assert RunConfig(ignore="a,b, ").ignore == ("a", "b")
     assert RunConfig(numeric=()).numeric == ()
+
+
+def test_a_text_is_a_name_where_the_table_has_it() -> None:
+    config = RunConfig(data="a.csv", ignore="price, EUR", numeric=Said(("a, b", " device", "")), bag=["x,y"], epochs=3)
+    assert (config.ignore, config.numeric) == (("price", "EUR"), ("a", "b", "device"))
+    assert config.of_table(["a", "b"]) == config.replace()
+    found = config.of_table(["price, EUR", " device", "", "x", "y"])
+    assert (found.ignore, found.numeric, found.bag) == (("price, EUR",), ("a", "b", " device", ""), ("x,y",))
+    assert found == RunConfig(**found.settings())
+    assert found.of_table([]) == found
+    assert RunConfig(columns="a,b").of_table(["a,b"]).columns == ("a", "b")
+
+
+def test_a_run_file_says_names_alike(tmp_path: Path) -> None:
+    config = RunConfig(**run_file(tmp_path, "ignore: a, b\ncategorical: ['a, b', ' c']\nhash: {x=y: 5}\n"))
+    assert (config.ignore, config.categorical, config.hash) == (("a", "b"), ("a, b", " c"), {"x=y": 5})
+    assert config.of_table(["a, b"]).ignore == ("a, b",)
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "columns", "pair"),
+    [
+        ("hash", "user=5", (), {"user": 5}),
+        ("hash", " user =5", (), {"user": 5}),
+        ("hash", "a=b=5", (), {"a=b": 5}),
+        ("hash", " user=5", [" user", "user"], {" user": 5}),
+        ("hash", "=5", [""], {"": 5}),
+        ("max_length", "price, EUR=5", ["price, EUR"], {"price, EUR": 5}),
+        ("pooling", "a=b=sum", ["a", "a=b"], {"a=b": "sum"}),
+        ("separator", "tags==", (), {"tags": "="}),
+        ("separator", "a=b==", ["a=b"], {"a=b": "="}),
+        ("share", "a=b=c", (), {"a": "b=c"}),
+        ("share", "a=b=c", ["a=b", "c"], {"a=b": "c"}),
+        ("pretrained", "item=day=3/v.txt", ["item"], {"item": "day=3/v.txt"}),
+        ("set", "activation=a=b", (), {"activation": "a=b"}),
+    ],
+)
+def test_a_pair_is_parted_where_a_name_ends(setting: str, text: str, columns: Any, pair: dict[str, Any]) -> None:
+    assert getattr(RunConfig(**{setting: Said((text,))}).of_table(columns), setting) == pair
+
+
+def test_pairs_are_added_to_those_of_a_run_file() -> None:
+    config = RunConfig(hash=Said(("a=b=7", "c=8"), {"c": 1, "d": 2})).of_table(["a=b"])
+    assert config.hash == {"c": 8, "d": 2, "a=b": 7}
+    labels = {"label": ["a", "a=b"], "task_weight": Said(("a=b=2",))}
+    assert RunConfig(**labels, positive=["a=b=x", "a=y"]).positive == {"a=b": "x", "a": "y"}
+    assert RunConfig(**labels).task_weight == {"a=b": 2.0}
 
 
 @pytest.mark.parametrize(

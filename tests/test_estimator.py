@@ -83,6 +83,15 @@ def test_the_settings_are_those_of_a_run_file() -> None:
         assert type(parameter.default) is type(default), name
 
 
+@pytest.mark.parametrize("said", [["price, EUR"], "price, EUR"])
+def test_names_of_columns_are_said_verbatim(said: Any, make: Callable[..., CTRClassifier]) -> None:
+    log = planted_log(300, seed=1)[0].rename({"price": "price, EUR", "device": " device"})
+    fitted = make(ignore=said, hash={" device": 5}).fit(log, "click")
+    assert set(log.columns) - set(fitted.feature_names_in_) == {"click", "price, EUR"}
+    with pytest.raises(DataError, match="unknown column 'device'; did you mean ' device'"):
+        make(ignore="user, device").fit(log, "click")
+
+
 def test_pretrained_vectors_are_settings_too(log: pl.DataFrame, tmp_path: Path) -> None:
     users = log["user"].unique().to_list()
     vectors = tmp_path / "users.parquet"
@@ -429,7 +438,10 @@ def test_the_run_of_files_can_be_run_again(
         ([], "y holds 0"),
         (np.linspace(0, 1, ROWS), r"y is continuous \(0\.0, "),
         ([0] * ROWS, r"y holds 1 class \(0\)"),
-        (list(range(ROWS)), r"Only binary .* y holds 2,500 classes \(0, 1, 2, \.\.\.\)"),
+        (
+            list(range(ROWS)),
+            r"Only binary .* y holds 2,500 classes \(0, 1, 2, \.\.\.\): make a click of them, such as y >= 1500",
+        ),
         (["yes", None] * (ROWS // 2), "none is in row 2"),
         ([1.0, float("nan")] * (ROWS // 2), "none is in row 2"),
         (np.zeros((ROWS, 2)), "shape"),
@@ -518,4 +530,40 @@ def test_what_a_network_has_no_number_for_is_said() -> None:
 def test_what_the_command_line_marks_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     frame = planted_log(400, 0)[0].with_columns(ages=pl.int_range(pl.len()))
     CTRClassifier("lr", epochs=1, threads=1, ignore=["timestamp"]).fit(frame, "click")
-    assert "'ages' is taken for numeric (integers; if ids, --categorical): look whether it is" in caplog.text
+    marked = "'ages' is taken for numeric (integers; if ids, categorical): look whether it is, or pass "
+    assert f'{marked}categorical=["ages"]\n' in caplog.text
+
+
+def test_what_is_told_and_refused_is_said_in_keywords(
+    make: Callable[..., CTRClassifier], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    log = planted_log(400, 0)[0].drop("timestamp").with_columns(dwell=pl.col("click") * 1.5)
+    fitted = make().fit(log, "click")
+    assert 'under another name, leave it out with ignore=["dwell"]\n' in caplog.text
+    with pytest.raises(DataError) as caught:
+        make(numeric=["site"], missing="NA").fit(log, "click")
+    assert re.search(
+        r"or train with missing=\[\"site-\d+\"\] where it .* the column in categorical or ignore$", str(caught.value)
+    )
+    assert caught.value.column == "site"
+    with pytest.raises(DataError, match=re.escape(": name it in bag, or leave it out with ignore")):
+        make(categorical=["site"]).fit(log.with_columns(site=pl.concat_list("site")), "click")
+    wrong = log.with_columns(dwell=pl.lit("long"))
+    fitted.save(tmp_path / "m")
+    for model in (fitted, load(tmp_path / "m")):
+        with pytest.raises(DataError) as caught:
+            model.predict_proba(wrong)
+        assert str(caught.value).endswith(
+            "the column in categorical or ignore (missing, categorical and ignore are settings of the training)"
+        )
+    assert "--" not in caplog.text
+
+
+def test_the_names_of_a_file_without_a_header_are_a_keyword(make: Callable[..., CTRClassifier], tmp_path: Path) -> None:
+    log = planted_log(300, 0)[0].select("click", "user", "ad")
+    log.write_csv(tmp_path / "log.csv", include_header=False)
+    fitted = make(columns=log.columns).fit(tmp_path / "log.csv", "click")
+    fitted.save(tmp_path / "m")
+    with pytest.raises(DataError) as caught:
+        load(tmp_path / "m").predict_proba(tmp_path / "log.csv", columns=())
+    assert str(caught.value).endswith("no header, name its columns with columns=['click', 'user', 'ad']")

@@ -18,7 +18,7 @@ from masknet.encode import Count, EncoderLearner
 from masknet.errors import ConfigError, DataError
 from masknet.manifest import Manifest
 from masknet.models import MODELS
-from masknet.predict import predict_file, predict_frame, probabilities
+from masknet.predict import Written, predict_file, predict_frame, probabilities
 from masknet.progress import LogProgress
 from masknet.schema import Categorical, Numeric, Schema
 from masknet.scoring import NetworkScorer
@@ -71,7 +71,7 @@ def trained(model: str = "lr", *, weight: str | None = None, group: str | None =
 def written(
     artifact: Artifact, source: object, out: Path, *, text: tuple[str, ...] = (), **options: object
 ) -> pl.DataFrame:
-    count = predict_file(artifact, open_table(source), out, progress=LogProgress(), **options)
+    count = predict_file(artifact, open_table(source), out, progress=LogProgress(), **options).rows
     frame = (
         pl.read_parquet(out)
         if out.suffix == ".parquet"
@@ -174,9 +174,9 @@ def test_values_unseen_and_missing_are_scored() -> None:
     ("kept", "sentence"),
     [
         (["user", "city"], "column 'price' is missing from today.csv; the model was trained with 3 columns, of which "
-         "this file has 2: add it, or retrain without it (--ignore price)"),
+         "this file has 2: add it, or train again without it"),
         (["city"], "columns 'user', 'price' are missing from today.csv; the model was trained with 3 columns, of which "
-         "this file has 1: add them, or retrain without them (--ignore user,price)"),
+         "this file has 1: add them, or train again without them"),
     ],
 )  # fmt: skip
 def test_a_missing_column_is_refused_by_name_before_anything_is_written(
@@ -204,7 +204,7 @@ def test_every_kind_of_file_holds_the_same_numbers(tmp_path: Path, name: str) ->
     artifact, frame, out = trained(), rows(200), tmp_path / name
     seen = Seen()
     append = ["row", "city", "price"]
-    assert predict_file(artifact, open_table(frame), out, append=append, progress=seen) == 200
+    assert predict_file(artifact, open_table(frame), out, append=append, progress=seen) == Written(200)
     assert seen.tracks[-1] == ("predict", 200, 200)
     if name == "out.parquet":
         found = pl.read_parquet(out)

@@ -53,6 +53,17 @@ CASES = {
 }
 
 
+def test_numbers_of_a_column_that_no_field_reads_are_written_as_the_model_says() -> None:
+    def found(values: list[object]) -> dict[str, int]:
+        column = SliceColumn("v", missing=["-9", "gone"], decimal=",")
+        column.add(next(open_table(pl.DataFrame({"v": values})).chunks()))
+        return {part.value: len(part.rows) for part in column.slices()}
+
+    assert found(["0,5", "1.000,5", "-9", "gone", "0,50"]) == {"0.5": 2, "1000": 1, "missing": 2}
+    assert found([0.5, 1000.25, -9.0, 0.5]) == {"0.5": 2, "1000": 1, "missing": 1}
+    assert found(["0.5", "1,5"]) == {"0.5": 1, "1,5": 1}, "texts"
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_rows_are_divided_by_value(case: str) -> None:
     values, expected = CASES[case]

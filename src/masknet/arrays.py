@@ -123,7 +123,9 @@ def classes_of(labels: ArrayLike) -> NDArray[Any]:
             raise DataError(f"a classifier learns two classes; y holds {'1 class' if len(classes) else '0'} ({shown})")
         if classes.dtype.kind == "f" and (classes % 1).any():
             raise DataError(f"Unknown label type: a classifier learns two classes, and y is continuous ({shown})")
-        raise DataError(f"Only binary classification is supported; y holds {len(classes):,} classes ({shown})")
+        click = f": make a click of them, such as y >= {classes[3 * len(classes) // 5].item()!r}"
+        way_out = click if classes.dtype.kind in "iuf" else ""
+        raise DataError(f"Only binary classification is supported; y holds {len(classes):,} classes ({shown}){way_out}")
     return classes
 
 

@@ -88,6 +88,11 @@ class Artifact:
         return Form(**said)
 
     @property
+    def number_texts(self) -> dict[str, Any]:
+        """How the training says that numbers are written in texts: `missing`, and `decimal`."""
+        return {"missing": tuple(self.run.get("missing") or ()), "decimal": self.run.get("decimal") or "."}
+
+    @property
     def network(self) -> nn.Module:
         """The network that scores.
 
@@ -249,9 +254,12 @@ def load_artifact(path: str | Path, *, device: str = "cpu", verify: bool = True,
         encoder = Encoder.load(folder)
     with _reading(folder, _RUN_FILE):
         run = read_json(folder / _RUN_FILE)
-        names = run.get("columns") or []
-        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-            raise UnsoundError(f"its 'columns' are {names!r}")
+        for setting in ("columns", "missing"):
+            texts = run.get(setting) or []
+            if not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
+                raise UnsoundError(f"its '{setting}' are {texts!r}")
+        if run.get("decimal", ".") not in (".", ","):
+            raise UnsoundError(f"its 'decimal' is {run['decimal']!r}")
         if not all(isinstance(run.get(name), str | None) for name in _SAID_OF_TEXTS):
             raise UnsoundError("what it says of texts is no text")
     with _reading(folder, _METRICS_FILE):

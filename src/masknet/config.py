@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from masknet.errors import ConfigError, unknown
 from masknet.schema import Decimal, Label, labels_of
@@ -23,19 +24,76 @@ from masknet.schema import Decimal, Label, labels_of
 if TYPE_CHECKING:
     from masknet.table import Form
 
-__all__ = ["RunConfig", "parse_pairs", "parse_setting", "read_run_file"]
+__all__ = ["NAMES", "PAIRS", "RunConfig", "Said", "parse_setting", "read_run_file"]
 
 _BY_MODEL = "(default: by the model)"
 _BY_ROWS = "(default: by model and rows)"
 DATA, MODEL, OUTPUT = "Data", "Model and training", "Output"
 
 
-def _names(value: object) -> object:
-    """Accept `a,b` and `[a, "b,c"]` alike: column names, repeated or comma-separated."""
-    items = [value] if isinstance(value, str) else value
-    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
-        return value
-    return tuple(name.strip() for item in items for name in item.split(",") if name.strip())
+PAIRS = {
+    "separator": "FIELD=VALUE",
+    "max_length": "FIELD=VALUE",
+    "pooling": "FIELD=VALUE",
+    "share": "FIELD=OTHER",
+    "hash": "FIELD=BUCKETS",
+    "set": "KEY=VALUE",
+    "task_weight": "LABEL=WEIGHT",
+    "pretrained": "FIELD=FILE",
+}
+"""The settings that are mappings, beside `positive` of several labels, and what a text of each looks like."""
+
+_TEXT_VALUES = ("separator", "share", "set", "pretrained", "positive")
+"""Of these a value may hold a `=`; of the others it is a number or a word."""
+
+_NAMES_OF_COLUMNS = "names of columns"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a person says of columns in texts, as flags do, until the table tells what is a name.
+
+    Args:
+        texts: each is a name, or several with commas between; of a setting that is a mapping, a pair `FIELD=VALUE`.
+        beside: pairs that a run file says already; a text wins over them.
+    """
+
+    texts: tuple[str, ...]
+    beside: Mapping[str, Any] = field(default_factory=dict)
+
+    def names(self, columns: Collection[str] = ()) -> tuple[str, ...]:
+        """The names: a text is one where it is a column's, verbatim; any other is parted at its commas.
+
+        >>> Said(("price, EUR", "user, ad")).names(["user", "ad", "price, EUR"])
+        ('price, EUR', 'user', 'ad')
+        """
+        return tuple(name for text in self.texts for name in ((text,) if text in columns else _parted(text)))
+
+    def pairs(self, setting: str, columns: Collection[str] = ()) -> dict[str, Any]:
+        """The pairs by their key, which is the longest name of a column that a text begins with; the last one holds.
+
+        Where there is none, the key ends before the first `=`, or before the last where a value cannot hold one.
+
+        >>> Said(("user=1000", "a=b=500")).pairs("hash", ["user", "a=b"])
+        {'user': '1000', 'a=b': '500'}
+
+        Raises:
+            ConfigError: a text is no pair.
+        """
+        pairs = dict(self.beside)
+        for text in self.texts:
+            named = max((name for name in columns if text.startswith(f"{name}=")), key=len, default=None)
+            part = str.partition if setting in _TEXT_VALUES else str.rpartition
+            key, equals, value = part(text, "=") if named is None else (named, "=", text[len(named) + 1 :])
+            if not equals:
+                form = PAIRS.get(setting, "LABEL=VALUE")
+                raise ConfigError(f"a --{setting.replace('_', '-')} is {form}; got '{text}'")
+            pairs[key.strip() if named is None else key] = parse_setting(value) if setting == "set" else value
+        return pairs
+
+
+def _parted(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _texts(value: object) -> object:
@@ -72,7 +130,7 @@ def _label(value: object) -> object:
     return several[0] if isinstance(several, tuple) and len(several) == 1 else several
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Names = Annotated[tuple[str, ...], _NAMES_OF_COLUMNS]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Pooling = Literal["sum", "mean"]
 FieldNumbers = dict[str, Annotated[int, Field(ge=1)]]
@@ -102,6 +160,8 @@ class RunConfig(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    _said: dict[str, Said] = PrivateAttr(default_factory=dict)
 
     data: PathText | None = _setting(DATA, "The training table: a file, a glob or a folder of shards.")
     label: Annotated[Label, BeforeValidator(_label)] = _setting(
@@ -259,10 +319,13 @@ class RunConfig(BaseModel):
         for name in settings:
             if name not in known:
                 raise ConfigError(unknown("option", name, known))
+        said = {name: value for name, value in settings.items() if isinstance(value, Said)}
+        said |= {name: Said((value,)) for name, value in settings.items() if isinstance(value, str) and name in NAMES}
         try:
-            super().__init__(**settings)
+            super().__init__(**{**settings, **_taken_apart(said)})
         except ValidationError as error:
             raise ConfigError(_sentence(error)) from None
+        self._said = {name: value for name, value in said.items() if name != "columns"}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -281,6 +344,15 @@ class RunConfig(BaseModel):
         said = {name: getattr(self, name) for name in ("format", "delimiter", "quote", "escape", "encoding")}
         return Form(**said, header=not self.no_header)
 
+    def of_table(self, columns: Collection[str]) -> RunConfig:
+        """A checked copy for a table with these columns: now it is known which texts are names as they stand.
+
+        >>> config = RunConfig(label="click", ignore="price, EUR")
+        >>> config.ignore, config.of_table(["click", "price, EUR"]).ignore
+        (('price', 'EUR'), ('price, EUR',))
+        """
+        return self.replace(**_taken_apart(self._said, columns))
+
     @model_validator(mode="before")
     @classmethod
     def _positives(cls, settings: Any) -> Any:
@@ -293,7 +365,7 @@ class RunConfig(BaseModel):
             return settings  # refused by its type
         labels = labels_of(_label(settings.get("label")))  # type: ignore[arg-type]
         if len(labels) != 1:
-            return {**settings, "positive": parse_pairs("positive", texts, "LABEL=VALUE")}
+            return {**settings, "positive": Said(tuple(texts)).pairs("positive", labels)}
         if len(texts) > 1:
             raise ValueError(f"positive is said once where there is one label; got {' and '.join(map(repr, texts))}")
         return {**settings, "positive": {labels[0]: texts[0].removeprefix(f"{labels[0]}=")} if texts else {}}
@@ -332,6 +404,15 @@ class RunConfig(BaseModel):
     def replace(self, **changes: Any) -> RunConfig:
         """A checked copy with some settings changed."""
         return RunConfig(**{**self.settings(), **changes})
+
+
+NAMES = tuple(name for name, setting in RunConfig.model_fields.items() if _NAMES_OF_COLUMNS in setting.metadata)
+"""The settings that are names of columns."""
+
+
+def _taken_apart(said: Mapping[str, Said], columns: Collection[str] = ()) -> dict[str, Any]:
+    """Names, and pairs, by their settings."""
+    return {n: one.names(columns) if n in NAMES else one.pairs(n, columns) for n, one in said.items()}
 
 
 def _sentence(error: ValidationError) -> str:
@@ -379,22 +460,6 @@ def _load(text: str) -> Any:
         return json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError:
         return yaml.load(text, Loader=_Loader)
-
-
-def parse_pairs(name: str, texts: Sequence[str], form: str = "FIELD=VALUE") -> dict[str, str]:
-    """Read the pairs that a repeatable flag gives; of a key that is given twice, the last holds.
-
-    >>> parse_pairs("hash", ["user=1000", "ad=500"])
-    {'user': '1000', 'ad': '500'}
-
-    Raises:
-        ConfigError: a text is no pair.
-    """
-    parted = [text.partition("=") for text in texts]
-    wrong = next((text for text, (key, equals, _) in zip(texts, parted, strict=True) if not (key and equals)), None)
-    if wrong is not None:
-        raise ConfigError(f"a --{name.replace('_', '-')} is {form}; got '{wrong}'")
-    return {key.strip(): value for key, _, value in parted}
 
 
 def parse_setting(text: str) -> Any:

@@ -2,15 +2,24 @@
 
 A message states the rule, then the value that broke it, then the way out. The command line prints it and exits with 1;
 in Python it is raised. Anything else that escapes is a bug of ours and keeps its traceback.
+
+The engine calls a setting by the flag of `masknet train`, `--ignore`; a face that knows it otherwise says it in its own
+words, with `settings_said`.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+# A value stands behind its flag in quotes, as a shell reads them, or ends the sentence. A cell, in quotes, is no flag.
+_SETTING = re.compile(r"""(?<![\w'-])--([a-z][a-z-]*[a-z])(?: ('[^']*'(?:"'"'[^']*')*|[^\s'"-]\S*$))?""")
 
 
 class Where(str):
@@ -95,6 +104,67 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     if near:
         return f"unknown {kind} '{name}'; did you mean '{near[0]}'?"
     return f"unknown {kind} '{name}'; known: {', '.join(names)}"
+
+
+def flag(setting: str, value: str) -> str:
+    """A setting and its value, as a shell reads them and `settings_said` finds them.
+
+    >>> flag("ignore", "price, EUR")
+    "--ignore 'price, EUR'"
+    """
+    return f"--{setting.replace('_', '-')} {shlex.quote(value)}"
+
+
+def settings_said(sentence: str, say: Callable[[str, str | None], str | None]) -> str:
+    """A sentence with its settings in other words.
+
+    >>> settings_said("declare it with --bag, or pass --ignore 'a b'", lambda name, value: f"{name}={value}")
+    'declare it with bag=None, or pass ignore=a b'
+
+    Args:
+        sentence: of the engine.
+        say: what to call a setting, given its name in a run file and the value that is proposed, if one is; None
+            leaves it as it is.
+    """
+
+    def said(found: re.Match[str]) -> str:
+        value = shlex.split(found[2])[0] if found[2] else None
+        words = say(found[1].replace("-", "_"), value)
+        return found[0] if words is None else words
+
+    return _SETTING.sub(said, sentence)
+
+
+def settings_of_training(sentence: str, known: Collection[str] = ()) -> str:
+    """A sentence for whoever uses a model, who has none of the settings of its training but those that are `known`.
+
+    >>> settings_of_training("leave it out with --ignore, or name the columns with --columns", known=["columns"])
+    'leave it out with ignore, or name the columns with --columns (ignore is a setting of the training)'
+    """
+    others: dict[str, None] = {}
+
+    def say(name: str, value: str | None) -> str | None:
+        if name in known:
+            return None
+        others[name] = None
+        return name if value is None else f"{name} '{value}'"
+
+    said = settings_said(sentence, say)
+    if not others:
+        return said
+    *first, last = others
+    which = f"{', '.join(first)} and {last} are settings" if first else f"{last} is a setting"
+    return f"{said} ({which} of the training)"
+
+
+@contextmanager
+def errors_said(say: Callable[[str], str]) -> Iterator[None]:
+    """Let the errors that pass speak in other words."""
+    try:
+        yield
+    except MasknetError as error:
+        error.args = (say(str(error)),)
+        raise
 
 
 def warn_user(sentence: str, category: type[Warning] = UserWarning) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import inspect
 import itertools
+import json
 import os
 import re
 import textwrap
@@ -33,9 +34,9 @@ from masknet.arrays import (
     width_of,
 )
 from masknet.artifact import Artifact, load_artifact
-from masknet.config import RunConfig
+from masknet.config import NAMES, RunConfig
 from masknet.encode import Encoder, Prepared
-from masknet.errors import ConfigError, DataError, unknown
+from masknet.errors import ConfigError, DataError, errors_said, settings_said, unknown
 from masknet.model import Model, of_file
 from masknet.models import model_name, network_class
 from masknet.progress import LogProgress
@@ -231,6 +232,16 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ConfigError: a setting is unknown, out of range, or contradicts another.
             DataError: a table, a column or a value is not what the rule asks for.
         """
+        with errors_said(_in_keywords):
+            return self._fit(X, y, eval_set, sample_weight)
+
+    def _fit(
+        self,
+        X: Source,  # noqa: N803
+        y: ArrayLike | None,
+        eval_set: Source | tuple[Source, ArrayLike] | None,
+        sample_weight: ArrayLike | None,
+    ) -> CTRClassifier:
         require_threads()
         if y is None:
             raise ConfigError(
@@ -260,15 +271,20 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             valid = _eval_table(eval_set, labels, classes, said, width=width_of(array))
             if sample_weight is not None:
                 valid = _join(valid, {cast("str", weight): np.ones(valid.count_rows())})
-        progress = LogProgress()
+        progress = _KeywordProgress()
         config = self._config(_paths(X, eval_set) if not joined else {}, labels=labels, weight=weight)
+        config = config.of_table(table.columns)
         if config.model.startswith("__main__:"):
             progress.warn(f"{config.model} lies in no module: a model saved with it loads nowhere but here")
 
         def tell(prepared: Prepared) -> None:
             for report in prepared.inspection.reports:
-                if report.hint:
-                    progress.warn(f"'{report.column}' is taken for {report.kind} ({report.why}): look whether it is")
+                if report.flagged:
+                    otherwise = ", or pass " + " and ".join(itertools.starmap(_keyword, report.hint))
+                    progress.warn(
+                        f"'{report.column}' is taken for {report.kind} ({report.why}): look whether it is"
+                        + (otherwise if report.hint else "")
+                    )
 
         model = train.fit(config, _join(table, joined) if joined else table, valid, progress, on_prepared=tell)
         encoder = model.encoder
@@ -473,6 +489,32 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classifier = cls(**settings, model_settings=run.get("set") or None)
         classifier._adopt(model)
         return classifier
+
+
+class _KeywordProgress(LogProgress):
+    """Tells what the command line does, in keywords and not in flags."""
+
+    def note(self, text: str) -> None:
+        super().note(_in_keywords(text))
+
+    def warn(self, text: str) -> None:
+        super().warn(_in_keywords(text))
+
+
+_KEYWORDS = {"set": "model_settings", "label": "y", "valid": "eval_set"}
+"""What is called otherwise here than in a run file."""
+
+
+def _in_keywords(sentence: str) -> str:
+    """A sentence of the engine as `fit` says it: `ignore=["dwell"]`, and not `--ignore dwell`."""
+    return settings_said(sentence, _keyword)
+
+
+def _keyword(name: str, value: str | None = None) -> str:
+    keyword = _KEYWORDS.get(name, name)
+    if value is None:
+        return keyword
+    return f"{keyword}={json.dumps([value] if name in (*NAMES, 'missing') else value, ensure_ascii=False)}"
 
 
 def _settings_text() -> str:

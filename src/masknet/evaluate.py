@@ -13,7 +13,7 @@ from masknet.artifact import Artifact
 from masknet.encode import read_roles
 from masknet.errors import ConfigError, DataError, unknown
 from masknet.metrics import Estimate, Sample, doubts
-from masknet.predict import Watch, no_rows, require_columns, rows_to_read
+from masknet.predict import Watch, no_rows, require_columns, tracked
 from masknet.progress import Progress
 from masknet.schema import UNKNOWN, Schema
 from masknet.slices import SliceColumn
@@ -179,7 +179,7 @@ def evaluate_table(
         if name not in table.columns:
             raise DataError(f"a slice is by a column of {table.name}: {unknown('column', name, table.columns)}")
     by_name = {field.name: field for field in schema.fields}
-    cut = {name: SliceColumn(name, by_name.get(name)) for name in slices}
+    cut = {name: SliceColumn(name, by_name.get(name), **artifact.number_texts) for name in slices}
 
     fields = [name for scorer in scorers for name in scorer.encoder.schema.field_names]
     roles: dict[str, list[NDArray[Any]]] = {"labels": [np.empty((0, len(schema.labels)), dtype=np.uint8)]}
@@ -188,18 +188,14 @@ def evaluate_table(
     watches = [Watch(artifact) if watch is None else watch]
     watches += [Watch(scorer, name="the baseline") for scorer in scorers[1:]]
     scores = [[no_rows(scorer)] for scorer in scorers]
-    for note in table.notes:
-        progress.note(note)
-    done, total = 0, rows_to_read(table, limit)
-    for chunk in table.chunks((*fields, *schema.role_names, *cut), limit=limit):
+    table.tell(progress)
+    for chunk in tracked(table, (*fields, *schema.role_names, *cut), "evaluate", progress, limit=limit):
         for name, array in read_roles(chunk, schema).items():
             roles.setdefault(name, []).append(array)
         for kept, watched in zip(scores, watches, strict=True):
             kept.append(watched.probabilities(chunk))
         for column in cut.values():
             column.add(chunk)
-        done += len(chunk.frame)
-        progress.track("evaluate", done, total)
     for watched in watches:
         watched.tell(progress)
 

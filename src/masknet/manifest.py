@@ -211,14 +211,20 @@ def damaged(folder: Path, name: str, how: str) -> ArtifactError:
     return ArtifactError(f"the artifact '{folder}' is damaged: {name} {how}; copy it anew, or train again")
 
 
+def is_artifact(place: str | Path) -> bool:
+    """Whether a model lies there, damaged or not."""
+    return any((Path(place) / name).is_file() for name in (MANIFEST_FILE, CHECKSUMS_FILE))
+
+
 def _require_artifact(folder: Path) -> None:
-    if (folder / MANIFEST_FILE).is_file() or (folder / CHECKSUMS_FILE).is_file():
+    if is_artifact(folder):
         return
     if folder.is_dir():
         raise ArtifactError(f"an artifact is a folder with a {MANIFEST_FILE}; '{folder}' has none: name another")
     if folder.exists():
-        way_out = "the model comes first, then the rows, where both are named: name a model"
-        raise ArtifactError(f"an artifact is a folder, as `masknet train` writes it; '{folder}' is a file: {way_out}")
+        raise ArtifactError(
+            f"an artifact is a folder, as `masknet train` writes it; '{folder}' is a file: name a model"
+        )
     parent = folder.absolute().parent
     beside = [other.parent.name for other in parent.glob(f"*/{MANIFEST_FILE}")] if parent.is_dir() else []
     near = difflib.get_close_matches(folder.name, beside, n=1)

@@ -13,11 +13,14 @@ from torch import nn
 
 from masknet.arrays import array_of, require_width
 from masknet.artifact import Artifact, load_artifact
-from masknet.errors import DataError, warn_user
+from masknet.encode import FieldSkew
+from masknet.errors import DataError, errors_said, settings_of_training, settings_said, warn_user
 from masknet.predict import Watch, predict_frame
 from masknet.table import Form, Source
 
 __all__ = ["Model", "load"]
+
+_OF_FORM = ("format", "delimiter", "quote", "escape", "encoding", "no_header")
 
 
 class Model:
@@ -107,24 +110,30 @@ class Model:
         Raises:
             DataError: a column is missing, or a cell cannot be what its column means.
         """
-        array, watch = array_of(X), Watch(self.artifact)
+        with errors_said(_in_keywords):
+            click, skews = self._click_probabilities(X, columns, form)
+        if skews:
+            warn_user("\n".join(skew.sentence for skew in skews))
+        return click if click.ndim == 2 else np.column_stack([1 - click, click])
+
+    def _click_probabilities(
+        self, rows: Source, columns: Sequence[str] | None, form: Form | None
+    ) -> tuple[NDArray[np.float64], Sequence[FieldSkew]]:
+        array, watch = array_of(rows), Watch(self.artifact)
         if array is None:
             named = tuple(self.artifact.run.get("columns") or ()) if columns is None else columns
             headed = bool(named) or not self.artifact.run.get("no_header")
             form = Form(header=headed) if form is None else form
-            click = predict_frame(self.artifact, X, watch=watch, **of_file(X, columns=named, form=form))
-        else:
-            if self._width is None:
-                names = self.artifact.encoder.schema.field_names
-                raise DataError(
-                    f"the model finds its columns by their names, and those of an array have none: give X as a frame "
-                    f"with the columns {', '.join(names[:5])}" + (", ..." if len(names) > 5 else "")
-                )
-            require_width(array, self._width)
-            click = predict_frame(self.artifact, array, watch=watch)
-        if told := [skew.sentence for skew in watch.skews]:
-            warn_user("\n".join(told))
-        return click if click.ndim == 2 else np.column_stack([1 - click, click])
+            said = of_file(rows, columns=named, form=form)
+            return predict_frame(self.artifact, rows, watch=watch, **said), watch.skews
+        if self._width is None:
+            names = self.artifact.encoder.schema.field_names
+            raise DataError(
+                f"the model finds its columns by their names, and those of an array have none: give X as a frame "
+                f"with the columns {', '.join(names[:5])}" + (", ..." if len(names) > 5 else "")
+            )
+        require_width(array, self._width)
+        return predict_frame(self.artifact, array, watch=watch), watch.skews
 
     def predict(
         self,
@@ -149,6 +158,19 @@ class Model:
             ArtifactError: something lies at `path`, and it is no model or may not be overwritten.
         """
         self.artifact.save(path, overwrite=overwrite)
+
+
+def _in_keywords(sentence: str) -> str:
+    """A sentence of the engine in the words of `predict_proba`, which knows `columns` and `form`."""
+
+    def say(name: str, value: str | None) -> str:
+        if name == "columns":
+            return name if value is None else f"{name}={value.split(',')}"
+        return (
+            f"form=Form({'header=False' if name == 'no_header' else f'{name}={value!r}' if value else f'{name}=...'})"
+        )
+
+    return settings_said(settings_of_training(sentence, known=("columns", *_OF_FORM)), say)
 
 
 def of_file(source: object, **said: Any) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 
 import numpy as np
 import polars as pl
@@ -16,8 +17,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from masknet.artifact import Artifact, probabilities, probability_columns
-from masknet.encode import FieldSkew, ValueCounts
-from masknet.errors import ConfigError, DataError, unknown
+from masknet.encode import BadRows, FieldSkew, ValueCounts
+from masknet.encode.sift import BAD_ROWS_FILE, BadRowsWriter, field_checks, judge
+from masknet.errors import ConfigError, DataError, flag, unknown
 from masknet.places import temporary_folder
 from masknet.progress import Progress
 from masknet.table import PLAIN, Chunk, Form, Source, Table, open_table
@@ -25,12 +27,14 @@ from masknet.threads import require_threads
 
 __all__ = [
     "Watch",
+    "Written",
     "no_rows",
     "predict_file",
     "predict_frame",
+    "predict_stream",
     "probabilities",
     "require_columns",
-    "rows_to_read",
+    "tracked",
 ]
 
 _Write = Callable[[pl.DataFrame], None]
@@ -151,11 +155,11 @@ def _way_out(artifact: Artifact, table: Table, lacking: Sequence[str]) -> str:
     """What to pass where the model learned from a file without a header, else to train without the columns."""
     columns = artifact.run.get("columns")
     if columns and not table.typed:
-        return f"where it has no header, name its columns with --columns {','.join(columns)}"
+        return f"where it has no header, name its columns with {flag('columns', ','.join(columns))}"
     if artifact.run.get("no_header") and not table.typed:
         return "where it has no header, as the training table, say so with --no-header"
     they = "it" if len(lacking) == 1 else "them"
-    return f"add {they}, or retrain without {they} (--ignore {','.join(lacking[:5])})"
+    return f"add {they}, or train again without {they}"
 
 
 def predict_frame(
@@ -194,6 +198,19 @@ def no_rows(artifact: Artifact) -> NDArray[np.float64]:
     return np.empty(0 if tasks < 2 else (0, tasks))
 
 
+@dataclass(frozen=True)
+class Written:
+    """What `predict_file` wrote.
+
+    Args:
+        rows: of the output.
+        bad: those of them that have no probability, and the file that says why; None where they were not looked for.
+    """
+
+    rows: int
+    bad: BadRows | None = None
+
+
 def predict_file(
     artifact: Artifact,
     table: Table,
@@ -201,10 +218,11 @@ def predict_file(
     *,
     append: Sequence[str] = (),
     overwrite: bool = False,
+    bad_rows: Literal["refuse", "quarantine"] = "refuse",
     limit: int | None = None,
     watch: Watch | None = None,
     progress: Progress,
-) -> int:
+) -> Written:
     """Write a row for each row of the table, in its order: the appended columns, then `probability`.
 
     Of a model for several labels, the last columns are `probability_<label>`, one a label.
@@ -217,66 +235,172 @@ def predict_file(
         out: ends in .parquet, .csv, .tsv, .csv.gz or .tsv.gz.
         append: columns of the table to copy, as they are.
         overwrite: replace a file that lies there.
+        bad_rows: "quarantine" leaves the probability of a bad row empty, and writes its place, the reason and its cells
+            to a CSV file beside the output, `scores.bad_rows.csv` beside `scores.parquet`; "refuse" stops at the first.
+            Of a row that cannot be read at all the appended columns are empty too.
         limit: score only the first so many rows.
         watch: knows afterwards how far the rows are from those of training; a strict one makes that an error.
         progress: told of the rows done, and warned of skews.
 
-    Returns:
-        how many rows were written.
-
     Raises:
-        ConfigError: `out` has another ending, or lies there already.
-        DataError: a column is missing, a cell cannot be what its column means, or a strict watch found a skew.
+        ConfigError: `out` has another ending, or something lies there, or in the place of the bad rows, already.
+        DataError: a column is missing, a cell cannot be what its column means, most rows are bad, or a strict watch
+            found a skew.
         OSError: the disk is full, or the place not writable.
     """
-    require_threads()
-    path = Path(out).expanduser().absolute()
-    writer = _writer_for(path)
-    if path.is_dir() or (os.path.lexists(path) and not overwrite):
-        way_out = "name a file with --out" if path.is_dir() else "replace it with --overwrite, or name another"
-        raise ConfigError(f"'{out}' exists already: {way_out}")
-    if path.exists() and any(path.samefile(read) for read in table.paths):
-        raise ConfigError(f"the rows to score are read while the scores are written; '{out}' holds them: name another")
-    append, scores = tuple(dict.fromkeys(append)), probability_columns(artifact.labels)
-    for name in append:
-        if name in scores:
-            raise ConfigError(f"the last column written is '{name}', so none of that name can be appended")
-        if name not in table.columns:
-            raise DataError(f"--append copies columns of {table.name}: {unknown('column', name, table.columns)}")
-    require_columns(artifact, table)
-
-    for note in table.notes:
-        progress.note(note)
+    out = os.path.expanduser(out)
+    path = Path(out).absolute()
+    suffix = _suffix_of(path)
+    kept = Path(f"{os.fspath(out).removesuffix(suffix)}.{BAD_ROWS_FILE}") if bad_rows == "quarantine" else None
+    for place in (out, kept):
+        if place is not None:
+            _require_free(place, table, overwrite=overwrite)
+    if artifact.path is not None and path.parent.resolve().is_relative_to(artifact.path.resolve()):
+        raise ConfigError(
+            f"a model's folder holds nothing but the model; '{out}' lies in '{artifact.path}': name another"
+        )
     watch = Watch(artifact) if watch is None else watch
-    frames = _scored(watch, table, append, limit, progress)
-    nothing = pl.DataFrame(schema=dict.fromkeys(append, pl.String) | dict.fromkeys(scores, pl.Float64))
-    first = next(frames, nothing)
+    job = _Job(watch, table, tuple(dict.fromkeys(append)), limit, progress)
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = 0
     with temporary_folder(path) as temporary:
-        made = temporary / path.name
-        with writer(made, first) as write:
-            frame: pl.DataFrame | None = first
+        made, noted = temporary / path.name, temporary / BAD_ROWS_FILE
+        writer = partial(_WRITERS[suffix.lower()], made)
+        if kept is None:
+            written = Written(job.write(job.scored(), writer))
+        else:
+            with noted.open("w", encoding="utf-8", newline="") as file:
+                found = BadRowsWriter(file, "scored", table.name)
+                rows = job.write(job.aligned(found), writer)
+            found.require_few()
+            written = Written(rows, BadRows(kept, (found.count,)))
+        watch.tell(progress)
+        if written.bad:
+            noted.replace(written.bad.file)
+        elif kept is not None:
+            kept.unlink(missing_ok=True)
+        made.replace(path)
+    return written
+
+
+def predict_stream(
+    artifact: Artifact,
+    table: Table,
+    stream: IO[bytes],
+    *,
+    append: Sequence[str] = (),
+    limit: int | None = None,
+    watch: Watch | None = None,
+    progress: Progress,
+) -> Written:
+    """Write as `predict_file` does, as CSV, to a stream: what was written before an error stays written."""
+    watch = Watch(artifact) if watch is None else watch
+    job = _Job(watch, table, tuple(dict.fromkeys(append)), limit, progress)
+    rows = job.write(job.scored(), partial(_lines, stream))
+    watch.tell(progress)
+    return Written(rows)
+
+
+def _require_free(place: str | Path, table: Table, *, overwrite: bool) -> None:
+    if os.path.isdir(place) or (os.path.lexists(place) and not overwrite):
+        way_out = "name a file with --out" if os.path.isdir(place) else "replace it with --overwrite, or name another"
+        raise ConfigError(f"'{place}' exists already: {way_out}")
+    if os.path.exists(place) and any(os.path.samefile(place, read) for read in table.paths):
+        raise ConfigError(
+            f"the rows to score are read while the scores are written; '{place}' holds them: name another"
+        )
+
+
+class _Job:
+    """The rows of a table as frames that are written: the appended columns, then the probabilities.
+
+    Raises:
+        ConfigError: a column of the table that would be appended has the name of a probability.
+        DataError: the table lacks a column.
+    """
+
+    def __init__(
+        self, watch: Watch, table: Table, append: tuple[str, ...], limit: int | None, progress: Progress
+    ) -> None:
+        require_threads()
+        self._watch, self._table, self._append = watch, table, append
+        self._limit, self._progress = limit, progress
+        self._scores = probability_columns(watch.artifact.labels)
+        self._schema = watch.artifact.encoder.schema
+        for name in append:
+            if name in self._scores:
+                raise ConfigError(f"the last column written is '{name}', so none of that name can be appended")
+            if name not in table.columns:
+                raise DataError(f"--append copies columns of {table.name}: {unknown('column', name, table.columns)}")
+        require_columns(watch.artifact, table)
+        table.tell(progress)
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self._schema.field_names, *self._append)))
+
+    def write(
+        self, frames: Iterator[pl.DataFrame], writer: Callable[[pl.DataFrame], AbstractContextManager[_Write]]
+    ) -> int:
+        """Write all frames, the first of which is known before the file is begun, and count their rows."""
+        nothing = dict.fromkeys(self._append, pl.String) | dict.fromkeys(self._scores, pl.Float64)
+        frame: pl.DataFrame | None = next(frames, pl.DataFrame(schema=nothing))
+        assert frame is not None
+        rows = 0
+        with writer(frame) as write:
             while frame is not None:
                 write(frame)
                 rows += len(frame)
                 frame = next(frames, None)
-        watch.tell(progress)
-        made.replace(path)
-    return rows
+        return rows
+
+    def scored(self) -> Iterator[pl.DataFrame]:
+        """Every row has its probability; the first that cannot have one is an error."""
+        for chunk in tracked(self._table, self._columns, "predict", self._progress, limit=self._limit):
+            yield self._frame(chunk.frame, self._watch.probabilities(chunk))
+
+    def aligned(self, found: BadRowsWriter) -> Iterator[pl.DataFrame]:
+        """A bad row has none; `found` is told of it."""
+        left, total = self._limit, rows_to_read(self._table, self._limit)
+        self._progress.track("predict", 0, total)
+        for judged in judge(self._table, field_checks(self._schema), self._columns):
+            chunk, good, bad = judged.chunk, judged.good, judged.bad
+            numbers = np.union1d(chunk.numbers, np.array([row.row for row in bad], dtype=np.int64))
+            if left is not None:
+                numbers = numbers[:left]
+                left -= len(numbers)
+                good = good[np.isin(chunk.numbers[good], numbers)]
+                bad = [row for row in bad if row.row <= numbers[-1]]
+            probabilities = np.full((len(numbers), len(self._scores)), np.nan)
+            if len(good):
+                some = replace(chunk, frame=chunk.frame[good], rows=chunk.numbers[good])
+                at = np.searchsorted(numbers, chunk.numbers[good])
+                probabilities[at] = self._watch.probabilities(some).reshape(len(good), -1)
+            places = pl.Series(np.searchsorted(chunk.numbers, numbers))
+            places = places.set(pl.Series(~np.isin(numbers, chunk.numbers)), None)  # rows that could not be read
+            yield self._frame({name: chunk.frame[name].gather(places) for name in self._append}, probabilities)
+            found.add(len(numbers), bad)
+            self._progress.track("predict", found.count.rows, max(total, found.count.rows))
+            if left == 0:
+                return
+
+    def _frame(self, cells: pl.DataFrame | Mapping[str, pl.Series], probabilities: NDArray[np.float64]) -> pl.DataFrame:
+        """The appended columns of some rows beside their probabilities, where NaN stands for none."""
+        of_tasks = probabilities.reshape(-1, len(self._scores)).T
+        scores = {n: pl.Series(task, nan_to_null=True) for n, task in zip(self._scores, of_tasks, strict=True)}
+        # By name: of a list of series, Polars would call one that has no name by a name of its own.
+        return pl.DataFrame({**{name: cells[name] for name in self._append}, **scores})
 
 
-def _scored(
-    watch: Watch, table: Table, append: tuple[str, ...], limit: int | None, progress: Progress
-) -> Iterator[pl.DataFrame]:
-    artifact = watch.artifact
+def tracked(
+    table: Table, columns: Sequence[str], phase: str, progress: Progress, *, limit: int | None = None
+) -> Iterator[Chunk]:
+    """The rows of a table, chunk by chunk; how far they are is told from before the first on."""
     done, total = 0, rows_to_read(table, limit)
-    for chunk in table.chunks((*artifact.encoder.schema.field_names, *append), limit=limit):
-        found = watch.probabilities(chunk).reshape(len(chunk.frame), -1).T
-        scores = map(pl.Series, probability_columns(artifact.labels), found)
-        yield pl.DataFrame([*(chunk.frame[name] for name in append), *scores])
+    progress.track(phase, 0, total)
+    for chunk in table.chunks(columns, limit=limit):
+        yield chunk
         done += len(chunk.frame)
-        progress.track("predict", done, total)
+        progress.track(phase, done, max(total, done))
 
 
 def rows_to_read(table: Table, limit: int | None) -> int:
@@ -310,19 +434,35 @@ def _write_parquet(file: Path, first: pl.DataFrame) -> Iterator[_Write]:
 
 @contextmanager
 def _write_text(file: Path, first: pl.DataFrame, *, separator: str, compressed: bool) -> Iterator[_Write]:
-    for column in first:
+    _require_plain(first)
+    with (
+        file.open("wb") as raw,
+        _compressed(raw) if compressed else nullcontext(cast("IO[bytes]", raw)) as sink,
+        _lines(sink, first, separator=separator) as write,
+    ):
+        yield write
+
+
+@contextmanager
+def _lines(sink: IO[bytes], first: pl.DataFrame, *, separator: str = ",") -> Iterator[_Write]:
+    empty = '""' if first.width == 1 else ""  # a row that is blank would be passed over by whoever reads it
+
+    def write(frame: pl.DataFrame, *, header: bool = False) -> None:
+        sink.write(frame.write_csv(separator=separator, include_header=header, null_value=empty).encode())
+
+    _require_plain(first)
+    write(first.clear(), header=True)
+    yield write
+    sink.flush()
+
+
+def _require_plain(frame: pl.DataFrame) -> None:
+    for column in frame:
         if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
             raise DataError(
                 f"a text file holds plain values; column '{column.name}' holds {column.dtype}: write .parquet, or "
                 f"leave it out of --append"
             )
-
-    def write(frame: pl.DataFrame, *, header: bool = False) -> None:
-        sink.write(frame.write_csv(separator=separator, include_header=header).encode())
-
-    with file.open("wb") as raw, _compressed(raw) if compressed else nullcontext(cast("IO[bytes]", raw)) as sink:
-        write(first.clear(), header=True)
-        yield write
 
 
 def _compressed(raw: Any) -> AbstractContextManager[IO[bytes]]:
@@ -339,8 +479,9 @@ _WRITERS: dict[str, Callable[[Path, pl.DataFrame], AbstractContextManager[_Write
 }
 
 
-def _writer_for(path: Path) -> Callable[[Path, pl.DataFrame], AbstractContextManager[_Write]]:
-    for suffix, writer in _WRITERS.items():
+def _suffix_of(path: Path) -> str:
+    """The ending of a file's name, as it is written there, by which a writer is chosen."""
+    for suffix in _WRITERS:
         if path.name.lower().endswith(suffix):
-            return writer
+            return path.name[-len(suffix) :]
     raise ConfigError(f"probabilities are written to a file that ends in {', '.join(_WRITERS)}; got '{path.name}'")

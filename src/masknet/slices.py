@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from masknet.encode import values
 from masknet.encode.cells import reader
-from masknet.encode.number_texts import ZERO_PADDED, parse
+from masknet.encode.number_texts import ZERO_PADDED, parse, without
 from masknet.errors import DataError
-from masknet.schema import Categorical, FieldSchema, Numeric
+from masknet.schema import Categorical, Decimal, FieldSchema, Numeric
 from masknet.table import Chunk
 
 __all__ = ["Slice", "SliceColumn"]
@@ -53,10 +53,20 @@ class SliceColumn:
     Args:
         name: of the column.
         field: what the model reads in it, if it does.
+        missing, decimal: how numbers are written in texts; see `number_texts.parse`. A field says so itself.
     """
 
-    def __init__(self, name: str, field: FieldSchema | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        field: FieldSchema | None = None,
+        *,
+        missing: Sequence[str] = (),
+        decimal: Decimal = ".",
+    ) -> None:
         self._name = name
+        self._missing, self._decimal = missing, decimal
+        self._written = True  # in texts, and not as numbers
         meant = field if isinstance(field, Categorical | Numeric) else None
         self._meant = meant is not None
         self._read: Callable[[pl.Series, values.Place], Any] = reader(meant or Categorical(name=name))
@@ -75,6 +85,7 @@ class SliceColumn:
                 f"one of plain values of it",
                 column=self._name,
             )
+        self._written = self._written and column.dtype == pl.String
         self._parts.append(pl.Series(self._read(column, chunk.place), nan_to_null=True))
 
     def slices(self) -> list[Slice]:
@@ -84,19 +95,19 @@ class SliceColumn:
         column = pl.concat([part.alias("v") for part in self._parts])
         if self._meant:
             return _by_size(column) if column.dtype == pl.Float64 else _by_value(column)
-        numbers = _quantities(column)
+        numbers = self._quantities(column)
         return _by_value(_alike(column)) if numbers is None else _by_size(numbers)
 
-
-def _quantities(text: pl.Series) -> pl.Series | None:
-    """The numbers, null where missing, or None where some value is none."""
-    parsed = parse(text)
-    numbers = parsed.numbers
-    if parsed.wrong.any() or numbers.null_count() == len(numbers):
-        return None
-    known = text.set(numbers.is_null(), None).str.strip_chars()
-    ids = known.filter(numbers.abs() >= _EXACT).str.contains(values.CANONICAL_INTEGER)
-    return None if ids.any() or known.str.contains(ZERO_PADDED).any() else numbers
+    def _quantities(self, text: pl.Series) -> pl.Series | None:
+        """The numbers, null where missing, or None where some value is none."""
+        form: dict[str, Any] = {"missing": self._missing, "decimal": self._decimal}
+        parsed = parse(text, **form) if self._written else parse(text)
+        numbers = parsed.numbers if self._written else without(parsed.numbers, **form)
+        if parsed.wrong.any() or numbers.null_count() == len(numbers):
+            return None
+        known = text.set(numbers.is_null(), None).str.strip_chars()
+        ids = known.filter(numbers.abs() >= _EXACT).str.contains(values.CANONICAL_INTEGER)
+        return None if ids.any() or known.str.contains(ZERO_PADDED).any() else numbers
 
 
 def _alike(text: pl.Series) -> pl.Series:

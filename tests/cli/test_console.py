@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 from collections.abc import Callable, Iterator
+from typing import Annotated
 
 import pytest
 import typer
@@ -11,10 +12,12 @@ import typer
 from masknet.cli.console import ConsoleProgress, states_errors
 from masknet.errors import DataError
 
+Out = Annotated[str, typer.Option(help="Where to write.")]
+
 
 def said(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     @states_errors
-    def command() -> None:
+    def command(out: Out = "", cache_dir: Out = "") -> None:
         raise error
 
     with pytest.raises(typer.Exit) as left:
@@ -48,6 +51,19 @@ def test_a_full_disk_in_the_words_of_a_library(capsys) -> None:
     error = RuntimeError(f"parquet: underlying IO error: {os.strerror(errno.ENOSPC)} (os error 28)")
     code, shown = said(error, capsys)
     assert (code, shown) == (1, "error: the disk is full: make room, or write elsewhere (--out, --cache-dir)\n")
+
+
+def test_a_verb_that_writes_nowhere_names_no_place_to_write(capsys) -> None:
+    @states_errors
+    def command(model: str = "", limit_rows: Annotated[int, typer.Option("--limit-rows")] = 1) -> None:
+        ConsoleProgress().warn("see --limit-rows, --categorical")
+        raise PermissionError(errno.EACCES, "", "ads.masknet")
+
+    with pytest.raises(typer.Exit):
+        command()
+    told, error = capsys.readouterr().err.splitlines()
+    assert told == "warning: see --limit-rows, categorical (categorical is a setting of the training)"
+    assert error.endswith("at 'ads.masknet': change it, or name another place")
 
 
 def test_our_own_errors_are_told_as_they_are(capsys) -> None:

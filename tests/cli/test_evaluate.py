@@ -188,3 +188,14 @@ def test_bad_input_is_one_sentence(case: str, masknet, trained: Path, rows) -> N
     arguments, named = BAD[case]
     result = masknet("evaluate", *(str(trained) if word == "MODEL" else word for word in arguments), "--threads", 1)
     assert named in result.error
+
+
+def test_a_slice_by_a_column_that_the_model_ignores_reads_numbers_as_the_model_does(masknet, tiny, rows) -> None:
+    depth = pl.Series(["0,5", "1,5", "gone", "2,5"] * 75)
+    rows(300).with_columns(depth=depth).write_csv("depth.csv")
+    flags = ("--label", "click", "--ignore", "depth", "--decimal", ",", "--missing", "gone")
+    assert masknet("train", "depth.csv", *flags, *tiny, "--out", "m.masknet").code == 0
+    slices = masknet("evaluate", "m.masknet", "depth.csv", "--slice", "depth", "--threads", 1, "--json").json["slices"]
+    assert {part["value"]: part["rows"] for part in slices["depth"]} == dict.fromkeys(
+        ["0.5", "1.5", "2.5", "missing"], 75
+    )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import polars as pl
 import pytest
 
 from masknet.manifest import read_manifest, write_checksums
+from masknet.table import open_table
 
 
 @pytest.fixture(autouse=True)
@@ -212,6 +215,123 @@ def test_a_bad_row_far_down_leaves_no_half_file(masknet, trained: Path, left_beh
     assert left_behind() == before
 
 
+@pytest.fixture
+def _spoiled() -> None:
+    """Today's rows with a price that is no number, a row that is none, and one that is not UTF-8; the third is kept."""
+    lines = Path("today.csv").read_bytes().splitlines()[:41]
+    lines[2], lines[5], lines[9] = b"7,north,dear,1", b"7,north", "7,Köln,1,1".encode("latin-1")
+    Path("spoiled.csv").write_bytes(b"\n".join(lines))
+
+
+QUARANTINE = ("--bad-rows", "quarantine", "--threads", 1)
+
+
+@pytest.mark.usefixtures("_spoiled")
+@pytest.mark.parametrize("out", ["scores.csv", "scores.parquet", "scores.csv.gz"])
+def test_bad_rows_are_set_aside_and_rows_stay_aligned(out: str, masknet, trained: Path) -> None:
+    assert "row 5 of spoiled.csv" in masknet("predict", trained, "spoiled.csv", "--out", out, "--threads", 1).error
+    result = masknet("predict", trained, "spoiled.csv", "--out", out, *QUARANTINE, "--append", "seconds,site")
+    assert result.code == 0, result.err
+    assert (
+        result.out.splitlines()[:3]
+        == [
+            f"37 probabilities lie in {out}",
+            "3 of 40 rows of spoiled.csv are bad and were set aside in scores.bad_rows.csv: 2 as a whole, 1 in column "
+            "'price'",
+            "in their rows of the output the probability is empty",
+        ]
+        or "1 in column" in result.out
+    )
+    read = pl.read_parquet if out.endswith("parquet") else pl.read_csv
+    found, today = read(out), pl.read_csv("today.csv").head(40)
+    bad = [1, 4, 8]
+    assert [i for i, one in enumerate(found["probability"].to_list()) if one is None] == bad
+    kept = [i for i in range(40) if i not in bad]
+    assert found["seconds"].cast(pl.Int64).gather(kept).to_list() == today["seconds"].gather(kept).to_list()
+    assert found["seconds"].cast(pl.Int64).gather(bad).to_list() == [1, None, None]
+    assert found["site"].gather(bad).to_list() == ["north", None, None]
+    assert masknet("predict", trained, "today.csv", "--out", "whole.csv", "--limit-rows", 40, "--threads", 1).code == 0
+    expected = probabilities("whole.csv")[kept].tolist()
+    assert found["probability"].gather(kept).to_list() == pytest.approx(expected, abs=1e-7)
+    aside = pl.read_csv("scores.bad_rows.csv")
+    assert aside.select("table", "source", "row").rows() == [("scored", "spoiled.csv", row) for row in (2, 5, 9)]
+    assert aside["column"].to_list()[:2] == ["price", None]
+    assert aside["reason"][0].startswith("a numeric column holds numbers; column 'price' holds 'dear' in row 2 of")
+    assert [len(json.loads(cells)) for cells in aside["cells"]] == [4, 2, 4]
+
+
+@pytest.mark.usefixtures("_spoiled")
+def test_bad_rows_are_told_in_json_and_counted_by_the_limit(masknet, trained: Path) -> None:
+    command = ("predict", trained, "spoiled.csv", "--out", "s.csv", *QUARANTINE, "--json")
+    told = masknet(*command, "--limit-rows", 7).json
+    assert (told["rows"], told["bad_rows"], told["bad_rows_file"]) == (7, 2, "s.bad_rows.csv")
+    assert len(Path("s.csv").read_text().splitlines()) == 8
+    assert Path("s.csv").read_text().splitlines()[2] == '""', "a blank line is no row to pandas"
+    assert open_table("s.csv").count_rows() == 7
+    assert "'s.csv' exists already" in masknet(*command).error
+    Path("s.csv").unlink()
+    assert "'s.bad_rows.csv' exists already" in masknet(*command).error
+    told = masknet(*command, "--limit-rows", 1, "--overwrite").json
+    assert (told["rows"], told["bad_rows"], told["bad_rows_file"]) == (1, 0, None)
+    assert not Path("s.bad_rows.csv").exists(), "of the run before"
+
+
+def test_a_table_that_is_mostly_bad_is_no_table_of_the_model(masknet, trained: Path, left_behind) -> None:
+    Path("bad.csv").write_text("user_id,site,price\n7,north,dear\n7,north,cheap\n7,north,1\n")
+    before = left_behind()
+    error = masknet("predict", trained, "bad.csv", "--out", "s.csv", *QUARANTINE).error
+    assert "more than half of the first 3 rows of bad.csv are bad (2 in column 'price')" in error
+    assert left_behind() == before
+
+
+def test_bad_rows_of_several_files(masknet, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("masknet.table.table.ROWS", 4)
+    Path("shards").mkdir()
+    for name in ("a", "b"):
+        rows = [f"7,{name}{i},{'dear' if i == 5 else i}" for i in range(10)]
+        Path(f"shards/{name}.csv").write_text("\n".join(["user_id,site,price", *rows, "7"]))
+    command = ("predict", trained, "shards", "--out", "s.parquet", *QUARANTINE, "--append", "site", "--json")
+    assert masknet(*command).json["bad_rows"] == 4
+    found = pl.read_parquet("s.parquet")
+    assert found["site"].to_list() == [f"{name}{i}" if i < 10 else None for name in "ab" for i in range(11)]
+    assert [i for i, one in enumerate(found["probability"].to_list()) if one is None] == [5, 10, 16, 21]
+    aside = pl.read_csv("s.bad_rows.csv")
+    assert aside.select("source", "row").rows() == [("a.csv", 6), ("a.csv", 11), ("b.csv", 6), ("b.csv", 11)]
+
+
+def test_probabilities_on_standard_output(masknet, trained: Path, left_behind) -> None:
+    before = left_behind()
+    result = masknet("predict", trained, "today.csv", "--out", "-", "--append", "seconds", "--threads", 1)
+    assert result.code == 0
+    assert left_behind() == before
+    assert "200 probabilities lie in the standard output\nmean probability" in result.err
+    assert masknet("predict", trained, "today.csv", "--out", "s.csv", "--append", "seconds", "--threads", 1).code == 0
+    assert result.out == Path("s.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--json"], "--out - and --json both print to standard output: name a file with --out, or leave --json out"),
+        (QUARANTINE, "bad rows are set aside in a file beside --out, and --out - is none: name a file with --out"),
+    ],
+)
+def test_what_standard_output_cannot_hold(flags: list[str], sentence: str, masknet, trained: Path) -> None:
+    assert masknet("predict", trained, "today.csv", "--out", "-", *flags).error == sentence
+
+
+@pytest.mark.parametrize("data", ["today.csv", "today.parquet"])
+def test_how_far_it_is_shows_from_the_start(data: str, masknet, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int | None]] = []
+    track = lambda self, phase, done, total, *rest: told.append((done, total))  # noqa: E731
+    monkeypatch.setattr("masknet.cli.console.ConsoleProgress.track", track)
+    monkeypatch.setattr("masknet.table.table.ROWS", 80)
+    for flags in ((), QUARANTINE[:2]):
+        told.clear()
+        assert masknet("predict", trained, data, "--out", f"s{len(flags)}.csv", "--threads", 1, *flags).code == 0
+        assert told == [(done, 200) for done in (0, 80, 160, 200)]
+
+
 def test_the_rows_to_score_are_not_written_over(masknet, trained: Path) -> None:
     before = Path("today.csv").read_bytes()
     Path("link.csv").symlink_to("today.csv")
@@ -221,10 +341,34 @@ def test_the_rows_to_score_are_not_written_over(masknet, trained: Path) -> None:
     assert Path("today.csv").read_bytes() == before
 
 
-def test_a_model_and_rows_that_changed_places_are_told(masknet, trained: Path) -> None:
-    for verb in (("predict", "--out", "s.csv"), ("evaluate",)):
-        error = masknet(verb[0], "today.csv", trained, *verb[1:]).error
-        assert "'today.csv' is a file: the model comes first, then the rows" in error
+def test_neither_are_files_of_the_model(masknet, trained: Path) -> None:
+    for out in (f"{trained}/golden.parquet", f"{trained}/new/s.csv"):
+        error = masknet("predict", trained, "today.csv", "--out", out, "--overwrite").error
+        assert error == f"a model's folder holds nothing but the model; '{out}' lies in '{trained}': name another"
+    assert masknet("check", trained).code == 0
+
+
+def test_nor_by_the_bad_rows_of_another_output(masknet, trained: Path) -> None:
+    before = Path("today.csv").rename("s.bad_rows.csv").read_bytes()
+    arguments = ("--out", "s.parquet", *QUARANTINE, "--overwrite")
+    error = masknet("predict", trained, "s.bad_rows.csv", *arguments).error
+    assert error.endswith("'s.bad_rows.csv' holds them: name another")
+    assert Path("s.bad_rows.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("data", ["today.csv", "shards", "sha*/*.csv"])
+def test_a_model_and_rows_that_changed_places_are_told(data: str, masknet, trained: Path) -> None:
+    Path("shards").mkdir()
+    Path("shards/a.csv").write_bytes(Path("today.csv").read_bytes())
+    for verb, *flags in (("predict", "--out", "s.csv"), ("evaluate",)):
+        error = masknet(verb, data, trained, *flags).error
+        assert error == (
+            f"the model comes first, then the rows; '{trained}' is the model: masknet {verb} {trained} "
+            f"{shlex.quote(data)}"
+        )
+        error = masknet(verb, trained, trained, *flags).error
+        assert error == f"the model comes first, then the rows; '{trained}' is a model too: name a table"
+    assert masknet("check", "today.csv").error.endswith("'today.csv' is a file: name a model")
 
 
 def test_a_link_to_nothing_does_not_suggest_itself(masknet, trained: Path) -> None:

@@ -319,6 +319,35 @@ def test_a_label_that_is_not_binary_is_named_with_its_row(other: list[Any]) -> N
         values.labels(pl.Series("click", other), place)
 
 
+@pytest.mark.parametrize(
+    ("grades", "among", "from_", "best"),
+    [
+        ([1, 2, 3, 4, 5], "5 numbers from 1 to 5", "4", "5"),
+        (["0", "1", "2", "3", "4"], "5 numbers from 0 to 4", "3", "4"),
+        ([0, 1, 2], "3 numbers from 0 to 2", "1", "2"),
+        ([0.5, 3.0, 4.5, None], "3 numbers from 0.5 to 4.5", "3", "4.5"),
+    ],
+)
+def test_a_graded_label_is_told_how_to_become_a_click(grades: list[Any], among: str, from_: str, best: str) -> None:
+    column = pl.Series("stars", grades * 3)
+    with pytest.raises(DataError) as caught:
+        values.labels(column, "row {}".format, may_lack=True)
+    assert str(caught.value).endswith(
+        f", among {among}: make a click of them first, in a column that is 1 where 'stars' is at least {from_} and "
+        f"else 0, or take one of them for it, as --positive stars={best}"
+    )
+    with pytest.raises(DataError, match=f"for it, as --positive {best}$"):
+        values.labels(column.drop_nulls(), "row {}".format)
+    known = values.labels(column, "row {}".format, positive=best, may_lack=True)
+    assert (known == 1).sum() == 3
+
+
+@pytest.mark.parametrize("pair", [["good", "bad"], ["1", "2"], [1, 2], [0, 1, *[0] * 200, 2], ["clicked", "1", "2"]])
+def test_another_pair_or_a_slip_is_told_of_positive(pair: list[Any]) -> None:
+    with pytest.raises(DataError, match=r"name another label, or the value of a click with --positive$"):
+        values.labels(pl.Series("y", pair), "row {}".format)
+
+
 def test_a_date_is_no_label() -> None:
     with pytest.raises(DataError, match="column 'click' holds Date"):
         values.labels(pl.Series("click", [dt.date(2026, 1, 1)]), place)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import functools
+import inspect
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
 
@@ -19,8 +22,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from typer.models import OptionInfo
 
-from masknet.errors import MasknetError
+from masknet.errors import ConfigError, MasknetError, settings_of_training
 
 if TYPE_CHECKING:
     from masknet.encode import Inspection
@@ -33,6 +37,7 @@ THREADS = "Processor threads (default: all that the process may use)."
 _DRAW_SECONDS = 0.1
 _PLAIN_SECONDS = 10.0
 _UNBOUNDED = 10_000
+_CALLED: ContextVar[Callable[..., None] | None] = ContextVar("called", default=None)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -74,11 +79,11 @@ class ConsoleProgress:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text)
+        self.console.print(in_own_flags(text))
 
     def warn(self, text: str) -> None:
         """Print a line that stands out."""
-        self.console.print(f"warning: {text}", style="yellow")
+        self.console.print(f"warning: {in_own_flags(text)}", style="yellow")
 
     def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
         """Move the bar, at most ten times a second."""
@@ -128,6 +133,7 @@ def states_errors(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def stated(*args: P.args, **kwargs: P.kwargs) -> None:
+        called = _CALLED.set(stated)
         try:
             command(*args, **kwargs)
         except MasknetError as error:
@@ -143,14 +149,51 @@ def states_errors(command: Callable[P, None]) -> Callable[P, None]:
             if not _full(error):
                 raise
             fail(_of_the_system(OSError(str(error))))
+        finally:
+            _CALLED.reset(called)
 
     return stated
+
+
+def _flags() -> frozenset[str] | None:
+    """Those of the verb that runs, as settings; None where none does."""
+    verb = _CALLED.get()
+    if verb is None:
+        return None
+    names = set()
+    for name, parameter in inspect.signature(verb, eval_str=True).parameters.items():
+        for option in getattr(parameter.annotation, "__metadata__", ()):
+            if isinstance(option, OptionInfo):
+                declared = option.param_decls or (f"--{name}",)
+                names |= {one.lstrip("-").replace("-", "_") for each in declared for one in each.split("/")}
+    return frozenset(names)
+
+
+def in_own_flags(sentence: str) -> str:
+    """A sentence of the engine, which names flags of `masknet train`, in those of the verb that runs."""
+    flags = _flags()
+    return sentence if flags is None else settings_of_training(sentence, flags)
 
 
 def import_from_here() -> None:
     """Let modules be imported from the current folder too, after all that is installed: a user's own network."""
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
+
+
+def require_order(verb: str, model: str, data: str) -> None:
+    """Refuse a model in the place of the rows.
+
+    Raises:
+        ConfigError: the two changed places, or both are models.
+    """
+    from masknet.manifest import is_artifact
+
+    if is_artifact(data) and not is_artifact(model):
+        swapped = shlex.join([verb, data, model])
+        raise ConfigError(f"the model comes first, then the rows; '{data}' is the model: masknet {swapped}")
+    if is_artifact(data):
+        raise ConfigError(f"the model comes first, then the rows; '{data}' is a model too: name a table")
 
 
 def use_threads(threads: int | None) -> None:
@@ -164,7 +207,7 @@ def use_threads(threads: int | None) -> None:
 
 def fail(sentence: str) -> NoReturn:
     """Print what was wrong, in one line whatever stands in the data, and leave with 1."""
-    line = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], sentence)
+    line = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], in_own_flags(sentence))
     screen(stderr=True).print(f"error: {line}", style="red")
     raise typer.Exit(1)
 
@@ -182,14 +225,17 @@ def _full(error: Exception) -> bool:
 
 def _of_the_system(error: OSError) -> str:
     where = f" at '{error.filename}'" if error.filename else ""
+    flags = _flags()
+    places = [f"--{name.replace('_', '-')}" for name in ("out", "cache_dir") if name in (flags or ())]
+    elsewhere = f" ({', '.join(places)})" if places else ""
     if _full(error):
-        return f"the disk is full{where}: make room, or write elsewhere (--out, --cache-dir)"
+        return f"the disk is full{where}: make room, or write elsewhere{elsewhere}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"there is no permission to read or write{where}: change it, or name another place (--out, --cache-dir)"
+        return f"there is no permission to read or write{where}: change it, or name another place{elsewhere}"
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
-        return f"a file stands where a folder is needed{where}: name another place (--out, --cache-dir)"
+        return f"a file stands where a folder is needed{where}: name another place{elsewhere}"
     why = error.strerror or error
-    return f"the system cannot read or write{where} ({why}): name another place (--out, --cache-dir)"
+    return f"the system cannot read or write{where} ({why}): name another place{elsewhere}"
 
 
 def print_json(result: object) -> None:

@@ -14,13 +14,14 @@ from masknet.cli.console import (
     import_from_here,
     metrics_table,
     print_json,
+    require_order,
     screen,
     slices_table,
     states_errors,
     use_threads,
 )
 from masknet.cli.settings import OF_FILES, given, takes_besides
-from masknet.config import RunConfig
+from masknet.config import RunConfig, Said
 from masknet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,23 +63,24 @@ def command(
     from masknet.predict import Watch
     from masknet.table import open_table
 
+    require_order("evaluate", model, data)
     if trust_code:
         import_from_here()
     use_threads(threads)
     run = RunConfig(**given(of_files))
-    by = [name.strip() for text in slices or [] for name in text.split(",") if name.strip()]
     artifact = load_artifact(model, device=device, trust_code=trust_code)
     if seed is not None and not bootstrap and group is None and artifact.encoder.schema.group is None:
         raise ConfigError("a --seed is of resamples, and nothing is resampled: add --bootstrap N or --group COLUMN")
     other = None if baseline is None else load_artifact(baseline, device=device, trust_code=trust_code)
+    table = open_table(data, columns=run.columns, form=run.form, usual=artifact.form)
     watch = Watch(artifact, strict=strict)
     with ConsoleProgress() as progress:
         tasks = evaluate_table(
             artifact,
-            open_table(data, columns=run.columns, form=run.form, usual=watch.artifact.form),
+            table,
             baseline=other,
             group=group,
-            slices=by,
+            slices=Said(tuple(slices or ())).names(table.columns),
             bootstrap=bootstrap or 0,
             seed=seed or 0,
             limit=limit_rows,

@@ -28,9 +28,9 @@ def command(data: str, **flags: Any) -> None:
 
     run = RunConfig(**given(flags))
     table = open_table(data, columns=run.columns, form=run.form)
+    run = run.of_table(table.columns)
     with ConsoleProgress() as progress:
-        for note in table.notes:
-            progress.note(note)
+        table.tell(progress)
         inspection = inspect_table(
             table,
             Declared(**{name: getattr(run, name) for name in _DECLARED}),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import sys
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,24 +13,35 @@ from masknet.cli.console import (
     ConsoleProgress,
     import_from_here,
     print_json,
+    require_order,
     screen,
     states_errors,
     use_threads,
 )
 from masknet.cli.settings import OF_FILES, given, takes_besides
-from masknet.config import RunConfig
+from masknet.config import RunConfig, Said
+from masknet.errors import ConfigError
 
 
 @states_errors
 def command(
     model: Annotated[str, typer.Argument(help="A trained model.")],
     data: Annotated[str, typer.Argument(help="Rows to score: a file, a glob or a folder of shards.")],
-    out: Annotated[str, typer.Option(help="Where to write: .parquet, .csv, .tsv, or .csv.gz.")],
+    out: Annotated[
+        str, typer.Option(help="Where to write: .parquet, .csv, .tsv, .csv.gz; - is standard output, as CSV.")
+    ],
     append: Annotated[
         list[str] | None,
         typer.Option(help="An input column to write before the probability (repeatable, or comma-separated)."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
+    bad_rows: Annotated[
+        Literal["refuse", "quarantine"],
+        typer.Option(
+            help="quarantine: leave the probability of a bad row empty, and write its place and the reason to a file "
+            "beside --out."
+        ),
+    ] = "refuse",
     strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
     limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help=THREADS, min=1)] = None,
@@ -40,32 +52,41 @@ def command(
 ) -> None:
     """Score rows, labelled or not."""
     from masknet.artifact import load_artifact
-    from masknet.predict import Watch, predict_file
+    from masknet.predict import Watch, predict_file, predict_stream
     from masknet.table import open_table
 
+    if out == "-" and json:
+        raise ConfigError(
+            "--out - and --json both print to standard output: name a file with --out, or leave --json out"
+        )
+    if out == "-" and bad_rows == "quarantine":
+        raise ConfigError("bad rows are set aside in a file beside --out, and --out - is none: name a file with --out")
+    require_order("predict", model, data)
     if trust_code:
         import_from_here()
     use_threads(threads)
-    appended = [name.strip() for text in append or [] for name in text.split(",") if name.strip()]
     run = RunConfig(**given(of_files))
     watch = Watch(load_artifact(model, device=device, trust_code=trust_code), strict=strict)
+    table = open_table(data, columns=run.columns, form=run.form, usual=watch.artifact.form)
+    appended = Said(tuple(append or ())).names(table.columns)
     with ConsoleProgress() as progress:
-        rows = predict_file(
-            watch.artifact,
-            open_table(data, columns=run.columns, form=run.form, usual=watch.artifact.form),
-            out,
-            append=appended,
-            overwrite=overwrite,
-            limit=limit_rows,
-            watch=watch,
-            progress=progress,
-        )
+        about: dict[str, Any] = {"append": appended, "limit": limit_rows, "watch": watch, "progress": progress}
+        if out == "-":
+            written = predict_stream(watch.artifact, table, sys.stdout.buffer, **about)
+        else:
+            written = predict_file(watch.artifact, table, out, overwrite=overwrite, bad_rows=bad_rows, **about)
+    bad = written.bad
     if json:
-        print_json({"rows": rows, "out": out, **watch.to_json()})
-    else:
-        screen().print(f"{rows:,} probabilities lie in {out}")
-        if rows:
-            screen().print(watch.sentence)
+        aside = {} if bad is None else {"bad_rows": len(bad), "bad_rows_file": str(bad.file) if bad else None}
+        print_json({"rows": written.rows, "out": out, **aside, **watch.to_json()})
+        return
+    told = screen(stderr=out == "-")
+    told.print(f"{written.rows - len(bad or ()):,} probabilities lie in {'the standard output' if out == '-' else out}")
+    if bad:
+        told.print("\n".join(bad.sentences(bad.file)))
+        told.print("in their rows of the output the probability is empty")
+    if written.rows:
+        told.print(watch.sentence)
 
 
 takes_besides(command, OF_FILES)

@@ -5,32 +5,18 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import typer
 from pydantic.fields import FieldInfo
 
-from masknet.config import RunConfig, parse_pairs, parse_setting
+from masknet.config import NAMES, PAIRS, RunConfig, Said
 
-__all__ = ["MAPPINGS", "OF_FILES", "given", "takes", "takes_besides"]
+__all__ = ["OF_FILES", "given", "takes", "takes_besides"]
 
-MAPPINGS = [
-    name
-    for name, field in RunConfig.model_fields.items()
-    if typing.get_origin(field.annotation) is dict and name != "positive"  # which of one label is a text
-]
-"""The settings of which each flag adds a pair."""
 OF_FILES = ("columns", "format", "delimiter", "quote", "escape", "encoding", "no_header")
 """The settings that say how files are written, for every command that reads some."""
-
-_PAIRS = {
-    "set": "KEY=VALUE",
-    "pretrained": "FIELD=FILE",
-    "share": "FIELD=OTHER",
-    "hash": "FIELD=BUCKETS",
-    "task_weight": "LABEL=WEIGHT",
-}
 
 
 _METAVARS = {"columns": "NAMES", "missing": "TEXT", "positive": "VALUE"}
@@ -42,8 +28,8 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
     kinds = [kind for kind in typing.get_args(annotation) if kind is not types.NoneType] or [annotation]
     kind: Any = next((k for k in (bool, int, float) if k in kinds), str)
     metavar = None
-    if name in MAPPINGS:
-        kind, metavar = list[str], _PAIRS.get(name, "FIELD=VALUE")
+    if name in PAIRS:
+        kind, metavar = list[str], PAIRS[name]
     elif name in ("label", "positive") or typing.get_origin(annotation) is tuple:
         kind, metavar = list[str], _METAVARS.get(name, "COLUMN")
     if kind is bool and name != "json":
@@ -86,15 +72,10 @@ def takes_besides(command: Callable[..., None], names: Iterable[str]) -> Callabl
     return takes(command, names, [p.replace(annotation=hints[p.name]) for p in own if p.kind is not p.VAR_KEYWORD])
 
 
-def given(flags: dict[str, Any]) -> dict[str, Any]:
-    """The settings that were given, as `RunConfig` takes them.
-
-    Raises:
-        ConfigError: a text is no pair.
-    """
-    said = {name: value for name, value in flags.items() if value not in (None, [])}
-    for name in MAPPINGS:
-        if name in said:
-            pairs = parse_pairs(name, said[name], _PAIRS.get(name, "FIELD=VALUE"))
-            said[name] = {k: parse_setting(v) for k, v in pairs.items()} if name == "set" else pairs
-    return said
+def given(flags: dict[str, Any], beside: Mapping[str, Any] = types.MappingProxyType({})) -> dict[str, Any]:
+    """The settings that were given, as `RunConfig` takes them; pairs are added to those of `beside`, a run file's."""
+    found = {name: value for name, value in flags.items() if value not in (None, [])}
+    for name in found.keys() & {*NAMES, *PAIRS}:
+        pairs = beside.get(name)
+        found[name] = Said(tuple(found[name]), pairs if name in PAIRS and isinstance(pairs, dict) else {})
+    return found

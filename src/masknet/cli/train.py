@@ -18,7 +18,7 @@ from masknet.cli.console import (
     states_errors,
     stop,
 )
-from masknet.cli.settings import MAPPINGS, given, takes
+from masknet.cli.settings import given, takes
 from masknet.config import RunConfig, read_run_file
 
 if TYPE_CHECKING:
@@ -29,12 +29,9 @@ if TYPE_CHECKING:
 def command(data: str | None = None, *, config: str | None = None, **flags: Any) -> None:
     """Train a model on a click log."""
     from_file = {} if config is None else read_run_file(config)
-    said = given(flags)
+    said = given(flags, from_file)
     if any(name in said for name in ("valid", "valid_fraction", "valid_after")):
         from_file = {k: v for k, v in from_file.items() if k not in ("valid", "valid_fraction", "valid_after")}
-    for name in MAPPINGS:
-        if name in said and isinstance(from_file.get(name), dict):
-            said[name] = from_file[name] | said[name]
     run = RunConfig(**{**from_file, **said, **({} if data is None else {"data": data})})
 
     if ":" in run.model:

@@ -119,14 +119,15 @@ class Inspection:
         >>> Inspection(Schema(label="click", fields=()), (report,), rows=100).hints
         '--categorical ip'
         """
-        asked: dict[str, list[str]] = {}
+        asked: dict[str, dict[str, None]] = {}
         for option, value in (pair for report in self.reports for pair in report.hint):
-            if option in ("missing", "decimal") or (value == value.strip() and "," not in value):
-                asked.setdefault(option, []).append(value)  # other names cannot be said among several
+            asked.setdefault(option, {})[value] = None
         lines = []
-        for option, given in asked.items():
-            several = dict.fromkeys(given) if option in ("missing", "decimal") else [",".join(given)]
-            lines += [f"--{option.replace('_', '-')} {shlex.quote(value)}" for value in several]
+        for option, values_of in asked.items():
+            together = [] if option in ("missing", "decimal") else [v for v in values_of if _is_plain(v)]
+            texts = [",".join(together)] if together else []
+            texts += [value for value in values_of if value not in together]
+            lines += [f"--{option.replace('_', '-')} {shlex.quote(text)}" for text in texts]
         return " ".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -147,6 +148,11 @@ class Inspection:
             rows=data["rows"],
             warnings=tuple(data["warnings"]),
         )
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name can be said among several, with commas between; any other is said alone."""
+    return name != "" and name == name.strip() and "," not in name
 
 
 def inspect_table(

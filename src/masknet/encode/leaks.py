@@ -14,6 +14,7 @@ from masknet.encode import values
 from masknet.encode.bags import bag_parts
 from masknet.encode.moments import as_dates
 from masknet.encode.number_texts import parse
+from masknet.errors import flag
 from masknet.schema import UNKNOWN, Bag, Decimal
 
 __all__ = ["LeakSearch"]
@@ -110,7 +111,7 @@ class LeakSearch:
                 if auc > _AUC:
                     yield (
                         f"column '{name}' alone tells {which} (AUC {auc:.4f}): if it is the label under another name, "
-                        f"leave it out with --ignore {name}"
+                        f"leave it out with {flag('ignore', name)}"
                     )
 
 

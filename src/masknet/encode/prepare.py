@@ -137,8 +137,8 @@ def prepare(
     Raises:
         DataError: the tables, their columns or values are not what the plan asks for, or the disk is too small.
     """
-    for note in [] if join else [note for one in (table, valid) if one is not None for note in one.notes]:
-        progress.note(note)
+    for one in () if join else filter(None, (table, valid)):
+        one.tell(progress)
     cache = (default_cache() if cache is None else cache) / "encoded"
     tables = [table.fingerprint(verify=verify), valid and valid.fingerprint(verify=verify)]
     same = valid is not None and tables[0] == tables[1]

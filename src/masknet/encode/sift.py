@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -26,7 +26,19 @@ from masknet.progress import Progress
 from masknet.schema import Bag, Schema, TimeForm
 from masknet.table import BadRow, Chunk, Kept, Table, without_rows
 
-__all__ = ["BAD_ROWS_FILE", "BadRows", "Check", "Quarantine", "declared_checks", "schema_checks", "sift"]
+__all__ = [
+    "BAD_ROWS_FILE",
+    "BadRows",
+    "BadRowsWriter",
+    "Check",
+    "Judged",
+    "Quarantine",
+    "declared_checks",
+    "field_checks",
+    "judge",
+    "schema_checks",
+    "sift",
+]
 
 Check: TypeAlias = Callable[[pl.Series, Place], object]
 """Reads the cells of a column and raises `BadCellsError` where some break its rule."""
@@ -58,7 +70,12 @@ def schema_checks(schema: Schema) -> dict[str, Check]:
     checks |= _label_checks(schema.labels, schema.positive)
     if schema.weight is not None:
         checks[schema.weight] = values.weights
-    return checks | {field.name: reader(field) for field in schema.fields}
+    return checks | field_checks(schema)
+
+
+def field_checks(schema: Schema) -> dict[str, Check]:
+    """What is known of rows to score: that a model reads them."""
+    return {field.name: reader(field) for field in schema.fields}
 
 
 def _label_checks(names: Sequence[str], positive: Mapping[str, str]) -> dict[str, Check]:
@@ -140,41 +157,67 @@ def sift(
     kept: list[Kept] = []
     left = limit
     for whole in (replace(table, parts=(part,)) for part in table.parts):
-        unread: list[BadRow] = []
         skip = [np.empty(0, dtype=np.int64)]
         rows, last = 0, None
-        for chunk in whole.chunks(bad=unread.append):
-            failed, numbers = _failed(chunk, checks), chunk.numbers
-            good = np.setdiff1d(np.arange(len(chunk.frame)), list(failed), assume_unique=True)
-            end = len(chunk.frame)
+        for found in judge(whole, checks):
+            good, bad = found.good, found.bad
             if left is not None and len(good) >= left:
                 good = good[:left]
-                end = int(good[-1]) + 1
-                last = int(numbers[end - 1])
-            bad = [
-                BadRow(chunk.source, int(numbers[i]), column, reason, chunk.frame.row(i))
-                for i, (column, reason) in failed.items()
-                if i < end
-            ]
-            # Those of chunks to come are known already, where they lie in one block of the file.
-            until = numbers[end - 1] if end else np.inf
-            bad += [row for row in unread if row.row < until]
-            unread[:] = [row for row in unread if row.row >= until]
+                last = int(found.chunk.numbers[good[-1]])
+                bad = [row for row in bad if row.row < last]
             skip.append(np.array([row.row for row in bad], dtype=np.int64))
             rows += len(good)
-            hear(len(good) + len(bad), sorted(bad, key=lambda row: row.row))
+            hear(len(good) + len(bad), bad)
             if left is not None:
                 left -= len(good)
             if last is not None:
                 break
-        else:
-            skip.append(np.array([row.row for row in unread], dtype=np.int64))
-            if unread:
-                hear(len(unread), unread)
-        kept.append(Kept(rows, np.sort(np.concatenate(skip)), last))
+        kept.append(Kept(rows, np.concatenate(skip), last))
         if left == 0:
             break
     return without_rows(table, kept)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Some neighbouring rows of a file, the good ones told from the bad.
+
+    Args:
+        chunk: those that can be read.
+        good: where in it the good ones stand, from 0, rising.
+        bad: all others, those that cannot be read included, by rising number.
+    """
+
+    chunk: Chunk
+    good: NDArray[np.intp]
+    bad: Sequence[BadRow]
+
+
+def judge(table: Table, checks: Mapping[str, Check], columns: Sequence[str] | None = None) -> Iterator[Judged]:
+    """Read a table once, and tell of every row whether it is good; arguments and errors are those of `sift`.
+
+    Args:
+        columns: what to read, the columns of all checks among them; all by default.
+    """
+    for whole in (replace(table, parts=(part,)) for part in table.parts):
+        unread: list[BadRow] = []
+        names = list(table.columns if columns is None else columns)
+        chunk = Chunk(pl.DataFrame(schema=dict.fromkeys(names, pl.String)), whole.parts[0].name, 1)
+        for chunk in whole.chunks(names, bad=unread.append):
+            failed, numbers = _failed(chunk, checks), chunk.numbers
+            good = np.setdiff1d(np.arange(len(chunk.frame)), list(failed), assume_unique=True)
+            # Those of chunks to come are known already, where they lie in one block of the file.
+            until = numbers[-1] if len(numbers) else np.inf
+            bad = [row for row in unread if row.row < until]
+            unread[:] = [row for row in unread if row.row >= until]
+            bad += [
+                BadRow(chunk.source, int(numbers[i]), column, reason, chunk.frame.row(i))
+                for i, (column, reason) in failed.items()
+            ]
+            yield Judged(chunk, good, sorted(bad, key=lambda row: row.row))
+        if unread:
+            none = replace(chunk, frame=chunk.frame.clear(), rows=None)
+            yield Judged(none, np.empty(0, dtype=np.intp), unread)
 
 
 def _failed(chunk: Chunk, checks: Mapping[str, Check]) -> dict[int, tuple[str, str]]:
@@ -252,6 +295,55 @@ class BadRows:
         return cls(folder / BAD_ROWS_FILE, tuple(_Count(**count) for count in counts))
 
 
+class BadRowsWriter:
+    """Writes the bad rows of one table into a CSV file as they are found, and counts them.
+
+    Args:
+        file: to write to.
+        part: what to call the table in the file: "train", "valid" or "scored".
+        name: of the table.
+        header: whether to begin with the names of the columns.
+    """
+
+    def __init__(self, file: IO[str], part: str, name: str, *, header: bool = True) -> None:
+        self.count = _Count(name)
+        self._part = part
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._first: dict[str, str] = {}  # the reason of each column's first
+        if header:
+            self._writer.writerow(_COLUMNS)
+
+    def add(self, rows: int, bad: Sequence[BadRow]) -> None:
+        """Take the next `rows` rows, among which are these.
+
+        Raises:
+            DataError: many rows were read, and more than half of them are bad.
+        """
+        self.count.rows += rows
+        for row in bad:
+            self._writer.writerow((self._part, row.source, row.row, row.column, row.reason, _json(row.cells)))
+            column = row.column or ""
+            self.count.bad[column] = self.count.bad.get(column, 0) + 1
+            self._first.setdefault(column, row.reason)
+        if self.count.rows >= _JUDGED_FROM:
+            self.require_few()
+
+    def require_few(self) -> None:
+        """Refuse a table that is mostly bad.
+
+        Raises:
+            DataError: more than half of the rows are bad.
+        """
+        count, bad = self.count, sum(self.count.bad.values())
+        if 2 * bad > count.rows:
+            worst = max(count.bad, key=lambda column: count.bad[column])
+            raise DataError(
+                f"bad rows are set aside where they are few; more than half of the first {count.rows:,} rows of "
+                f"{count.name} are bad ({count.whys}), such as this one: {self._first[worst]}",
+                column=worst or None,
+            )
+
+
 class Quarantine:
     """Sifts tables, and writes what it finds into a folder, for `BadRows.open`.
 
@@ -265,8 +357,6 @@ class Quarantine:
         self._folder = folder
         self._progress = progress
         self._counts: list[_Count] = []
-        with (folder / BAD_ROWS_FILE).open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow(_COLUMNS)
 
     def sift(self, part: str, table: Table, checks: Mapping[str, Check], *, limit: int | None = None) -> Table:
         """The table without its bad rows.
@@ -278,39 +368,19 @@ class Quarantine:
         Raises:
             DataError: more than half of the rows are bad, or as in `sift`.
         """
-        count = _Count(table.name)
-        first: dict[str, str] = {}  # the reason of each column's first
         total = table.estimated_rows() if limit is None else min(limit, table.estimated_rows())
         with (self._folder / BAD_ROWS_FILE).open("a", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = BadRowsWriter(file, part, table.name, header=not self._counts)
 
             def hear(rows: int, bad: Sequence[BadRow]) -> None:
-                count.rows += rows
-                for row in bad:
-                    writer.writerow((part, row.source, row.row, row.column, row.reason, _json(row.cells)))
-                    column = row.column or ""
-                    count.bad[column] = count.bad.get(column, 0) + 1
-                    first.setdefault(column, row.reason)
-                if count.rows >= _JUDGED_FROM:
-                    _refuse_most(count, first)
-                self._progress.track("look for bad rows", count.rows, max(total, count.rows))
+                writer.add(rows, bad)
+                self._progress.track("look for bad rows", writer.count.rows, max(total, writer.count.rows))
 
             sifted = sift(table, checks, hear, limit=limit)
-        _refuse_most(count, first)
-        self._counts.append(count)
+        writer.require_few()
+        self._counts.append(writer.count)
         (self._folder / _COUNTS_FILE).write_text(json.dumps([asdict(c) for c in self._counts]), encoding="utf-8")
         return sifted
-
-
-def _refuse_most(count: _Count, first: Mapping[str, str]) -> None:
-    bad = sum(count.bad.values())
-    if 2 * bad > count.rows:
-        worst = max(count.bad, key=lambda column: count.bad[column])
-        raise DataError(
-            f"bad rows are set aside where they are few; more than half of the first {count.rows:,} rows of "
-            f"{count.name} are bad ({count.whys}), such as this one: {first[worst]}",
-            column=worst or None,
-        )
 
 
 def _json(cells: Sequence[Any]) -> str:

@@ -183,7 +183,7 @@ class ValueCounts:
                 share = count.cut / (count.cut + count.kept)
                 yield (
                     f"{name}: {percent(share)} of the values are cut off, since a row keeps its last {count.slots}; "
-                    f"--max-length {name}=N of the training keeps more"
+                    f"--max-length {name}=N keeps more"
                 )
 
     def to_json(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ training rows say; a field of texts compares letter by letter. Numbers are float
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -17,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from masknet.encode.number_texts import parse, without
-from masknet.errors import DataError, Where
+from masknet.errors import DataError, Where, flag
 from masknet.schema import UNKNOWN, Decimal, Schema, ValueType
 from masknet.table import Chunk
 
@@ -38,6 +39,7 @@ _MOMENT = (
     r"^\s*([0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?\s*(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?\s*$"
 )
+_FEW_OTHERS = 0.01  # of a label's cells: so few beside 0 and 1 are slips, and no grades
 _FEW = 64  # cells: fewer are looked at one by one sooner than by a query
 
 
@@ -371,14 +373,31 @@ def labels(
         cell = column[i]
         if cell is None or cell == "" or cell != cell:
             return f"a label is 0 or 1; column '{column.name}' is missing in {at}: drop such rows"
-        return (
-            f"a label is 0 or 1; column '{column.name}' holds '{short(cell)}' in {at}: "
-            f"name another label, or the value of a click with --positive"
+        among, way_out = told()
+        return f"a label is 0 or 1; column '{column.name}' holds '{short(cell)}' in {at}{among}: {way_out}"
+
+    @cache
+    def told() -> tuple[str, str]:
+        grades = _grades(column)
+        if not grades:
+            return "", "name another label, or the value of a click with --positive"
+        one = f"{column.name}={grades[-1]:g}" if may_lack else f"{grades[-1]:g}"
+        return f", among {len(grades)} numbers from {grades[0]:g} to {grades[-1]:g}", (
+            f"make a click of them first, in a column that is 1 where '{column.name}' is at least "
+            f"{grades[3 * len(grades) // 5]:g} and else 0, or take one of them for it, as {flag('positive', one)}"
         )
 
     refuse(known.is_null().to_numpy() & ~(absent & may_lack), column, place, sentence)
     found: NDArray[np.uint8] = known.fill_null(UNKNOWN).to_numpy()
     return found
+
+
+def _grades(column: pl.Series) -> list[float]:
+    """The different numbers of a label that is graded, rising; none where it is a pair, or a few cells are others."""
+    numbers = column.cast(pl.Float64, strict=False).fill_nan(None).drop_nulls()
+    others = numbers.filter(~numbers.is_in([-1.0, 0.0, 1.0]))
+    grades: list[float] = numbers.unique().sort().to_list()
+    return grades if len(grades) > 2 and len(others) > _FEW_OTHERS * len(column) else []
 
 
 def all_labels(

@@ -21,6 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from masknet.errors import ConfigError, DataError, Where
+from masknet.progress import Progress
 from masknet.table.files import Found, find_files, format_of, require_known
 from masknet.table.hive import Partitioned, keys_of
 from masknet.table.json_lines import JSONL, JsonLines
@@ -122,6 +123,11 @@ class Table:
         """What to tell of which files are read, and how, where it is not what their endings say."""
         found = (getattr(part, "note", None) for part in self.parts)
         return [*self.passed, *list(dict.fromkeys(note for note in found if note))[:3]]
+
+    def tell(self, progress: Progress) -> None:
+        """Say so: whoever reads the rows does it once, before the first."""
+        for note in self.notes:
+            progress.note(note)
 
     @property
     def num_rows(self) -> int | None:

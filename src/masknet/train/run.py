@@ -19,7 +19,7 @@ from masknet import metrics
 from masknet.artifact import Artifact, check_free, probability_columns
 from masknet.config import RunConfig
 from masknet.encode import EncodedSet, Prepared, prepare
-from masknet.errors import ArtifactError, ConfigError, DataError, unknown
+from masknet.errors import ArtifactError, ConfigError, DataError, flag, unknown
 from masknet.gbdt import LEARNING_RATE, PATIENCE, TREES, tree_settings
 from masknet.models import MODELS, is_code, learns_by_row, resolve_settings
 from masknet.places import locked
@@ -67,6 +67,7 @@ def train(
         raise ConfigError(f"training needs {lacking}: masknet train DATA --label COLUMN")
     opened = partial(open_table, columns=config.columns, form=config.form)
     table = opened(config.data)
+    config = config.of_table(table.columns)
     valid = None if config.valid is None else opened(config.valid)
     out = Path(f"{_stem(table.name)}.masknet" if config.out is None else config.out)
     if not out.name:
@@ -295,7 +296,7 @@ def _model_settings(config: RunConfig, table: Table) -> dict[str, Any]:
         if name in table.columns and name not in config.ignore:
             raise DataError(
                 f"'{name}' is the column that predictions are written to; {table.name} has one of that name: rename "
-                f"it, or leave it out with --ignore {name}",
+                f"it, or leave it out with {flag('ignore', name)}",
                 file=table.name,
                 column=name,
             )
