@@ -8,6 +8,7 @@ runs every case in a folder of its own, prints the table of `docs/broken-inputs.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import time
@@ -96,7 +98,8 @@ def parquet(*columns: pl.Series, name: str = "log.parquet") -> Callable[[], obje
 
 def text(*lines: str, name: str = "log.libsvm", times: int = 1) -> Callable[[], object]:
     """Writes lines, so many times over."""
-    return lambda: Path(name).write_text("".join(f"{line}\n" for line in lines * times), encoding="utf-8")
+    content = "".join(f"{line}\n" for line in lines * times)
+    return lambda: _folder(name) and Path(name).write_text(content, encoding="utf-8")
 
 
 def both(*writers: Callable[[], object]) -> Callable[[], object]:
@@ -117,6 +120,38 @@ def libsvm(odd: str, *, name: str = "log.libsvm", row: str = "{} 3:1 7:0.5") -> 
 def table(edit: Callable[[str], str]) -> Callable[[], object]:
     """The log as CSV, edited as a text."""
     return lambda: Path("log.csv").write_bytes(edit(log().write_csv()).encode())
+
+
+def delimited(delimiter: str, name: str) -> Callable[[], object]:
+    """The log with another delimiter."""
+    return lambda: Path(name).write_text(log().write_csv().replace(",", delimiter), encoding="utf-8")
+
+
+def quoted_titles(name: str) -> Callable[[], object]:
+    """A log with tabs, two of whose titles begin with a quote."""
+    titles = pl.Series("title", ['"Alien' if i in (100, 140) else "Alien" for i in range(ROWS)])
+    return lambda: log().with_columns(titles).write_csv(name, separator="\t", quote_style="never")
+
+
+def latin(name: str) -> Callable[[], object]:
+    """A log in Latin-1."""
+    return lambda: Path(name).write_bytes(log().write_csv().replace("south", "s\u00fcd").encode("latin-1"))
+
+
+def zipped(name: str, *members: str) -> Callable[[], object]:
+    """The log several times in a zip."""
+
+    def write() -> None:
+        with zipfile.ZipFile(name, "w") as archive:
+            for member in members:
+                archive.writestr(member, log().write_csv())
+
+    return write
+
+
+def cut_gzip() -> None:
+    """A packed log without its end."""
+    Path("log.csv.gz").write_bytes(gzip.compress(log().write_csv().encode(), mtime=0)[:-200])
 
 
 def columns_of(name: str, kind: str) -> Callable[[], object]:
@@ -410,6 +445,123 @@ CASES = [
         "train log.ffm --label label --columns user=0",
         libsvm("1 0:3:1", name="log.ffm", row="{} 0:3:1 1:7:0.5"),
     ),
+    # Files as they come
+    Case(
+        "semicolons in a .csv",
+        TRAIN,
+        csv(separator=";"),
+        read="stands between the values",
+        happens="they are found, and told",
+    ),
+    Case(
+        "two colons between the values",
+        "train log.dat --label click --delimiter ::",
+        delimited("::", "log.dat"),
+        read="lies in",
+        happens="a delimiter may have several characters",
+    ),
+    Case(
+        "a quote at the start of a value, and one 40 rows below",
+        "train log.tsv --label click",
+        quoted_titles("log.tsv"),
+    ),
+    Case(
+        "the same, where quotes are said to be characters",
+        "train log.tsv --label click --quote none",
+        quoted_titles("log.tsv"),
+        read="measured on 20 validation rows",
+        happens="all 200 rows are read",
+    ),
+    Case("a quote that is none", f'{TRAIN} --quote "\'"', csv()),
+    Case(
+        "quotes with a backslash before them, as Spark writes them",
+        TRAIN,
+        table(lambda rows: rows.replace("north", '"the \\"north\\", they say"')),
+        read="a backslash stands before the quotes",
+        happens="it is found, and told",
+    ),
+    Case("an --escape of two characters", f"{TRAIN} --escape ab", csv()),
+    Case("a text in Latin-1", TRAIN, latin("log.csv")),
+    Case(
+        "the same with --encoding",
+        f"{TRAIN} --encoding latin-1",
+        latin("log.csv"),
+        read="lies in",
+        happens="it is read",
+    ),
+    Case("an encoding that nobody knows", f"{TRAIN} --encoding latin-99", csv()),
+    Case("a byte that the encoding has not", f"{TRAIN} --encoding ascii", latin("log.csv")),
+    Case(
+        "UTF-16 with its mark",
+        TRAIN,
+        lambda: Path("log.csv").write_text(log().write_csv(), encoding="utf-16"),
+        read="it is written in utf-16",
+        happens="it is read, and told",
+    ),
+    Case("a .gz that was cut", "train log.csv.gz --label click", cut_gzip),
+    Case("a zip of two tables", "train logs.zip --label click", zipped("logs.zip", "a.csv", "b.csv")),
+    Case(
+        "a zip of one",
+        "train logs.zip --label click",
+        zipped("logs.zip", "a.csv"),
+        read="lies in",
+        happens="it is unpacked while it is read",
+    ),
+    Case("a file without an ending", "train part-00000 --label click", csv(name="part-00000")),
+    Case(
+        "the same with --format",
+        "train part-00000 --label click --format csv",
+        csv(name="part-00000"),
+        read="lies in",
+        happens="it is read",
+    ),
+    Case("Parquet with another ending", "train log.parq --label click", parquet(name="log.parq")),
+    Case("a format that is none", f"{TRAIN} --format xlsx", csv()),
+    Case("--delimiter of a Parquet file", f"{PARQUET} --delimiter ;", parquet()),
+    Case("--no-header beside --columns", f"{TRAIN} --no-header --columns click,user_id,site,price", csv()),
+    Case(
+        "JSON Lines with a line that is no JSON",
+        "train log.jsonl --label click",
+        text('{"click": 1, "site": "a"}', '{"click": 0, "site": "b"', name="log.jsonl", times=100),
+    ),
+    Case(
+        "JSON Lines, a key of numbers and lists",
+        "train log.jsonl --label click",
+        text('{"click": 1, "site": 1}', '{"click": 0, "site": [2]}', name="log.jsonl", times=100),
+    ),
+    Case(
+        "JSON Lines with objects in the objects",
+        "inspect log.jsonl --label click",
+        text('{"click": 1, "user": {"os": "a"}}', '{"click": 0, "user": null}', name="log.jsonl", times=100),
+        read="user.os categorical",
+        happens="their keys are columns",
+    ),
+    Case(
+        "Vowpal Wabbit's format",
+        "train log.txt --label label",
+        text("1 |user age:0.5 |ad shoes", "-1 |user x", name="log.txt", times=100),
+    ),
+    Case("an address", "train s3://bucket/log.parquet --label click", csv()),
+    Case(
+        "a Delta table",
+        "train log --label click",
+        both(parquet(name="log/a.parquet"), text("{}", name="log/_delta_log/0.json")),
+    ),
+    Case(
+        "a folder with a folder of tables in it",
+        "train log --label click",
+        both(parquet(name="log/a.parquet"), parquet(name="log/old/b.parquet")),
+        read="is not read",
+        happens="it is told, and how to read it",
+    ),
+    Case(
+        "a folder lr=0.01",
+        "train runs --label click",
+        parquet(name="runs/lr=0.01/a.parquet"),
+        read="give the column",
+        happens="it is a column, and told",
+    ),
+    Case("standard input twice", "train - --valid - --label click", csv()),
     # Settings that contradict the table
     Case("--hash of a numeric field", f"{TRAIN} --hash price=100", csv()),
     Case("--hash into 0 buckets", f"{TRAIN} --hash site=0", csv()),
