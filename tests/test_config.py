@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from masknet.config import RunConfig, parse_setting, read_run_file
 from masknet.encode import Declared, EncodingPlan
 from masknet.errors import ConfigError
+from masknet.schema import moment_column
 
 
 def run_file(folder: Path, text: str) -> dict[str, Any]:
@@ -77,6 +78,14 @@ def test_names_of_columns_may_be_separated_by_commas() -> None:
     assert CONFIG.categorical == ("user", "item", "city")
     assert RunConfig(ignore="a,b, ").ignore == ("a", "b")
     assert RunConfig(numeric=()).numeric == ()
+
+
+def test_a_format_of_moments_may_hold_a_comma() -> None:
+    assert RunConfig(datetime=["a,b", "at=%b %d, %Y"]).datetime == ("a", "b", "at=%b %d, %Y")
+    said = {"at": "%b %d, %Y", "seen": None, "x=y": "%d.%m.%Y"}
+    assert RunConfig(datetime=said).datetime == ("at=%b %d, %Y", "seen", "x=y=%d.%m.%Y")
+    assert moment_column("x=y=%d.%m.%Y") == ("x=y", "%d.%m.%Y")
+    assert moment_column("a=b") == ("a=b", None)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from masknet.errors import ConfigError, unknown
-from masknet.schema import Decimal, Label, labels_of
+from masknet.schema import Decimal, Label, labels_of, moment_column
 
 __all__ = ["RunConfig", "parse_pairs", "parse_setting", "read_run_file"]
 
@@ -31,7 +31,15 @@ def _names(value: object) -> object:
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         return value
-    return tuple(name.strip() for item in items for name in item.split(",") if name.strip())
+    parted = (item.split(",") if moment_column(item)[1] is None else [item] for item in items)  # a format may hold one
+    return tuple(name.strip() for names in parted for name in names if name.strip())
+
+
+def _written(value: object) -> object:
+    """Columns of moments: `{"at": "%m/%d/%Y", "seen": None}` says what `["at=%m/%d/%Y", "seen"]` says."""
+    if not isinstance(value, Mapping):
+        return value
+    return [f"{name}={form}" if form is not None else name for name, form in value.items()]
 
 
 def _texts(value: object) -> object:
@@ -109,15 +117,20 @@ class RunConfig(BaseModel):
     valid_after: MomentText | None = _setting(DATA, "Validate on the rows whose --time is later than this.")
     weight: str | None = _setting(DATA, "The column of sample weights.")
     group: str | None = _setting(DATA, "The column of groups (a user, a session) for the grouped AUC.")
-    time: str | None = _setting(DATA, "The column of time; the last tenth by time then is the validation part.")
+    time: str | None = _setting(
+        DATA, "The column of time, or FIELD=FORMAT; the last tenth by time then is the validation part."
+    )
     categorical: Names = _setting(DATA, "Columns that are categorical (repeatable, or comma-separated).", ())
     numeric: Names = _setting(DATA, "Columns that are numeric (repeatable, or comma-separated).", ())
     bag: Names = _setting(
         DATA, "Columns of several values a row: lists, or texts with a separator (repeatable, or comma-separated).", ()
     )
     dense: Names = _setting(DATA, "Columns of vectors, all of one width (repeatable, or comma-separated).", ())
-    datetime: Names = _setting(
-        DATA, "Columns of moments: they become hour, weekday and age (repeatable, or comma-separated).", ()
+    datetime: Annotated[Names, BeforeValidator(_written)] = _setting(
+        DATA,
+        "Columns of moments: they become hour, weekday and age (repeatable; FIELD=FORMAT as strptime has it, "
+        "at=%m/%d/%Y, where they are no ISO dates).",
+        (),
     )
     ignore: Names = _setting(DATA, "Columns that no model may see (repeatable, or comma-separated).", ())
     columns: Names = _setting(
