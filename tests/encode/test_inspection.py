@@ -272,8 +272,8 @@ LOOKED_AT = [
      [("datetime", "x=%m/%d/%Y")]),
     ("x", ["2026-01-31"] * 9 + ["soon"], "texts; 90% ISO dates; 'soon' with --missing?",
      [("datetime", "x"), ("missing", "soon")]),
-    ("x", ["31.12.2019"] * 8 + ["soon", "never"], "texts; 80% dates as %d.%m.%Y; 'soon' with --missing?",
-     [("datetime", "x=%d.%m.%Y"), ("missing", "soon")]),
+    ("x", ["31.12.2019"] * 8 + ["soon", "never"], "texts; 80% dates as %d.%m.%Y; 'never' with --missing?",
+     [("datetime", "x=%d.%m.%Y"), ("missing", "never")]),
     ("created_at", [1769860800000, None], "numbers; milliseconds since 1970, with --datetime",
      [("datetime", "created_at")]),
     ("eventTime", [1769860800 + n for n in MANY] + [None], "numbers; seconds since 1970, with --datetime",
@@ -370,7 +370,7 @@ def test_a_format_holds_for_its_column(tmp_path: Path) -> None:
         found = inspect(source, datetime=("at=%m/%d/%Y %H:%M",), missing=("never",))
         assert found.schema.fields[1] == Datetime(name="at", form="%m/%d/%Y %H:%M", zoned=False, missing=("never",))
         assert (report_of(found, "at").missing, report_of(found, "at").kind) == (1, "datetime")
-        with pytest.raises(DataError, match=r"say --datetime 'at=%m/%d/%Y %H:%M', or name the column in --cat"):
+        with pytest.raises(DataError, match=r"train with --datetime 'at=%m/%d/%Y %H:%M', or name the column in --cat"):
             inspect(source, datetime=("at",))
         with pytest.raises(DataError, match=r"here as %d/%m/%Y %H:%M:%S; .* '6/9/2016 21:43' in row 1 of"):
             inspect(source, datetime=("at=%d/%m/%Y %H:%M:%S",))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from masknet.encode.moments import check_format
+from masknet.encode.moment_texts import check_format
 from masknet.errors import DataError, unknown
 from masknet.schema import Decimal, Label, labels_of, moment_column
 from masknet.space import Pooling

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from masknet.encode import values
 from masknet.encode.bags import SEPARATORS, TextShapes, bag_parts, sample_of
-from masknet.encode.moments import DateTexts, Epoch, moments
+from masknet.encode.moment_forms import DateTexts, Epoch
+from masknet.encode.moments import moments
 from masknet.encode.number_texts import ZERO_PADDED, is_missing, of_other_decimal, parse
 from masknet.encode.vectors import vector_parts
 from masknet.errors import DataError

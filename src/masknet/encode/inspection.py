@@ -18,7 +18,9 @@ from masknet.encode.bags import SEPARATORS, TextShapes, likely_separator
 from masknet.encode.declared import Declared
 from masknet.encode.facts import ColumnFacts
 from masknet.encode.leaks import LeakSearch
-from masknet.encode.moments import UNITS, Dated, Epoch, MomentReader, Times, form_of
+from masknet.encode.moment_forms import Dated, Epoch, form_of
+from masknet.encode.moment_texts import UNITS
+from masknet.encode.moments import MomentReader, Times
 from masknet.errors import DataError, unknown
 from masknet.progress import Progress
 from masknet.schema import (
