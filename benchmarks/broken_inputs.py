@@ -218,7 +218,7 @@ CASES = [
         "a timestamp in two zones",
         TRAIN,
         csv(cells("at", "2026-01-31T12:00:00+01:00", "2026-01-31T12:00:00+05:30")),
-        read="at datetime dates and times",
+        read="at datetime ? dates and times",
         happens="each is its own instant; hour and weekday are those written",
     ),
     Case(

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from masknet.config import RunConfig, Said, parse_setting, read_run_file
 from masknet.encode import Declared, EncodingPlan
 from masknet.errors import ConfigError
+from masknet.schema import moment_column
 
 
 def run_file(folder: Path, text: str) -> dict[str, Any]:
@@ -126,6 +127,14 @@ def test_pairs_are_added_to_those_of_a_run_file() -> None:
     labels = {"label": ["a", "a=b"], "task_weight": Said(("a=b=2",))}
     assert RunConfig(**labels, positive=["a=b=x", "a=y"]).positive == {"a=b": "x", "a": "y"}
     assert RunConfig(**labels).task_weight == {"a=b": 2.0}
+
+
+def test_a_format_of_moments_may_hold_a_comma() -> None:
+    assert RunConfig(datetime=Said(("a,b", "at=%b %d, %Y"))).datetime == ("a", "b", "at=%b %d, %Y")
+    said = {"at": "%b %d, %Y", "seen": None, "x=y": "%d.%m.%Y"}
+    assert RunConfig(datetime=said).datetime == ("at=%b %d, %Y", "seen", "x=y=%d.%m.%Y")
+    assert moment_column("x=y=%d.%m.%Y") == ("x=y", "%d.%m.%Y")
+    assert moment_column("a=b") == ("a=b", None)
 
 
 @pytest.mark.parametrize(

@@ -347,6 +347,33 @@ def test_values_that_training_never_saw_are_told_once(fitted: CTRClassifier, log
         classifier.predict_proba(log)
 
 
+@pytest.mark.parametrize("said", ["at=%d.%m.%Y %H:%M", ["at=%d.%m.%Y %H:%M"], {"at": "%d.%m.%Y %H:%M"}])
+def test_moments_of_a_format(said: Any, log: pl.DataFrame, make: Callable[..., CTRClassifier], tmp_path: Path) -> None:
+    at = pl.datetime(2026, 1, 1) + pl.duration(minutes=7 * pl.int_range(pl.len()))
+    typed = log.with_columns(at=at)
+    written = typed.with_columns(pl.col("at").dt.strftime("%d.%m.%Y %H:%M"))
+    classifier = make(datetime=said).fit(written, "click")
+    classifier.save(tmp_path / "m")
+    loaded = CTRClassifier.load(tmp_path / "m")
+    assert loaded.datetime == ("at=%d.%m.%Y %H:%M",)
+    assert click_probabilities(loaded, written).tolist() == click_probabilities(classifier, typed).tolist()
+    with pytest.raises(DataError, match=r"here as %d\.%m\.%Y %H:%M; column 'at' holds '1/2/2026'"):
+        loaded.predict_proba(written.with_columns(at=pl.lit("1/2/2026")))
+
+
+def test_fit_warns_of_moments_beside_a_random_split(
+    log: pl.DataFrame, make: Callable[..., CTRClassifier], caplog: pytest.LogCaptureFixture
+) -> None:
+    dated = log.with_columns(at=pl.datetime(2026, 1, 1) + pl.duration(minutes=7 * pl.int_range(pl.len())))
+    with caplog.at_level("WARNING", logger="masknet"):
+        make().fit(dated, "click")
+        assert "'at' is taken for datetime (dates and times; time splits by it): look whether it is" in caplog.text
+        caplog.clear()
+        make(time="at", datetime="at").fit(dated, "click")
+        make().fit(dated, "click", eval_set=dated)
+        assert "'at'" not in caplog.text
+
+
 # Saving
 
 

@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from masknet.errors import ConfigError, unknown
-from masknet.schema import Decimal, Label, labels_of
+from masknet.schema import Decimal, Label, labels_of, moment_column
 
 if TYPE_CHECKING:
     from masknet.table import Form
@@ -62,12 +62,16 @@ class Said:
     beside: Mapping[str, Any] = field(default_factory=dict)
 
     def names(self, columns: Collection[str] = ()) -> tuple[str, ...]:
-        """The names: a text is one where it is a column's, verbatim; any other is parted at its commas.
+        """The names: a text is one where it is a column's, verbatim, or says a format; others are parted at commas.
 
         >>> Said(("price, EUR", "user, ad")).names(["user", "ad", "price, EUR"])
         ('price, EUR', 'user', 'ad')
         """
-        return tuple(name for text in self.texts for name in ((text,) if text in columns else _parted(text)))
+        return tuple(
+            name
+            for text in self.texts
+            for name in ((text,) if text in columns or moment_column(text)[1] is not None else _parted(text))
+        )
 
     def pairs(self, setting: str, columns: Collection[str] = ()) -> dict[str, Any]:
         """The pairs by their key, which is the longest name of a column that a text begins with; the last one holds.
@@ -94,6 +98,13 @@ class Said:
 
 def _parted(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _written(value: object) -> object:
+    """Columns of moments: `{"at": "%m/%d/%Y", "seen": None}` says what `["at=%m/%d/%Y", "seen"]` says."""
+    if not isinstance(value, Mapping):
+        return value
+    return [f"{name}={form}" if form is not None else name for name, form in value.items()]
 
 
 def _texts(value: object) -> object:
@@ -174,15 +185,20 @@ class RunConfig(BaseModel):
     valid_after: MomentText | None = _setting(DATA, "Validate on the rows whose --time is later than this.")
     weight: str | None = _setting(DATA, "The column of sample weights.")
     group: str | None = _setting(DATA, "The column of groups (a user, a session) for the grouped AUC.")
-    time: str | None = _setting(DATA, "The column of time; the last tenth by time then is the validation part.")
+    time: str | None = _setting(
+        DATA, "The column of time, or FIELD=FORMAT; the last tenth by time then is the validation part."
+    )
     categorical: Names = _setting(DATA, "Columns that are categorical (repeatable, or comma-separated).", ())
     numeric: Names = _setting(DATA, "Columns that are numeric (repeatable, or comma-separated).", ())
     bag: Names = _setting(
         DATA, "Columns of several values a row: lists, or texts with a separator (repeatable, or comma-separated).", ()
     )
     dense: Names = _setting(DATA, "Columns of vectors, all of one width (repeatable, or comma-separated).", ())
-    datetime: Names = _setting(
-        DATA, "Columns of moments: they become hour, weekday and age (repeatable, or comma-separated).", ()
+    datetime: Annotated[Names, BeforeValidator(_written)] = _setting(
+        DATA,
+        "Columns of moments: they become hour, weekday and age (repeatable; FIELD=FORMAT as strptime has it, "
+        "at=%m/%d/%Y, where they are no ISO dates).",
+        (),
     )
     ignore: Names = _setting(DATA, "Columns that no model may see (repeatable, or comma-separated).", ())
     columns: Names = _setting(

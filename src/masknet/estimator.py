@@ -94,7 +94,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         numeric: str | Sequence[str] = (),
         bag: str | Sequence[str] = (),
         dense: str | Sequence[str] = (),
-        datetime: str | Sequence[str] = (),
+        datetime: str | Sequence[str] | Mapping[str, str | None] = (),
         ignore: str | Sequence[str] = (),
         separator: Mapping[str, str] | None = None,
         weighted: str | Sequence[str] = (),

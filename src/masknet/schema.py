@@ -5,6 +5,7 @@ A schema is decided once, over all rows of the training table, and stored; scori
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -17,7 +18,11 @@ Decimal = Literal[".", ","]
 BagForm = Literal["separated", "listed", "words"]
 Label = str | tuple[str, ...] | None
 """The column to predict, or several; None where none is known."""
-TimeForm = Literal["iso", "yyyymmdd", "yymmddhh", "seconds", "milliseconds", "microseconds", "nanoseconds"]
+TimeForm = (
+    Literal["iso", "yyyymmdd", "yymmddhh", "seconds", "milliseconds", "microseconds", "nanoseconds"]
+    | Annotated[str, Field(pattern="%")]
+)
+"""How moments are written: by name, or as a format in strptime's notation says."""
 
 
 UNKNOWN = 255
@@ -31,6 +36,19 @@ def labels_of(label: Label) -> tuple[str, ...]:
     (('click',), ('click', 'like'), ())
     """
     return () if label is None else (label,) if isinstance(label, str) else label
+
+
+_WITH_FORMAT = re.compile(r"(.+?)=([^=]*%[A-Za-z].*)", re.DOTALL)
+
+
+def moment_column(text: str) -> tuple[str, str | None]:
+    """A column of moments, as it is said, and the format of its texts where one is said too.
+
+    >>> moment_column("at"), moment_column("at=%b %d, %Y")
+    (('at', None), ('at', '%b %d, %Y'))
+    """
+    found = _WITH_FORMAT.fullmatch(text)
+    return (text, None) if found is None else (found[1], found[2])
 
 
 class _Column(BaseModel):
@@ -130,16 +148,18 @@ class Datetime(_Column):
 
     Args:
         form: how the moments are written: "iso" (dates and times, typed or as ISO texts), "yyyymmdd" (20141021),
-            "yymmddhh" (14102100), or seconds, milliseconds, microseconds or nanoseconds since 1970; all lie in the
-            years 1 to 9999.
+            "yymmddhh" (14102100), seconds, milliseconds, microseconds or nanoseconds since 1970, or a format in
+            strptime's notation ("%m/%d/%Y"); all lie in the years 1 to 9999.
         zoned: whether those of training name their zone, as all others then must or must not; None where it is not
             known.
+        missing: texts that are a missing moment, beside those that are a missing number.
         encoding: of the age, as in `Numeric`.
     """
 
     kind: Literal["datetime"] = "datetime"
     form: TimeForm = "iso"
     zoned: bool | None = None
+    missing: tuple[str, ...] = ()
     encoding: NumericEncodingName = "linear"
 
     @property

@@ -6,12 +6,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from masknet.encode import Declared, Inspection, inspect_table
 from masknet.encode.bags import bag_cells
-from masknet.errors import DataError
+from masknet.errors import ConfigError, DataError
 from masknet.progress import LogProgress
 from masknet.schema import Bag, Categorical, Datetime, Dense, FieldSchema, Numeric
 from masknet.table import open_table
@@ -216,11 +217,12 @@ def test_lists_and_moments_of_a_frame(cells: list[Any], field: FieldSchema) -> N
     assert found == field
 
 
-def test_moments_of_two_kinds_in_two_shards_are_read_as_naming_no_zone(tmp_path: Path) -> None:
+def test_moments_of_two_kinds_in_two_shards_are_refused_where_they_are_declared(tmp_path: Path) -> None:
     frame_of(["2026-01-31 12:00:00"] * 3).write_parquet(tmp_path / "1.parquet")
     frame_of(["2026-01-31 12:00:00Z"] * 3).write_parquet(tmp_path / "2.parquet")
-    (_, found) = inspect(tmp_path, datetime=("x",)).schema.fields
-    assert found == Datetime(name="x", zoned=False)  # so that encoding names the first that names one
+    for declared in ({"datetime": ("x",)}, {"time": "x"}):
+        with pytest.raises(DataError, match=r"'2026-01-31 12:00:00Z' in row 1 of 2\.parquet, unlike those of"):
+            inspect(tmp_path, **declared)
     assert report_of(inspect(tmp_path)).kind == "ignored"
 
 
@@ -263,7 +265,22 @@ LOOKED_AT = [
     ("title", TITLES, "texts, several words each; --bag reads the parts", [("bag", "title")]),
     ("num_visits", FEW, "integers, under 50 distinct; if counts, --numeric", [("numeric", "num_visits")]),
     ("n", MANY, "integers; if ids, --categorical", [("categorical", "n")]),
-]
+    ("at", ["6/19/2016 21:43", "NA"] * 9, "texts; dates as %m/%d/%Y %H:%M, with --datetime",
+     [("datetime", "at=%m/%d/%Y %H:%M")]),
+    ("x", ["31-Jul-18", "1-Aug-18", None], "texts; dates as %d-%b-%y, with --datetime", [("datetime", "x=%d-%b-%y")]),
+    ("x", ["6/9/2016", "", "7/9/2016"], "texts; dates as %m/%d/%Y or %d/%m/%Y, with --datetime",
+     [("datetime", "x=%m/%d/%Y")]),
+    ("x", ["2026-01-31"] * 9 + ["soon"], "texts; 90% ISO dates; 'soon' with --missing?",
+     [("datetime", "x"), ("missing", "soon")]),
+    ("x", ["31.12.2019"] * 8 + ["soon", "never"], "texts; 80% dates as %d.%m.%Y; 'never' with --missing?",
+     [("datetime", "x=%d.%m.%Y"), ("missing", "never")]),
+    ("created_at", [1769860800000, None], "numbers; milliseconds since 1970, with --datetime",
+     [("datetime", "created_at")]),
+    ("eventTime", [1769860800 + n for n in MANY] + [None], "numbers; seconds since 1970, with --datetime",
+     [("datetime", "eventTime")]),
+    ("ts", [1769860800000000000, None], "numbers; nanoseconds since 1970, with --datetime", [("datetime", "ts")]),
+    ("date", [20160609, 20160610, None], "numbers; dates in digits, with --datetime", [("datetime", "date")]),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "cells", "why", "hint"), LOOKED_AT)
@@ -272,6 +289,119 @@ def test_what_may_be_something_else_is_marked_with_its_flag(
 ) -> None:
     report = report_of(inspect(frame_of(cells, name)), name)
     assert (report.why, report.flagged, list(report.hint)) == (why, True, hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("user_id", [1769860800000, None]),  # an id
+        ("n", [1769860800 + n for n in range(60)]),  # not named like a time
+        ("time_spent", [86400, 1769860800, None]),
+        ("timestamp", [0, 1769860800, None]),
+        ("date", [20160609, 20161399, None]),
+        ("version", ["10.4.11", "9.3.12"]),
+        ("x", ["6/9/2016", "red", "green"]),
+    ],
+)
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "csv"])
+def test_what_is_no_moment_is_not_marked_as_one(name: str, cells: list[Any], typed: bool, tmp_path: Path) -> None:
+    frame = frame_of(cells, name)
+    report = report_of(inspect(frame if typed else as_csv(tmp_path, frame)), name)
+    assert not {"datetime", "time"} & {option for option, _ in report.hint}
+
+
+def days(*numbers: int) -> list[dt.date]:
+    return [dt.date(2026, 1, 1 + n) for n in numbers]
+
+
+@pytest.mark.parametrize(
+    ("columns", "chosen", "hint"),
+    [
+        ({"at": days(0, 1, 2)}, "at", {"time": "at", "datetime": "at"}),
+        ({"born": days(0, 0, 1), "at": days(0, 1, 2), "seen": days(2, 1, 0)}, "at", {"time": "at", "datetime": "at"}),
+        ({"at": [*days(0, 1), None], "born": days(0, 0, 1)}, "born", {"time": "born", "datetime": "born"}),
+        ({"at": ["2026-01-01", "2026-01-02", "NA"], "n": [0.5, 1.5, 2.5]}, None, {}),
+        ({"at": ["1/13/2026", "1/14/2026", "NA"], "n": [0.5, 1.5, 2.5]}, None, {}),
+        ({"at": days(0, 0, 0)}, None, {}),
+        ({"n": [0.5, 1.5, 2.5]}, None, {}),
+        ({"at": ["1/13/2026", "1/14/2026", "1/15/2026"]}, "at", {"datetime": "at=%m/%d/%Y", "time": "at=%m/%d/%Y"}),
+        ({"ts": [1769860800, 1769860801, 1769860802]}, "ts", {"datetime": "ts", "time": "ts"}),
+    ],
+)
+def test_a_moment_is_pointed_at_while_the_split_is_random(
+    columns: dict[str, list[Any]], chosen: str | None, hint: dict[str, str], tmp_path: Path
+) -> None:
+    frame = pl.DataFrame({"city": ["a", "b", "a"], **columns})
+    for source in (frame, as_csv(tmp_path, frame)):
+        found = inspect(source)
+        told = {report.column: report for report in found.reports if "time" in dict(report.hint)}
+        assert list(told) == ([] if chosen is None else [chosen])
+        for report in told.values():
+            assert (dict(report.hint), report.flagged) == (hint, True)
+            assert report.why.endswith("; --time splits by it")
+            followed = inspect(source, time=hint["time"], datetime=(hint["datetime"],))
+            assert [field.kind for field in followed.schema.fields if field.name == chosen] == ["datetime"]
+            assert followed.schema.time == chosen
+            assert followed.times is not None
+            assert not any("time" in dict(report.hint) for report in followed.reports)
+        others = inspect_table(open_table(source), Declared(), LogProgress(), by_chance=False)
+        assert not any("time" in dict(report.hint) for report in others.reports)
+
+
+def test_a_declared_moment_is_pointed_at_by_its_name() -> None:
+    frame = frame_of(["13.1.2026", "14.1.2026"], "at")
+    report = report_of(inspect(frame, datetime=("at=%d.%m.%Y",)), "at")
+    assert (report.kind, report.why, report.hint) == (
+        "datetime", "declared; --time splits by it", (("time", "at"),)
+    )  # fmt: skip
+    followed = inspect(frame, datetime=("at=%d.%m.%Y",), time="at")
+    assert followed.schema.fields[1] == Datetime(name="at", form="%d.%m.%Y", zoned=False)
+    assert (followed.schema.time, followed.time_form) == ("at", "%d.%m.%Y")
+    assert followed.times is not None
+    assert np.diff(followed.times).tolist() == [86_400e6]
+    alone = inspect(frame, time="at=%d.%m.%Y")
+    assert alone.schema.field_names == ("city",)
+    assert report_of(alone, "at").why == "declared; name it in --datetime to make it a field too"
+
+
+def test_a_format_holds_for_its_column(tmp_path: Path) -> None:
+    frame = frame_of(["6/9/2016 21:43", "NULL", "6/10/2016 0:00"], "at")
+    for source in (frame, as_csv(tmp_path, frame)):
+        found = inspect(source, datetime=("at=%m/%d/%Y %H:%M",), missing=("never",))
+        assert found.schema.fields[1] == Datetime(name="at", form="%m/%d/%Y %H:%M", zoned=False, missing=("never",))
+        assert (report_of(found, "at").missing, report_of(found, "at").kind) == (1, "datetime")
+        with pytest.raises(DataError, match=r"train with --datetime 'at=%m/%d/%Y %H:%M', or name the column in --cat"):
+            inspect(source, datetime=("at",))
+        with pytest.raises(DataError, match=r"here as %d/%m/%Y %H:%M:%S; .* '6/9/2016 21:43' in row 1 of"):
+            inspect(source, datetime=("at=%d/%m/%Y %H:%M:%S",))
+
+
+@pytest.mark.parametrize(
+    ("declared", "sentence"),
+    [
+        ({"datetime": ("a=%H:%M",)}, "a format of moments names the year"),
+        ({"time": "a=%H:%M"}, "a format of moments names the year"),
+        ({"datetime": ("zzz=%d.%m.%Y",)}, "--datetime names a column of the frame: unknown column 'zzz'"),
+        ({"time": "zzz=%d.%m.%Y"}, "--time names a column of the frame: unknown column 'zzz'"),
+        ({"datetime": ("a=%d.%m.%Y",), "time": "a=%m.%d.%Y"}, "'a' is given '%d.%m.%Y' in --datetime and '%m.%d.%Y'"),
+        ({"time": "a", "ignore": ("a",)}, "'a' is given to --ignore and --time: keep one"),
+        ({"time": "a", "weight": "a"}, "'a' is given to --weight and --time: keep one"),
+    ],
+)
+def test_impossible_moments_are_refused(declared: dict[str, Any], sentence: str) -> None:
+    with pytest.raises((DataError, ConfigError)) as caught:
+        inspect(pl.DataFrame({"a": ["1.1.2026"], "b": ["y"]}), **declared)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["2026-01-31 12:00:00 UTC", "2026-01-31T12:00:00Z", "2026-01-31 12:00+00"])
+def test_iso_moments_with_missing_ones_and_zones_are_moments(form: str, tmp_path: Path) -> None:
+    cells = [form, "NA", r"\N", form.replace("12", "13"), "", None, " - "]
+    for source in (frame_of(cells), as_csv(tmp_path, frame_of(cells))):
+        found = inspect(source)
+        assert found.schema.fields[1] == Datetime(name="x", zoned=True)
+        assert (report_of(found).missing, report_of(found).flagged) == (5, False)
+    assert report_of(inspect(frame_of(["NA", "-"]))).kind == "categorical", "which are no moments"
 
 
 @pytest.mark.parametrize("name", ["ip", "os", "channel", "aid"])
@@ -305,6 +435,11 @@ def test_one_line_follows_all_hints() -> None:
     columns = {"ip": list(range(60)), "price": ["1.5", "free", "2.5", "3.5", "4.5", "6.5"] * 10, "title": TITLES}
     found = inspect(pl.DataFrame({"click": [0, 1] * 30, "n": range(60), **columns}))
     assert found.hints == "--categorical n --numeric price --missing free --bag title"
+    day = pl.date(2026, 1, 1) + pl.duration(days=pl.int_range(60))
+    dated = pl.select(ts=day.dt.epoch("ms"), at=day.dt.strftime("%B %d, %Y"), day=day.dt.strftime("%d/%m/%Y"))
+    assert inspect(dated.with_columns(a=pl.Series(["a", "b"] * 30))).hints == (
+        "--datetime ts --datetime 'at=%B %d, %Y' --datetime day=%d/%m/%Y --time ts"
+    )
     assert Inspection.from_json(json.loads(json.dumps(found.to_json()))).hints == found.hints
 
 
@@ -368,7 +503,7 @@ def test_declared_parts_win(tmp_path: Path) -> None:
         assert inspection.labels is not None
         assert inspection.labels.tolist() == [[0], [1], [0]]
         assert inspection.times is not None
-        assert inspection.times.tolist() == [3, 1, 2]
+        assert inspection.times.tolist() == [3e6, 1e6, 2e6]
 
 
 def test_a_group_may_be_a_field_too() -> None:
@@ -474,7 +609,6 @@ def test_the_form_of_moments_is_that_of_most_cells_that_are_there(written: str, 
     for numbers, form in (
         ([20141021, 20141130], "yyyymmdd"),
         ([14102100, 14102123], "yymmddhh"),
-        ([20141099, 20141021], "yymmddhh"),  # no day is the 99th
         ([1_700_000_000, 1], "seconds"),
         ([1_700_000_000_000, 1], "milliseconds"),
         ([1_700_000_000_000_000, 1], "microseconds"),
@@ -486,8 +620,26 @@ def test_the_form_of_moments_is_that_of_most_cells_that_are_there(written: str, 
         )
         inspection = inspect(frame if written == "number" else as_csv(tmp_path, frame), datetime=("x",))
         assert inspection.schema.fields[1] == Datetime(name="x", form=form)  # type: ignore[arg-type]
-    mixed = inspect(as_csv(tmp_path, frame_of(["2026-01-31", "2026-02-01", "20260131"])), datetime=("x",))
-    assert mixed.schema.fields[1] == Datetime(name="x", form="iso")
+
+
+@pytest.mark.parametrize(
+    ("cells", "row", "form"),
+    [
+        (["2026-01-31", "2026-02-01", "20260131"], 3, "an ISO date or time"),
+        (["20141021", "20141099"], 2, "a date as 20260131"),  # no day is the 99th
+        (["1700000000", "soon", "1700000001"], 2, "seconds since 1970"),
+        (["31.12.2019", "30.12.2019"], 1, "an ISO date or time"),
+    ],
+)
+def test_what_is_no_moment_is_refused_by_inspection_with_the_sentence_of_training(
+    cells: list[str], row: int, form: str, tmp_path: Path
+) -> None:
+    frame = frame_of(["NA", *cells])
+    for source in (as_csv(tmp_path, frame), frame):
+        with pytest.raises(DataError, match=f"here {form}") as caught:
+            inspect(source, datetime=("x",))
+        assert (caught.value.column, caught.value.row, caught.value.value) == ("x", row + 1, cells[row - 1])
+    assert inspect(as_csv(tmp_path, frame), datetime=("x",), limit=1).rows == 1, "what is not read is not judged"
 
 
 def test_texts_are_parted_by_what_stands_in_most_cells(tmp_path: Path) -> None:
@@ -542,15 +694,15 @@ def test_a_time_is_of_one_kind_over_all_chunks_and_shards(tmp_path: Path) -> Non
     assert inspection.times is not None
     late = pl.int_range(pl.len()) >= 65_536
     mixed = frame.with_columns(pl.when(late).then(pl.lit("20260102")).otherwise("at").alias("at"))
-    with pytest.raises(DataError, match=r"'20260102' in row 65537 of the frame, and other rows dates") as caught:
+    with pytest.raises(DataError, match=r"an ISO date or time .*'20260102' in row 65537 of the frame") as caught:
         inspect(mixed, time="at")
     assert (caught.value.column, caught.value.row, caught.value.value) == ("at", 65_537, "20260102")
     first, second = frame_of([dt.datetime(2026, 1, 1)] * 2, name="at"), frame_of([20260102] * 2, name="at")
     first.write_parquet(tmp_path / "0.parquet")
     second.write_parquet(tmp_path / "1.parquet")
-    for order, kind in (("01", "dates"), ("10", "numbers")):
+    for order, kind in (("01", "an ISO date"), ("10", "a date as 20260131")):
         shards = [tmp_path / f"{name}.parquet" for name in order]
-        with pytest.raises(DataError, match=f"and other rows {kind}: write them alike") as caught:
+        with pytest.raises(DataError, match=f"a column of time holds moments of .*, here {kind}") as caught:
             inspect(shards, time="at")
         assert (caught.value.file, caught.value.row) == (f"{order[1]}.parquet", 1)
 

@@ -38,6 +38,7 @@ LEAKS: dict[str, list[Any]] = {
     "missing moment": [dt.datetime(2026, 1, 1) + dt.timedelta(hours=i) if c else None for i, c in enumerate(CLICKS)],
     "late moment": [dt.date(2026, 1 + 6 * int(click), 1 + i % 28) for i, click in enumerate(CLICKS)],
     "moment as text": [f"2026-0{1 + 6 * click}-{1 + i % 28:02}" for i, click in enumerate(CLICKS)],
+    "moment in UTC": [f"2026-0{1 + 6 * click}-{1 + i % 28:02} 12:00:00 UTC" for i, click in enumerate(CLICKS)],
     "decimal": [Decimal(f"{click}.{i % 9}") for i, click in enumerate(CLICKS)],
     "boolean": [bool(click) for click in CLICKS],
     "bag": [[f"v{click}", "x"] for click in CLICKS],

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from masknet.encode.moments import Epoch, Times, moments
+from masknet.encode.moment_forms import form_of
+from masknet.encode.moments import MomentReader, Times, bound, moments
 from masknet.encode.values import BadCellsError
 from masknet.errors import DataError, Where
 from masknet.schema import TimeForm
@@ -94,6 +95,17 @@ def test_a_moment_however_it_is_written(cells: list[Any], form: TimeForm, expect
         (["0000-12-31"], "iso", "'0000-12-31' in row 0"),
         (["0001-01-01T00:00+00:00", "0001-01-01T00:00+02:00"], "iso", r"'0001-01-01T00:00\+02:00' in row 1"),
         (["9999-12-31T23:00-02:00"], "iso", "'9999-12-31T23:00-02:00' in row 0"),
+        ([None, 1.5], "iso", "here an ISO date or time .* holds '1.5' in row 1"),
+        ([NOON], "seconds", "here seconds since 1970; column 't' holds '2026-01-31 12:00:00' in row 0"),
+        (["1769860800", "2026-01-31"], "seconds", "here seconds since 1970; column 't' holds '2026-01-31' in row 1"),
+        (["1/31/2026", "31/1/2026"], "%m/%d/%Y", "here as %m/%d/%Y; column 't' holds '31/1/2026' in row 1"),
+        (["1/31/26"], "%m/%d/%Y", "'1/31/26' in row 0"),  # not the year 26
+        (
+            ["1/31/2026"],
+            "iso",
+            "mend the cell, train with --datetime 't=%m/%d/%Y', or name the column in --categorical",
+        ),
+        ([20260131.5], "%Y%m%d", "'20260131.5' in row 0"),
     ],
 )
 def test_what_is_no_moment_is_named_with_its_row(cells: list[Any], form: TimeForm, sentence: str) -> None:
@@ -104,16 +116,20 @@ def test_what_is_no_moment_is_named_with_its_row(cells: list[Any], form: TimeFor
 @pytest.mark.parametrize(
     ("cells", "form", "sentence"),
     [
-        ([1.5], "iso", "a datetime column holds moments; column 't' holds Float64"),
         ([dt.time(12)], "iso", "a datetime column holds moments; column 't' holds Time"),
-        ([NOON], "seconds", r"were numbers \(seconds\) in training and are Datetime"),
-        ([[1]], "seconds", "a numeric column holds numbers; column 't' holds List"),
+        ([[1]], "seconds", "a datetime column holds moments; column 't' holds List"),
+        ([True], "seconds", "a datetime column holds moments; column 't' holds Boolean"),
     ],
 )
 def test_a_column_of_another_type_is_refused(cells: list[Any], form: TimeForm, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence) as caught:
         moment(cells, form)
     assert not isinstance(caught.value, BadCellsError)
+
+
+def test_a_boolean_is_no_time() -> None:
+    with pytest.raises(DataError, match="column 'at' holds Boolean: convert it, or leave it out of --time"):
+        Times()(pl.Series("at", [True]), ads)
 
 
 @pytest.mark.parametrize("zoned", [True, False])
@@ -208,92 +224,157 @@ def test_the_first_and_the_last_moment_are_read() -> None:
     assert moment([seconds for _, seconds in expected], "seconds") == expected
 
 
-@pytest.mark.parametrize(
-    ("cells", "form"),
-    [
-        ([1.7e9, 1.6e9], "seconds"),
-        ([1.7e12], "milliseconds"),
-        ([1.7e15], "microseconds"),
-        ([1.7e18, 1.6e18], "nanoseconds"),
-        (["1700000000000000000"], "nanoseconds"),
-        ([20260131, 20251231], "yyyymmdd"),
-        ([14102100], "yymmddhh"),
-        (["2026-01-31"], "iso"),
-    ],
-)
-def test_the_form_of_moments_is_told_by_their_size(cells: list[Any], form: TimeForm) -> None:
-    epoch = Epoch()
-    epoch.add(pl.Series("t", cells))
-    assert epoch.form == form
+# One reader
 
+EARLY, LATE = dt.datetime(2026, 1, 30, 23), dt.datetime(2026, 1, 31, 12)
 
-# Times
+FORMS: dict[str, tuple[str | None, list[Any]]] = {  # a format, and the late and the early moment
+    "T": (None, ["2026-01-31T12:00:00", "2026-01-30T23:00:00"]),
+    "minutes": (None, ["2026-01-31 12:00", "2026-01-30 23:00"]),
+    "fraction": (None, ["2026-01-31 12:00:00.000", "2026-01-30 23:00:00,000"]),
+    "UTC": (None, ["2026-01-31 12:00:00 UTC", "2026-01-30 23:00:00 utc"]),
+    "GMT": (None, ["2026-01-31 12:00:00 GMT", "2026-01-30 23:00:00GMT"]),
+    "Z": (None, ["2026-01-31T12:00:00Z", "2026-01-30T23:00:00.000 Z"]),
+    "+01:00": (None, ["2026-01-31T13:00:00+01:00", "2026-01-31T00:00:00 +01:00"]),
+    "+00": (None, ["2026-01-31 12:00:00+00", "2026-01-30 23:00:00.5+00"]),
+    "+0530": (None, ["2026-01-31 17:30:00+0530", "2026-01-31 04:30:00 +0530"]),
+    "basic": (None, ["20260131T120000Z", "20260130T230000Z"]),
+    "seconds": (None, [1769860800, 1769814000]),
+    "seconds in texts": (None, ["1769860800.0", "1769814000"]),
+    "milliseconds": (None, [1769860800000, 1769814000000]),
+    "microseconds": (None, [1769860800000000, 1769814000000000]),
+    "nanoseconds": (None, [1769860800000000000, 1769814000000000000]),
+    "yymmddhh": (None, [26013112, 26013023]),
+    "digits": (None, [20260131120000, 20260130230000]),
+    "typed": (None, [LATE, EARLY]),
+    "American": ("%m/%d/%Y %H:%M", ["1/31/2026 12:00", "1/30/2026 23:00"]),
+    "with a zone": ("%m/%d/%Y %H:%M", ["1/31/2026 13:00 +0100", "1/31/2026 0:00+01:00"]),
+    "twelve hours": ("%m/%d/%y %I:%M:%S %p", ["01/31/26 12:00:00 PM", "01/30/26 11:00:00 pm"]),
+    "German": ("%d.%m.%Y %H:%M:%S.%f", ["31.01.2026 12:00:00.5", "30.01.2026 23:00:00"]),
+    "months": ("%d-%b-%y %H:%M", ["31-Jan-26 12:00", "30-JAN-26 23:00"]),
+    "long months": ("%B %d, %Y %H:%M", ["January 31, 2026 12:00", "Jan 30, 2026 23:00"]),
+    "posts": ("%a %b %d %H:%M:%S %z %Y", ["Sat Jan 31 12:00:00 +0000 2026", "Sat Jan 31 00:00:00 +0100 2026"]),
+    "a zone within": ("%H:%M:%S%z %d.%m.%Y", ["13:00:00+0100 31.01.2026", "23:00:00Z 30.01.2026"]),
+    "logs": ("%d/%b/%Y:%H:%M:%S %z", ["31/Jan/2026:12:00:00 +0000", "31/Jan/2026:04:30:00 +0530"]),
+    "an hour": ("%Y-%m-%d %H", ["2026-01-31 12", "2026-01-30 23"]),
+    "digits by a format": ("%Y%m%d%H%M", [202601311200, 202601302300]),
+}  # fmt: skip
 
 
 def ads(i: int) -> Where:
     return Where("row", i + 1, "ads.csv")
 
 
-def test_times_in_every_form_are_one_order() -> None:
-    moments = [dt.datetime(2026, 1, 31), dt.datetime(2026, 1, 31, 12), dt.datetime(2026, 1, 31, 12, 0, 0, 500000)]
-    texts = [
-        ["2026-01-31", "2026-01-31 12:00", "2026-01-31 12:00:00.5"],
-        ["2026-01-31T00:00:00", "2026-01-31T12:00:00Z", "2026-01-31 12:00:00.500000+00:00"],
-    ]
-    expected = Times()(pl.Series(moments), ads).tolist()
-    assert expected == [1769817600e6, 1769860800e6, 1769860800.5e6]
-    for form in texts:
-        assert Times()(pl.Series(form), ads).tolist() == expected
-    assert Times()(pl.Series(moments).cast(pl.Datetime("ns", "UTC")), ads).tolist() == expected
-    assert Times()(pl.Series(moments).cast(pl.Date), ads).tolist() == [expected[0]] * 3
-    assert Times()(pl.Series([3, 1]), ads).tolist() == Times()(pl.Series(["3", " 1"]), ads).tolist()
+@pytest.mark.parametrize("name", FORMS)
+def test_datetime_time_and_valid_after_read_the_same_forms(name: str) -> None:
+    form, cells = FORMS[name]
+    column = pl.Series("at", cells)
+    late, early = (at.replace(tzinfo=dt.UTC).timestamp() for at in (LATE, EARLY))
+    for read in (MomentReader(form), Times(form), MomentReader(form or form_of([column]))):
+        found = read(column, ads)
+        assert found.days.tolist() == (found.instants / 86_400e6).tolist()
+        assert [second // 1e6 for second in found.instants.tolist()] == [late, early]
+    of_time = form or form_of([column])
+    assert [bound(str(cell), of_time) // 1e6 for cell in cells] == [late, early]
+    texts = pl.Series("at", [str(cell) for cell in cells])
+    assert Times(form)(texts, ads).instants.tolist() == Times(form)(column, ads).instants.tolist(), "as CSV has them"
+
+
+@pytest.mark.parametrize("form", ["iso", "seconds", "yyyymmdd", "%m/%d/%Y"])
+def test_a_bound_is_written_as_the_column_is_or_by_itself(form: TimeForm) -> None:
+    midnight = MIDNIGHT[1] * 1e6
+    for text in ("2026-01-31", "2026-01-31T01:00+01:00", " 2026-01-31 00:00 UTC"):
+        assert bound(text, form) == midnight
+    if form != "seconds":  # where it is a number of them
+        assert bound("20260131", form) == midnight
+    assert bound("1769817600", form) == bound("1769817600000", "milliseconds") == midnight
+    for wrong in ("yesterday", "2026-02-30", "", "NA"):
+        with pytest.raises(DataError, match=f"--valid-after is a moment, .*an ISO date or time .*; got '{wrong}'"):
+            bound(wrong, form)
+
+
+@pytest.mark.parametrize("form", ["iso", "seconds", "milliseconds", "yyyymmdd", "yymmddhh", "%d.%m.%Y"])
+def test_what_is_missing_in_numbers_is_missing_in_moments(form: TimeForm) -> None:
+    there = {"iso": "2026-01-31", "seconds": "1769817600", "milliseconds": "1769817600000", "yyyymmdd": "20260131",
+             "yymmddhh": "26013100", "%d.%m.%Y": "31.01.2026"}[form]  # fmt: skip
+    cells = [there, "NA", r"\N", "NULL", "null", "-", "\u2014", "?", "#N/A", "<NA>", "n/a", "(null)", " ", "nan", None]
+    assert moment(cells, form) == [MIDNIGHT] + [NOTHING] * 14
+    assert moment([there, "never"], form, missing=("never",)) == [MIDNIGHT, NOTHING]
+    with pytest.raises(BadCellsError, match="holds 'never' in row 1"):
+        moment([there, "never"], form)
+
+
+def test_a_number_may_be_a_missing_moment() -> None:
+    for cells in ([20260131, -1], ["20260131", "-1"], [20260131.0, -1.0]):
+        assert moment(cells, "yyyymmdd", missing=("-1",)) == [MIDNIGHT, NOTHING]
+        assert form_of([pl.Series(cells)], ("-1",)) == "yyyymmdd"
+
+
+def test_typed_moments_are_read_by_a_model_of_written_ones() -> None:
+    assert moment([NOON, None], "%d.%m.%Y %H:%M", zoned=False) == [(NOON, AT), NOTHING]
+    assert moment([dt.date(2026, 1, 31)], "%d.%m.%Y") == [MIDNIGHT]
+
+
+def test_whether_moments_name_their_zone_holds_for_all_chunks() -> None:
+    for form, plain, zoned in (
+        (None, "2026-01-31 12:00", "2026-01-31 12:00 UTC"),
+        ("%d.%m.%Y %H:%M", "31.01.2026 12:00", "31.01.2026 12:00 +0100"),
+    ):
+        for kind in (MomentReader, Times):
+            read = kind(form)
+            read(pl.Series("at", [plain]), ads)
+            with pytest.raises(BadCellsError, match=r"in row 3 of ads\.csv, unlike its neighbours"):
+                read(pl.Series("at", [plain, plain, zoned]), ads)
+            with pytest.raises(BadCellsError, match="unlike those of training"):
+                read(pl.Series("at", [zoned]), ads)
+
+
+# A column of time
+
+
+def test_small_numbers_are_of_the_unit_that_larger_ones_tell() -> None:
+    small, large = pl.Series("at", [0, 0]), pl.Series("at", [1769860800000, 0])
+    assert form_of([small, large]) == "milliseconds"
+    read = Times()
+    assert read(small, ads).instants.tolist() == [0, 0]
+    assert read(large, ads).instants.tolist() == [AT * 1e6, 0]
+    assert Times()(pl.Series("week", [52, 1, 3]), ads).instants.tolist() == [52e6, 1e6, 3e6]
 
 
 @pytest.mark.parametrize(
-    ("cells", "row", "shown"),
+    ("cells", "row", "shown", "words"),
     [
-        (["2026-01-01", "yesterday"], 2, "yesterday"),
-        (["5", "6", ""], 3, ""),  # the row that is wrong, not the first that is a number
-        (["5", "2026-01-01"], 2, "2026-01-01"),
-        (["2026-02-30"], 1, "2026-02-30"),
-        ([1.0, None], 2, "None"),
+        (["2026-01-01", "yesterday"], 2, "yesterday", "here an ISO date or time"),
+        (["5", "6", ""], 3, "", "a time is known of every row"),
+        (["5", "6", "NA"], 3, "NA", "a time is known of every row"),
+        (["5", "6", "2026-01-01"], 3, "2026-01-01", "here seconds since 1970"),
+        (["2026-01-31", "7", "2026-02-01"], 2, "7", "here an ISO date or time"),
+        (["2026-02-30"], 1, "2026-02-30", "a column of time holds moments of the years 1 to 9999"),
+        ([1.0, None], 2, "None", "a time is known of every row"),
     ],
 )
-def test_a_wrong_time_is_named_with_its_row(cells: list[Any], row: int, shown: str) -> None:
-    with pytest.raises(DataError, match=rf"column 'at' holds '{shown}' in row {row} of ads\.csv"):
+def test_a_wrong_time_is_named_with_its_row(cells: list[Any], row: int, shown: str, words: str) -> None:
+    with pytest.raises(
+        BadCellsError, match=rf"{words}.* column 'at' holds '{shown}' in row {row} of ads\.csv"
+    ) as error:
         Times()(pl.Series("at", cells), ads)
+    assert "name another column in --time" in str(error.value)
 
 
-def test_a_boolean_is_no_time() -> None:
-    with pytest.raises(DataError, match="column 'at' holds Boolean"):
-        Times()(pl.Series("at", [True]), ads)
-
-
-LATER = {
-    "dates": [["2026-01-01"], ["2026-01-02 12:00"], [dt.date(2026, 1, 3)], [dt.datetime(2026, 1, 4)]],
-    "numbers": [["1.5"], [20260102], [20260103.0], ["20260104"]],
+LATER: dict[str, list[list[Any]]] = {
+    "iso": [["2026-01-01"], ["2026-01-02 12:00"], [dt.date(2026, 1, 3)], [dt.datetime(2026, 1, 4)]],
+    "seconds": [["1.5"], [20260102], [20260103.0], ["20260104"]],
 }
 
 
-@pytest.mark.parametrize(("kind", "other"), [("dates", "numbers"), ("numbers", "dates")])
-def test_a_column_of_time_is_of_one_kind_however_it_is_cut(kind: str, other: str) -> None:
-    read = Times()
-    found = [read(pl.Series("at", cells), ads)[0] for cells in LATER[kind]]
+@pytest.mark.parametrize(("form", "other"), [("iso", "seconds"), ("seconds", "iso")])
+def test_a_column_of_time_is_of_one_form_however_it_is_cut(form: str, other: str) -> None:
+    read = Times(form)
+    found = [read(pl.Series("at", cells), ads).instants[0] for cells in LATER[form]]
     assert found == sorted(found)
     for cells in LATER[other]:
-        first = pl.Series("at", LATER[kind][0] if isinstance(cells[0], str) else [])
-        column = pl.concat([first, pl.Series("at", cells)]) if len(first) else pl.Series("at", cells)
-        with pytest.raises(BadCellsError, match=f"are all numbers or all dates; .* other rows {kind}") as caught:
-            read(column, ads)
+        with pytest.raises(BadCellsError, match="a column of time holds moments") as caught:
+            read(pl.Series("at", cells), ads)
         error = caught.value
-        assert (error.file, error.column, error.row) == ("ads.csv", "at", len(column))
+        assert (error.file, error.column, error.row) == ("ads.csv", "at", 1)
         assert error.value == cells[0]
-
-
-def test_a_column_of_time_is_of_the_kind_of_most_cells_of_its_first_chunk() -> None:
-    with pytest.raises(BadCellsError, match=r"'7' in row 2 of ads\.csv, and other rows dates: write them alike"):
-        Times()(pl.Series("at", ["2026-01-31", "7", "2026-02-01"]), ads)
-    read = Times()
-    with pytest.raises(BadCellsError, match="column 'at' holds 'soon' in row 1"):
-        read(pl.Series("at", ["soon", ""]), ads)
-    assert read(pl.Series("at", ["5", "3"]), ads).tolist() == [5, 3], "cells of no kind decide nothing"

@@ -333,14 +333,44 @@ def test_the_last_tenth_by_time_validates(tmp_path: Path) -> None:
     assert "at" not in prepared.encoder.schema.field_names
 
 
-@pytest.mark.parametrize(("form", "after"), [("numbers", "14.5"), ("dates", "2026-01-15"), ("texts", "2026-01-15")])
+@pytest.mark.parametrize(
+    ("form", "after"),
+    [
+        ("numbers", "14.5"),
+        ("dates", "2026-01-15"),
+        ("texts", "2026-01-15"),
+        ("texts", "20260115"),
+        ("seconds", "2026-01-15"),
+        ("seconds", "1768435200"),
+        ("American", "1/15/2026"),
+        ("American", "2026-01-15T01:00:00+01:00"),
+    ],
+)
 def test_rows_after_a_moment_validate(form: str, after: str, tmp_path: Path) -> None:
     day = (pl.date(2026, 1, 1) + pl.duration(days=pl.col("at"))).alias("at")
-    at = {"numbers": pl.col("at"), "dates": day, "texts": day.cast(pl.String)}[form]
-    plan = EncodingPlan(Declared(label="click", time="at"), valid_after=after)
+    written = day.dt.strftime("%m/%d/%Y")
+    at = {"numbers": pl.col("at"), "dates": day, "texts": day.cast(pl.String), "seconds": day.dt.epoch("s"),
+          "American": written}[form]  # fmt: skip
+    time = "at=%m/%d/%Y" if form == "American" else "at"
+    plan = EncodingPlan(Declared(label="click", time=time), valid_after=after)
     prepared, _ = run(tmp_path, log_of().with_columns(at), plan)
     assert prepared.valid is not None
     assert (len(prepared.train), len(prepared.valid)) == (30, 10)
+
+
+def test_a_time_is_pointed_at_only_where_chance_splits(tmp_path: Path) -> None:
+    day = (pl.date(2026, 1, 1) + pl.duration(days=pl.col("at"))).alias("at")
+    dated = log_of().with_columns(day)
+    for plan, valid, told in (
+        (EncodingPlan(Declared(label="click")), None, True),
+        (EncodingPlan(Declared(label="click")), dated, False),
+        (EncodingPlan(Declared(label="click"), valid_fraction=0.2), None, False),
+        (EncodingPlan(Declared(label="click", time="at")), None, False),
+    ):
+        prepared = prepare(
+            open_table(dated), None if valid is None else open_table(valid), plan, LogProgress(), cache=tmp_path
+        )
+        assert ("--time at --datetime at" in prepared.inspection.hints) == told
 
 
 def test_a_fraction_is_random_though_a_time_is_named(tmp_path: Path) -> None:

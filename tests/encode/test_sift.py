@@ -64,8 +64,13 @@ def places_of(table: Table) -> list[str]:
     [
         ("click", ["0", "1", "2", "", "good"], [3, 4, 5], "a label is 0 or 1; column 'click' is missing in row 4"),
         ("w", ["1", "-1", "inf", "x", "0"], [2, 3, 4], "a sample weight is finite and at least 0; column 'w' holds"),
-        ("at", ["2026-01-31", "7", "soon", "2026-02-01", "2026-02-01 12:00"], [2, 3], "a time is a number or an ISO"),
-        ("at", ["1", "2", "2026-02-01", "4", ""], [3, 5], "a time is a number or an ISO date"),
+        (
+            "at",
+            ["2026-01-31", "7", "soon", "2026-02-01", "2026-02-01 12:00"],
+            [2, 3],
+            "a column of time holds moments of the years 1 to 9999, here an ISO",
+        ),
+        ("at", ["1", "2", "2026-02-01", "4", ""], [3, 5], "a time is known of every row; column 'at' holds '' in"),
         ("price", ["1", "", "nan", "1,5", "inf"], [4], "a numeric column holds numbers; column 'price' holds '1,5' in"),
     ],
 )
@@ -137,7 +142,7 @@ def test_times_of_another_kind_are_set_aside_though_they_fill_a_chunk(monkeypatc
     times = ["2026-01-01", "2026-01-02", "3", "2026-01-04", *["20260105"] * 4, "2026-01-06"]
     kept, found, _ = sifted(pl.DataFrame({"at": times}), declared_checks(Declared(time="at")))
     assert [row.row for row in found] == [3, 5, 6, 7, 8]
-    assert all("other rows dates" in row.reason for row in found)
+    assert all("here an ISO date or time" in row.reason for row in found)
     assert [row[0] for row in rows_of(kept)] == ["2026-01-01", "2026-01-02", "2026-01-04", "2026-01-06"]
 
 

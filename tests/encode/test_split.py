@@ -99,18 +99,22 @@ def test_rows_after_a_number(after: str, later: list[float] | None) -> None:
     times = np.array([3.0, 1.0, 2.0])
     if later is None:
         with pytest.raises(DataError, match=rf"the part after {after} holds .* of 3"):
-            latest_rows(times, after=after)
+            latest_rows(1e6 * times, after=after, form="seconds")
     else:
-        assert sorted(times[latest_rows(times, after=after)]) == later
+        assert sorted(times[latest_rows(1e6 * times, after=after, form="seconds")]) == later
 
 
-@pytest.mark.parametrize("after", ["2026-01-31", "2026-01-31T00:00:00Z", "2026-01-31 00:00:00+00:00"])
-def test_rows_after_a_date(after: str) -> None:
+@pytest.mark.parametrize("form", ["iso", "seconds", "%d.%m.%Y"])
+@pytest.mark.parametrize("after", ["2026-01-31", "2026-01-31T00:00:00Z", "2026-01-31 01:00:00 +0100", "1769817600000"])
+def test_rows_after_a_date(after: str, form: str) -> None:
     midnight = 1769817600e6
     times = np.array([midnight, midnight + 1, midnight - 1])
-    assert latest_rows(times, after=after).tolist() == [False, True, False]
+    if after.isdigit() and form == "seconds":
+        after = after[:-3]
+    assert latest_rows(times, after=after, form=form).tolist() == [False, True, False]
+    assert latest_rows(times, after="31.01.2026", form="%d.%m.%Y").tolist() == [False, True, False]
 
 
 def test_a_bound_that_is_no_time_is_refused() -> None:
-    with pytest.raises(DataError, match="column 'valid_after' holds 'yesterday' in the settings"):
+    with pytest.raises(DataError, match=r"--valid-after is a moment, an ISO date or time .*; got 'yesterday'"):
         latest_rows(np.array([1.0, 2.0]), after="yesterday")

@@ -39,7 +39,7 @@ class _FieldReader:
             return bag_cells(column, field, place)
         if isinstance(field, Dense):
             return vectors(column, field.width, place)
-        return moments(column, field.form, place, zoned=field.zoned)
+        return moments(column, field.form, place, zoned=field.zoned, missing=field.missing)
 
 
 def reader(field: FieldSchema) -> Reader:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from masknet.encode.moment_texts import check_format
 from masknet.errors import DataError, unknown
-from masknet.schema import Decimal, Label, labels_of
+from masknet.schema import Decimal, Label, labels_of, moment_column
 from masknet.space import Pooling
 from masknet.table import Table
 
@@ -20,8 +21,8 @@ class Declared:
     """What the user said about the columns, under the names of the settings of a run; everything else is inferred.
 
     Args:
-        label, weight, group, time: columns that play these parts.
-        categorical, numeric, bag, dense, datetime, ignore: columns of that kind.
+        label, weight, group, time: columns that play these parts; that of time with a format as those of `datetime`.
+        categorical, numeric, bag, dense, datetime, ignore: columns of that kind; of moments `FIELD=FORMAT` too.
         separator: what stands between the values of a bag whose cells are texts.
         weighted: bags whose texts are `value:weight`.
         ordered: bags whose order carries meaning.
@@ -62,9 +63,34 @@ class Declared:
         """The columns to predict, one a task."""
         return labels_of(self.label)
 
+    @property
+    def time_column(self) -> str | None:
+        """The column of time."""
+        return None if self.time is None else moment_column(self.time)[0]
+
+    @property
+    def _moments(self) -> list[tuple[str, str | None]]:
+        return [moment_column(text) for text in (*self.datetime, *(() if self.time is None else (self.time,)))]
+
+    @property
+    def moments(self) -> dict[str, str | None]:
+        """The columns of moments, that of time among them, and the format of each for which one is said.
+
+        >>> Declared(datetime=("at", "seen=%d.%m.%Y"), time="at=%m/%d/%Y").moments
+        {'at': '%m/%d/%Y', 'seen': '%d.%m.%Y'}
+        """
+        found: dict[str, str | None] = {}
+        for name, form in self._moments:
+            found[name] = found.get(name) or form
+        return found
+
+    def _named(self, kind: str) -> tuple[str, ...]:
+        names: tuple[str, ...] = getattr(self, kind)
+        return tuple(moment_column(name)[0] for name in names) if kind == "datetime" else names
+
     def kind_of(self, name: str) -> str | None:
         """The kind that a column is declared to be; None where it is not."""
-        return next((kind for kind in _DECLARED_KINDS if name in getattr(self, kind)), None)
+        return next((kind for kind in _DECLARED_KINDS if name in self._named(kind)), None)
 
     def check(self, table: Table) -> None:
         """Refuse names that the table does not have, and columns with two parts.
@@ -82,20 +108,32 @@ class Declared:
                         column=name,
                     )
         parts: dict[str, str] = {}
-        roles = [(name, "label") for name in self.labels] + [(self.weight, "weight"), (self.time, "time")]
-        fields = [(name, kind) for kind in _DECLARED_KINDS for name in getattr(self, kind)]
-        group = [(self.group, "group")]
-        for name, part in [pair for pair in roles + fields + group if pair[0] is not None]:
+        roles: list[tuple[str | None, str]] = [*((name, "label") for name in self.labels), (self.weight, "weight")]
+        fields = [(name, kind) for kind in _DECLARED_KINDS for name in self._named(kind)]
+        beside = [(self.time_column, "time"), (self.group, "group")]
+        for name, part in (*roles, *fields, *beside):
+            if name is None:
+                continue
             if name not in table.columns:
                 raise DataError(
                     f"--{part} names a column of {table.name}: {unknown('column', name, table.columns)}",
                     file=table.name,
                     column=name,
                 )
-            # A group may be a field too: a user is both.
-            if name in parts and (part != "group" or parts[name] in ("label", "weight")):
+            # A group and a time may be fields too: a user is both, and so is the hour of a click.
+            taken = ("label", "weight") if part == "group" else ("label", "weight", "ignore")
+            if name in parts and (part not in ("group", "time") or parts[name] in taken):
                 raise DataError(
                     f"a column plays one part; '{name}' is given to --{parts[name]} and --{part}: keep one",
                     column=name,
                 )
             parts.setdefault(name, part)
+        for name, form in self._moments:
+            if form is not None:
+                check_format(form)
+                if form != self.moments[name]:
+                    raise DataError(
+                        f"the moments of a column are written in one form; '{name}' is given '{self.moments[name]}' "
+                        f"in --datetime and '{form}' in --time: keep one",
+                        column=name,
+                    )

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from masknet.encode import values
 from masknet.encode.bags import SEPARATORS, TextShapes, bag_parts, sample_of
-from masknet.encode.moments import Epoch, moments
-from masknet.encode.number_texts import ZERO_PADDED, of_other_decimal, parse
+from masknet.encode.moment_forms import DateTexts, Epoch
+from masknet.encode.moments import moments
+from masknet.encode.number_texts import ZERO_PADDED, is_missing, of_other_decimal, parse
 from masknet.encode.vectors import vector_parts
 from masknet.errors import DataError
-from masknet.schema import Bag, Decimal, ValueType
+from masknet.schema import Bag, Decimal, TimeForm, ValueType
 
 __all__ = ["ColumnFacts"]
 
@@ -168,7 +169,9 @@ class ColumnFacts:
         self.rows = self.missing = 0
         self.types: set[str] = set()
         self.all_integers = self.all_booleans = self.all_dates = self.all_moments = True
+        self.some_dates = False
         self.text_numbers = TextNumbers(missing, decimal)
+        self.dates = DateTexts(missing)
         self.is_wanted = False
         """Whether an option names the column, so that it is not left out."""
         self._missing = missing
@@ -186,8 +189,12 @@ class ColumnFacts:
         """How to part the cells of a declared bag."""
         self.vector = False
         """Whether texts are to be read as vectors: the column is declared so."""
+        self.form: TimeForm | None = None
+        """How the moments of a declared column are written, which is read elsewhere."""
+        self.blank_moments = 0
+        """Texts that stand for a missing moment."""
         self.epoch: Epoch | None = None
-        """The forms that the numbers of a declared moment may have."""
+        """The form that numbers would have as moments, where the column's name says that they may be some."""
         self.entries = 0
         self.lengths: Counter[int] = Counter()
         self.pairs = False
@@ -200,7 +207,7 @@ class ColumnFacts:
         if self.vector and dtype == pl.String:
             self._add_parts(vector_parts(column))
             return
-        if self.epoch is not None and (dtype.is_numeric() or dtype == pl.String):
+        if self.epoch is not None and self.rows < _ENOUGH * 10:
             self.epoch.add(column)
         self.rows += len(column)
         if values.is_nested(dtype):
@@ -272,9 +279,11 @@ class ColumnFacts:
     def _add_text(self, known: pl.Series) -> None:
         self.types.add("text")
         self.shapes.add_some(known)
-        if self.all_dates:
-            self.all_dates = bool(known.str.contains(_DATE).all())
-            self.all_moments = self.all_moments and self.all_dates and self._are_moments(known)
+        if self.form is None:
+            if self.all_dates:
+                self._add_dates(known)
+            if not self._within:
+                self.dates.add(known)
         if self.all_integers:
             self.all_integers = bool(known.str.contains(values.CANONICAL_INTEGER).all())
         if self.float_texts is not None:
@@ -285,6 +294,15 @@ class ColumnFacts:
             self.text_numbers.numbers += len(known)
         else:
             self.text_numbers.add(known)
+
+    def _add_dates(self, known: pl.Series) -> None:
+        like = known.str.contains(_DATE)
+        dates = known.filter(like)
+        if len(dates) < len(known):
+            self.all_dates = bool(is_missing(known.filter(~like), self._missing).all())
+            self.blank_moments += len(known) - len(dates)
+        self.some_dates = self.some_dates or len(dates) > 0
+        self.all_moments = self.all_moments and self.all_dates and self._are_moments(dates)
 
     @property
     def each_row_differs(self) -> bool:
@@ -326,7 +344,8 @@ class ColumnFacts:
     @property
     def _holds_moments(self) -> bool:
         types = self.types - {"list"}
-        return bool(types) and types <= {"moment", "text"} and self.all_dates and self.all_moments
+        there = "moment" in types or self.some_dates
+        return there and types <= {"moment", "text"} and self.all_dates and self.all_moments
 
     def _are_moments(self, known: pl.Series) -> bool:
         try:

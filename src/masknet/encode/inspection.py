@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from masknet.encode.bags import SEPARATORS, TextShapes, likely_separator
 from masknet.encode.declared import Declared
 from masknet.encode.facts import ColumnFacts
 from masknet.encode.leaks import LeakSearch
-from masknet.encode.moments import Epoch, Times
+from masknet.encode.moment_forms import Dated, Epoch, form_of
+from masknet.encode.moment_texts import UNITS
+from masknet.encode.moments import MomentReader, Times
 from masknet.errors import DataError, unknown
 from masknet.progress import Progress
 from masknet.schema import (
@@ -29,6 +32,8 @@ from masknet.schema import (
     Numeric,
     NumericEncodingName,
     Schema,
+    TimeForm,
+    moment_column,
 )
 from masknet.table import Table
 
@@ -67,11 +72,21 @@ _COUNT_WORDS = frozenset((
     "count", "counts", "cnt", "num", "number", "total", "totals", "sum", "past", "times", "days", "hours", "minutes",
     "visits", "clicks", "views", "quantity", "qty",
 ))
+_TIME_WORDS = frozenset((
+    "time", "timestamp", "ts", "date", "datetime", "dt", "day", "hour", "at", "when", "moment", "created", "updated",
+    "unix", "epoch",
+))
 # fmt: on
 
 LONGEST_LIST = 50
 """Values of a list that are kept unless --max-length says otherwise: a history's last ones tell most. The pairs of a
 weighted bag, which have no order, are all kept: libsvm rows that were cut at 50 lost up to .01 of AUC."""
+
+
+def _is_said_alone(option: str, value: str) -> bool:
+    """Whether a flag of this option takes one text, or this one cannot stand among several with commas between."""
+    among = value != "" and value == value.strip() and "," not in value and moment_column(value)[1] is None
+    return option in ("missing", "decimal", "time") or not among
 
 
 @dataclass(frozen=True)
@@ -108,6 +123,8 @@ class Inspection:
     labels: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     """`[rows, tasks]`."""
     times: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    time_form: TimeForm | None = field(default=None, repr=False, compare=False)
+    """How the times are written."""
     lengths: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
     """The mean number of values a row, of each column that may be a bag."""
 
@@ -124,7 +141,7 @@ class Inspection:
             asked.setdefault(option, {})[value] = None
         lines = []
         for option, values_of in asked.items():
-            together = [] if option in ("missing", "decimal") else [v for v in values_of if _is_plain(v)]
+            together = [value for value in values_of if not _is_said_alone(option, value)]
             texts = [",".join(together)] if together else []
             texts += [value for value in values_of if value not in together]
             lines += [f"--{option.replace('_', '-')} {shlex.quote(text)}" for text in texts]
@@ -150,11 +167,6 @@ class Inspection:
         )
 
 
-def _is_plain(name: str) -> bool:
-    """Whether a name can be said among several, with commas between; any other is said alone."""
-    return name != "" and name == name.strip() and "," not in name
-
-
 def inspect_table(
     table: Table,
     declared: Declared,
@@ -162,12 +174,21 @@ def inspect_table(
     *,
     limit: int | None = None,
     numeric_encoding: NumericEncodingName = "linear",
+    by_chance: bool = True,
 ) -> Inspection:
     """Read a whole table once and decide what each of its columns is.
 
+    Args:
+        table: what to read.
+        declared: what is said of its columns.
+        progress: who hears how far it is.
+        limit: read only the first so many rows.
+        numeric_encoding: of the numbers.
+        by_chance: whether the validation rows are drawn by chance where no time is declared, which then is told.
+
     Raises:
-        DataError: a declared column is not there; a label is missing or not binary; the table has no rows, or no
-            column that a model could read.
+        DataError: a declared column is not there; a label is missing or not binary; a declared moment is none; the
+            table has no rows, or no column that a model could read.
     """
     declared.check(table)
     facts = {
@@ -179,15 +200,23 @@ def inspect_table(
         facts[name].bag = _declared_bag(declared, name, parting[name])
     for name in declared.dense:
         facts[name].vector = True
-    for name in declared.datetime:
-        facts[name].epoch = Epoch()
+    readers: dict[str, MomentReader] = {}
+    absent: Counter[str] = Counter()
+    for name, form in _forms(table, declared, limit).items():
+        facts[name].form = form
+        kind = Times if name == declared.time_column else MomentReader
+        readers[name] = kind(form, missing=declared.missing)
+    for name, column in facts.items():
+        if _named_like_a_time(name) and name not in readers and declared.kind_of(name) is None:
+            column.epoch = Epoch(declared.missing)
     for name in (*declared.categorical, *declared.bag, *declared.hash):
         facts[name].float_texts = values.FloatTexts()
     label_parts: list[NDArray[np.uint8]] = []
     time_parts: list[NDArray[np.float64]] = []
-    read_time = Times()
     total = table.estimated_rows() if limit is None else min(limit, table.estimated_rows())
-    aside = {*declared.labels, *declared.ignore, declared.weight, declared.time}
+    aside = {*declared.labels, *declared.ignore, declared.weight}
+    if declared.time_column is not None and declared.kind_of(declared.time_column) is None:
+        aside.add(declared.time_column)
     search = LeakSearch(
         {name: column.bag for name, column in facts.items() if name not in aside},
         rows=total,
@@ -210,8 +239,11 @@ def inspect_table(
                 )
         if declared.weight is not None:
             values.weights(chunk.frame[declared.weight], chunk.place)
-        if declared.time is not None:
-            time_parts.append(read_time(chunk.frame[declared.time], chunk.place))
+        for name, read in readers.items():
+            found = read(chunk.frame[name], chunk.place)
+            if name == declared.time_column:
+                time_parts.append(found.instants)
+            absent[name] += found.wall.null_count()
         for name, column in facts.items():
             column.add(chunk.frame[name])
         if declared.labels:
@@ -220,7 +252,10 @@ def inspect_table(
     if rows == 0:
         raise DataError(f"a table needs rows; {table.name} has a header and none", file=table.name)
     _check_positive(declared, facts, np.concatenate(label_parts), table)
-    fields, reports = _decide(declared, list(facts.values()), numeric_encoding)
+    for name, read in readers.items():
+        facts[name].blank_moments = absent[name] - facts[name].missing
+        facts[name].zoned = set() if read.zoned is None else {read.zoned}
+    fields, reports = _decide(declared, list(facts.values()), numeric_encoding, by_chance=by_chance)
     if not fields:
         raise DataError(
             f"a model needs at least one field; {table.name} has none beside the label: name more columns",
@@ -233,7 +268,7 @@ def inspect_table(
         fields=tuple(fields),
         weight=declared.weight,
         group=declared.group,
-        time=declared.time,
+        time=declared.time_column,
         ignored=tuple(report.column for report in reports if report.kind == "ignored"),
     )
     return Inspection(
@@ -243,6 +278,7 @@ def inspect_table(
         warnings=(*_warnings(reports, facts), *search.sentences(schema.field_names, declared.labels)),
         labels=np.concatenate(label_parts) if declared.labels else None,
         times=np.concatenate(time_parts) if time_parts else None,
+        time_form=None if declared.time_column is None else facts[declared.time_column].form,
         lengths={f.name: f.entries / f.rows for f in facts.values() if f.entries},
     )
 
@@ -275,6 +311,14 @@ def _check_parts(fields: Sequence[FieldSchema], table: Table) -> None:
                 file=table.name,
                 column=moment.name,
             )
+
+
+def _forms(table: Table, declared: Declared, limit: int | None) -> dict[str, TimeForm]:
+    """How the moments of each declared column are written: as is declared, or else as the first cells tell."""
+    return {
+        name: form or form_of((chunk.frame[name] for chunk in table.chunks([name], limit=limit)), declared.missing)
+        for name, form in declared.moments.items()
+    }
 
 
 def _parting(table: Table, declared: Declared, limit: int | None) -> dict[str, dict[str, Any]]:
@@ -317,11 +361,17 @@ def _parting(table: Table, declared: Declared, limit: int | None) -> dict[str, d
 
 
 def _decide(
-    declared: Declared, all_facts: Sequence[ColumnFacts], numeric_encoding: NumericEncodingName
+    declared: Declared,
+    all_facts: Sequence[ColumnFacts],
+    numeric_encoding: NumericEncodingName,
+    *,
+    by_chance: bool,
 ) -> tuple[list[FieldSchema], list[ColumnReport]]:
-    roles = dict.fromkeys(declared.labels, "label") | {declared.weight: "weight", declared.time: "time"}
+    roles = dict.fromkeys(declared.labels, "label") | {declared.weight: "weight"}
+    beside = {declared.group: "group", declared.time_column: "time"}
     fields: list[FieldSchema] = []
     reports: list[ColumnReport] = []
+    moments: list[int] = []
     other_decimal = not any(facts.text_numbers.fractions for facts in all_facts)
     for facts in all_facts:
         name = facts.name
@@ -329,9 +379,10 @@ def _decide(
             reports.append(_report(facts, _Taken(roles[name], "declared")))
             continue
         kind = declared.kind_of(name)
-        if name == declared.group and kind is None:
-            why = "declared; name it in --categorical to make it a field too"
-            reports.append(_report(facts, _Taken("group", why)))
+        if name in beside and kind is None:
+            other = "datetime" if beside[name] == "time" else "categorical"
+            why = f"declared; name it in --{other} to make it a field too"
+            reports.append(_report(facts, _Taken(beside[name], why)))
             continue
         if kind is None and (name in declared.hash or name in declared.share or name in declared.share.values()):
             facts.is_wanted = True
@@ -341,9 +392,30 @@ def _decide(
             else _Taken("ignored" if kind == "ignore" else kind, "declared")
         )
         reports.append(_report(facts, taken))
+        if (taken.kind == "datetime" or taken.are_moments) and not (reports[-1].missing or facts.words):
+            moments.append(len(reports) - 1)
         if taken.kind != "ignored":
             fields.append(_field(taken.kind, facts, declared, numeric_encoding))
+    if by_chance and declared.time is None:
+        _hint_at_time(reports, moments, declared)
     return _with_shared(fields, declared), reports
+
+
+def _hint_at_time(reports: list[ColumnReport], moments: Iterable[int], declared: Declared) -> None:
+    """Mark the column that could order the rows: of those whose moments are all known the one with the most distinct.
+
+    The time of an event differs more than when a user was born or signed up. Of equal columns it is the first.
+    """
+    could = [i for i in moments if reports[i].distinct != 1]
+    if not could:
+        return
+    best = max(could, key=lambda i: reports[i].distinct or np.inf)  # None where they are too many to count
+    report = reports[best]
+    said = dict(report.hint).get("datetime", report.column)
+    also = () if report.column in declared.moments else (("datetime", said),)  # else it would be a field no more
+    hint = dict((*report.hint, ("time", said), *also))
+    why = f"{report.why}; --time splits by it"
+    reports[best] = replace(report, why=why, flagged=True, hint=tuple(hint.items()))
 
 
 @dataclass(frozen=True)
@@ -354,6 +426,8 @@ class _Taken:
     why: str
     flagged: bool = False
     hint: tuple[tuple[str, str], ...] = ()
+    are_moments: bool = False
+    """Whether they look like moments, all of them."""
 
 
 _OF_EACH_ROW = _Taken("ignored", "a value of its own in each row; --categorical keeps it", True)
@@ -384,9 +458,15 @@ def _kind_of(facts: ColumnFacts, other_decimal: bool) -> _Taken:
         return _Taken("categorical", "booleans")
     if facts.is_saved_index:
         return _Taken("ignored", "the index that pandas saved")
-    if "text" in facts.types and facts.all_dates:
+    if "text" in facts.types and facts.all_dates and facts.some_dates:
         why = "texts, many like moments; --datetime tells which is none"
         return _Taken("categorical", why, True, (("datetime", name),))
+    likely = None if facts.epoch is None or _named_like_an_id(name) else facts.epoch.likely
+    if likely is not None:
+        few = distinct is not None and distinct < FEW_DISTINCT
+        kind = "categorical" if few or (facts.typed and "text" in facts.types) else "numeric"
+        since = f"{likely} since 1970" if likely in UNITS else "dates in digits"
+        return _Taken(kind, f"numbers; {since}, with --datetime", True, (("datetime", name),), are_moments=True)
     if facts.typed and "text" in facts.types:
         return _kind_of_texts(facts, other_decimal)
     if facts.are_integers:
@@ -415,7 +495,9 @@ def _kind_of_texts(facts: ColumnFacts, other_decimal: bool) -> _Taken:
             return _Taken("categorical", "texts; numbers with a point, where --decimal is ,", True)
         if other_decimal:
             return _Taken("categorical", "texts; numbers with --decimal ,", True, (("decimal", ","),))
-    own = facts.each_row_differs
+    own, dated = facts.each_row_differs, facts.dates.found
+    if dated is not None:
+        return _dated(name, dated, own)
     if texts.wrong and (shapes.are_prose or shapes.are_listed or shapes.separator):
         what = f"most with '{shapes.separator}'"
         what = "lists in brackets" if shapes.are_listed else "several words each" if shapes.are_prose else what
@@ -434,6 +516,17 @@ def _kind_of_texts(facts: ColumnFacts, other_decimal: bool) -> _Taken:
         hint = (("missing", other),) if other else ()
         return _Taken("categorical", why, True, (("numeric", name), *hint) if facts.typed and hint else hint)
     return _Taken("categorical", "texts")
+
+
+def _dated(name: str, dated: Dated, own: bool) -> _Taken:
+    """Texts that are dates, most of them, but none that are read as such by themselves."""
+    kind, iso = "ignored" if own else "categorical", dated.form == "iso"
+    hint = (("datetime", name if iso else f"{name}={dated.form}"),)
+    what = "ISO dates" if iso else f"dates as {dated.form}" + (f" or {dated.either}" if dated.either else "")
+    if dated.other is not None:
+        why = f"texts; {dated.share:.0%} {what}; '{values.short(dated.other, 20)}' with --missing?"
+        return _Taken(kind, why, True, (*hint, ("missing", dated.other)))
+    return _Taken(kind, f"texts; {what}, with --datetime", True, hint, are_moments=True)
 
 
 def _kind_of_lists(facts: ColumnFacts) -> _Taken:
@@ -459,8 +552,14 @@ def _named_like_a_count(name: str) -> bool:
     return bool(_COUNT_WORDS.intersection(_words(name)))
 
 
+def _named_like_a_time(name: str) -> bool:
+    words = _words(name)
+    return bool(_TIME_WORDS.intersection(words)) or any(word.endswith(("time", "date", "stamp")) for word in words)
+
+
 def _report(facts: ColumnFacts, taken: _Taken) -> ColumnReport:
-    missing = facts.missing + (facts.words if taken.kind == "numeric" else 0)
+    words = {"numeric": facts.words, "datetime": facts.blank_moments}.get(taken.kind, 0)
+    missing = facts.missing + words
     distinct = facts.distinct.count(facts.value_type)
     return ColumnReport(facts.name, taken.kind, taken.why, distinct, missing, taken.flagged, taken.hint)
 
@@ -489,8 +588,9 @@ def _field(kind: str, facts: ColumnFacts, declared: Declared, numeric_encoding: 
     if kind == "datetime":
         return Datetime(
             name=name,
-            form="iso" if facts.epoch is None else facts.epoch.form,
-            zoned=facts.zoned == {True} if facts.zoned else None,  # of two kinds, those with a zone are refused
+            form=facts.form or "iso",
+            zoned=facts.zoned == {True} if facts.zoned else None,
+            missing=declared.missing,
             encoding=numeric_encoding,
         )
     return Numeric(name=name, encoding=numeric_encoding, missing=declared.missing, decimal=declared.decimal)

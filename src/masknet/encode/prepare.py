@@ -40,7 +40,7 @@ from masknet.table import Chunk, Table
 
 __all__ = ["EncodingPlan", "Prepared", "default_cache", "prepare"]
 
-FORMAT = 9
+FORMAT = 10
 """Raised whenever the same table and settings would encode differently."""
 
 _COUNTS_FILE = "counts.json"
@@ -221,7 +221,12 @@ def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, 
         quarantine = Quarantine(folder, progress)
         table = quarantine.sift("train", table, declared_checks(plan.declared), limit=plan.limit_rows)
     inspection = inspect_table(
-        table, plan.declared, progress, limit=plan.limit_rows, numeric_encoding=plan.numeric_encoding
+        table,
+        plan.declared,
+        progress,
+        limit=plan.limit_rows,
+        numeric_encoding=plan.numeric_encoding,
+        by_chance=valid is None and plan.valid_fraction is None,
     )
     if quarantine is not None and valid is not None:
         _check_columns(table, valid, inspection.schema)
@@ -315,7 +320,8 @@ def _sources(
     if join:
         return [_Source(table, np.zeros(inspection.rows, dtype=np.bool_))]
     if inspection.times is not None and plan.valid_fraction is None:
-        return [_Source(table, latest_rows(inspection.times, after=plan.valid_after))]
+        form = inspection.time_form or "iso"
+        return [_Source(table, latest_rows(inspection.times, after=plan.valid_after, form=form))]
     assert inspection.labels is not None
     return [_Source(table, random_rows(inspection.labels, plan.valid_fraction or 0.1))]
 

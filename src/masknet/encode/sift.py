@@ -18,12 +18,12 @@ from masknet.encode import values
 from masknet.encode.bags import SEPARATORS, BagCells, TextShapes, bag_cells
 from masknet.encode.cells import reader
 from masknet.encode.declared import Declared
-from masknet.encode.moments import Epoch, Moments, Times, moments
+from masknet.encode.moments import MomentReader, Times
 from masknet.encode.values import BadCellsError, Place
 from masknet.encode.vectors import vector_parts, vectors
 from masknet.errors import DataError
 from masknet.progress import Progress
-from masknet.schema import Bag, Schema, TimeForm
+from masknet.schema import Bag, Schema
 from masknet.table import BadRow, Chunk, Kept, Table, without_rows
 
 __all__ = [
@@ -55,12 +55,13 @@ def declared_checks(declared: Declared) -> dict[str, Check]:
     checks |= _label_checks(declared.labels, declared.positive)
     if declared.weight is not None:
         checks[declared.weight] = values.weights
-    if declared.time is not None:
-        checks[declared.time] = Times()
     checks |= dict.fromkeys(
         declared.numeric, partial(values.numbers, missing=declared.missing, decimal=declared.decimal)
     )
-    checks |= {name: _Vectors() for name in declared.dense} | {name: _Moments() for name in declared.datetime}
+    checks |= {name: _Vectors() for name in declared.dense}
+    for name, form in declared.moments.items():
+        kind = Times if name == declared.time_column else MomentReader
+        checks[name] = kind(form, missing=declared.missing)
     return checks | {name: _WeightedBags(name, declared.separator.get(name)) for name in declared.weighted}
 
 
@@ -96,21 +97,6 @@ class _Vectors:
                 lengths = lists.cast(pl.List(lists.dtype.inner)).list.len().drop_nulls()
                 self._width = int(lengths.mode().max() or 0) if len(lengths) else 0  # type: ignore[arg-type]
         return vectors(column, max(1, self._width), place)
-
-
-class _Moments:
-    """Moments have the form that most have in the first chunk."""
-
-    def __init__(self) -> None:
-        self._form: TimeForm | None = None
-
-    def __call__(self, column: pl.Series, place: Place) -> Moments:
-        if self._form is None and len(column):
-            epoch = Epoch()
-            if column.dtype == pl.String or column.dtype.is_numeric():
-                epoch.add(column)
-            self._form = epoch.form if epoch.seen else None
-        return moments(column, self._form or "iso", place)
 
 
 class _WeightedBags:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from masknet.draws import keyed_uniform
-from masknet.encode.moments import Times
+from masknet.encode.moments import bound
 from masknet.errors import DataError
+from masknet.schema import TimeForm
 
 __all__ = ["latest_rows", "random_rows"]
 
@@ -58,15 +58,25 @@ def _lowest_keys(labels: NDArray[np.integer], label: int, fraction: float) -> ND
     return rows
 
 
-def latest_rows(times: NDArray[np.float64], *, after: str | None = None, share: float = 0.1) -> NDArray[np.bool_]:
+def latest_rows(
+    times: NDArray[np.float64], *, after: str | None = None, form: TimeForm = "iso", share: float = 0.1
+) -> NDArray[np.bool_]:
     """Mark the rows later than `after`, or the last `share` of them; rows of one time stay together.
+
+    >>> latest_rows(np.array([1e6, 3e6, 2e6]), after="1970-01-01 00:00:02").tolist()
+    [False, True, False]
+
+    Args:
+        times: of each row the microseconds since 1970.
+        after: a moment; see `moments.bound`.
+        form: how the column of time is written.
+        share: of the rows, where nothing is said.
 
     Raises:
         DataError: `after` is no time, or one of the two parts is empty.
     """
     if after is not None:
-        bound = float(Times()(pl.Series("valid_after", [after]), lambda _: "the settings")[0])
-        return _both_parts(times > bound, f"the part after {after}")
+        return _both_parts(times > bound(after, form), f"the part after {after}")
     cut = np.sort(times)[min(int((1 - share) * len(times)), len(times) - 1)]
     return _both_parts(times >= cut if cut > times.min() else times > cut, "the last tenth by time")
 

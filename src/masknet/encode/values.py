@@ -37,7 +37,7 @@ _MOST_DIGITS = 17  # of a float64: texts of more digits may differ and be one fl
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0", "-0.0")
 _MOMENT = (
     r"^\s*([0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?\s*(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?\s*$"
+    r"(?:[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?\s*((?i:Z|UTC|GMT)|[+-][0-9]{2}(?::?[0-9]{2})?)?)?\s*$"
 )
 _FEW_OTHERS = 0.01  # of a label's cells: so few beside 0 and 1 are slips, and no grades
 _FEW = 64  # cells: fewer are looked at one by one sooner than by a query
