@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, Literal, TypeAlias, cast
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,7 @@ from masknet.encode.sift import BAD_ROWS_FILE, BadRowsWriter, field_checks, judg
 from masknet.errors import ConfigError, DataError, flag, unknown
 from masknet.places import temporary_folder
 from masknet.progress import Progress
-from masknet.table import PLAIN, Chunk, Form, Source, Table, open_table
+from masknet.table import PLAIN, BadRow, Chunk, Form, Source, Table, open_table
 from masknet.threads import require_threads
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 _Write = Callable[[pl.DataFrame], None]
+_Rows: TypeAlias = tuple[pl.DataFrame, Sequence[BadRow]]
+"""Some rows of what is written, and the bad ones among them."""
 
 
 class Watch:
@@ -261,16 +264,18 @@ def predict_file(
         )
     watch = Watch(artifact) if watch is None else watch
     job = _Job(watch, table, tuple(dict.fromkeys(append)), limit, progress)
+    frames = job.scored() if kept is None else job.aligned()
+    first = next(frames, job.nothing)  # what cannot be scored is mostly seen in it, before anything is written
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(path) as temporary:
         made, noted = temporary / path.name, temporary / BAD_ROWS_FILE
         writer = partial(_WRITERS[suffix.lower()], made)
         if kept is None:
-            written = Written(job.write(job.scored(), writer))
+            written = Written(_write_all(first, frames, writer))
         else:
             with noted.open("w", encoding="utf-8", newline="") as file:
                 found = BadRowsWriter(file, "scored", table.name)
-                rows = job.write(job.aligned(found), writer)
+                rows = _write_all(first, frames, writer, found.add)
             found.require_few()
             written = Written(rows, BadRows(kept, (found.count,)))
         watch.tell(progress)
@@ -295,7 +300,8 @@ def predict_stream(
     """Write as `predict_file` does, as CSV, to a stream: what was written before an error stays written."""
     watch = Watch(artifact) if watch is None else watch
     job = _Job(watch, table, tuple(dict.fromkeys(append)), limit, progress)
-    rows = job.write(job.scored(), partial(_lines, stream))
+    frames = job.scored()
+    rows = _write_all(next(frames, job.nothing), frames, partial(_lines, stream))
     watch.tell(progress)
     return Written(rows)
 
@@ -310,8 +316,24 @@ def _require_free(place: str | Path, table: Table, *, overwrite: bool) -> None:
         )
 
 
+def _write_all(
+    first: _Rows,
+    others: Iterator[_Rows],
+    writer: Callable[[pl.DataFrame], AbstractContextManager[_Write]],
+    hear: Callable[[int, Sequence[BadRow]], None] = lambda rows, bad: None,
+) -> int:
+    """Write all frames and count their rows; `hear` is told of how many there are in each, and of the bad ones."""
+    rows = 0
+    with writer(first[0]) as write:
+        for frame, bad in chain([first], others):
+            write(frame)
+            hear(len(frame), bad)
+            rows += len(frame)
+    return rows
+
+
 class _Job:
-    """The rows of a table as frames that are written: the appended columns, then the probabilities.
+    """The rows of a table as frames to be written: the appended columns, then the probabilities.
 
     Raises:
         ConfigError: a column of the table that would be appended has the name of a probability.
@@ -338,29 +360,19 @@ class _Job:
     def _columns(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self._schema.field_names, *self._append)))
 
-    def write(
-        self, frames: Iterator[pl.DataFrame], writer: Callable[[pl.DataFrame], AbstractContextManager[_Write]]
-    ) -> int:
-        """Write all frames, the first of which is known before the file is begun, and count their rows."""
-        nothing = dict.fromkeys(self._append, pl.String) | dict.fromkeys(self._scores, pl.Float64)
-        frame: pl.DataFrame | None = next(frames, pl.DataFrame(schema=nothing))
-        assert frame is not None
-        rows = 0
-        with writer(frame) as write:
-            while frame is not None:
-                write(frame)
-                rows += len(frame)
-                frame = next(frames, None)
-        return rows
+    @property
+    def nothing(self) -> _Rows:
+        """What is written of no rows."""
+        return pl.DataFrame(schema=dict.fromkeys(self._append, pl.String) | dict.fromkeys(self._scores, pl.Float64)), ()
 
-    def scored(self) -> Iterator[pl.DataFrame]:
+    def scored(self) -> Iterator[_Rows]:
         """Every row has its probability; the first that cannot have one is an error."""
         for chunk in tracked(self._table, self._columns, "predict", self._progress, limit=self._limit):
-            yield self._frame(chunk.frame, self._watch.probabilities(chunk))
+            yield self._frame(chunk.frame, self._watch.probabilities(chunk)), ()
 
-    def aligned(self, found: BadRowsWriter) -> Iterator[pl.DataFrame]:
-        """A bad row has none; `found` is told of it."""
-        left, total = self._limit, rows_to_read(self._table, self._limit)
+    def aligned(self) -> Iterator[_Rows]:
+        """A bad row has none."""
+        left, done, total = self._limit, 0, rows_to_read(self._table, self._limit)
         self._progress.track("predict", 0, total)
         for judged in judge(self._table, field_checks(self._schema), self._columns):
             chunk, good, bad = judged.chunk, judged.good, judged.bad
@@ -377,9 +389,9 @@ class _Job:
                 probabilities[at] = self._watch.probabilities(some).reshape(len(good), -1)
             places = pl.Series(np.searchsorted(chunk.numbers, numbers))
             places = places.set(pl.Series(~np.isin(numbers, chunk.numbers)), None)  # rows that could not be read
-            yield self._frame({name: chunk.frame[name].gather(places) for name in self._append}, probabilities)
-            found.add(len(numbers), bad)
-            self._progress.track("predict", found.count.rows, max(total, found.count.rows))
+            yield self._frame({name: chunk.frame[name].gather(places) for name in self._append}, probabilities), bad
+            done += len(numbers)
+            self._progress.track("predict", done, max(total, done))
             if left == 0:
                 return
 

@@ -206,6 +206,12 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(case: str, masknet, traine
     assert left_behind() == before
 
 
+def test_a_bad_row_leaves_no_new_folder(masknet, trained: Path) -> None:
+    Path("x.csv").write_text("user_id,site,price\n7,north,dear\n")
+    assert "'dear' in row 1" in masknet("predict", trained, "x.csv", "--out", "new/s.csv", "--threads", 1).error
+    assert not Path("new").exists()
+
+
 def test_a_bad_row_far_down_leaves_no_half_file(masknet, trained: Path, left_behind) -> None:
     # Further down than one chunk, so that rows were written before it was met.
     Path("long.csv").write_text("user_id,site,price\n" + "7,north,1\n" * 70_000 + "7,north,dear\n")

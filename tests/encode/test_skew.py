@@ -39,8 +39,7 @@ def test_what_a_bag_is_cut_by_is_told() -> None:
     assert (count.kept, count.cut, count.slots) == (5, 4, 2)
     (sentence,) = counts.cuts()
     assert sentence == (
-        "tags: 44.4 % of the values are cut off, since a row keeps its last 2; "
-        "--max-length tags=N of the training keeps more"
+        "tags: 44.4 % of the values are cut off, since a row keeps its last 2; --max-length tags=N keeps more"
     )
     hashed = counted(bag.model_copy(update={"buckets": 9}), [["a", "b"]], [["x", "y", "z"]])
     assert next(hashed.cuts()).startswith("tags: 33.3 % of the values")
