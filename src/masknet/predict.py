@@ -303,7 +303,7 @@ def _write_parquet(file: Path, first: pl.DataFrame) -> Iterator[_Write]:
 @contextmanager
 def _write_text(file: Path, first: pl.DataFrame, *, separator: str, compressed: bool) -> Iterator[_Write]:
     for column in first:
-        if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+        if column.dtype.is_nested():
             raise DataError(
                 f"a text file holds plain values; column '{column.name}' holds {column.dtype}: write .parquet, or "
                 f"leave it out of --append"

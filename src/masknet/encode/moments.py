@@ -17,8 +17,6 @@ from masknet.schema import TimeForm
 __all__ = ["Epoch", "Moments", "Times", "as_dates", "moments"]
 
 _DAY = 86_400_000_000  # microseconds
-_DAYS_OF = {"ms": 86_400_000, "us": _DAY, "ns": 1000 * _DAY}
-_YEAR_1, _YEAR_10000 = -719_162, 2_932_897  # days from 1970 to the first of January
 _ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 _FORMS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
 _MICROSECONDS = {
@@ -60,9 +58,9 @@ def moments(column: pl.Series, form: TimeForm, place: Place, *, zoned: bool | No
     """
     found = _iso(column, place, zoned) if form == "iso" else _counted(column, form, place)
     # By its zone, an instant may lie in another year than its wall clock.
-    instant_outside = (found.days < _YEAR_1) | (found.days >= _YEAR_10000)
+    instant_outside = (found.days < values.YEAR_1) | (found.days >= values.YEAR_10000)
     # Neither Python nor Polars can write all of these as dates: what is shown of a typed one is its number.
-    _refuse_moments(instant_outside | _outside(found.wall), column.to_physical(), form, place)
+    _refuse_moments(instant_outside | values.outside_calendar(found.wall), column.to_physical(), form, place)
     return found
 
 
@@ -95,7 +93,7 @@ def _counted(column: pl.Series, form: TimeForm, place: Place) -> Moments:
 def _iso(column: pl.Series, place: Place, zoned: bool | None) -> Moments:
     dtype = column.dtype
     if isinstance(dtype, pl.Date | pl.Datetime):  # before they are cast, where what is far outside overflows
-        _refuse_moments(_outside(column), column.to_physical(), "iso", place)
+        _refuse_moments(values.outside_calendar(column), column.to_physical(), "iso", place)
 
     def refuse_zones(wrong: NDArray[np.bool_]) -> None:
         refuse(
@@ -165,14 +163,6 @@ def _iso(column: pl.Series, place: Place, zoned: bool | None) -> Moments:
 
 def _days(instant: pl.Series) -> NDArray[np.float64]:
     return instant.to_physical().cast(pl.Float64).fill_null(float("nan")).to_numpy() / _DAY
-
-
-def _outside(moment: pl.Series) -> NDArray[np.bool_]:
-    """The moments before the year 1 or after the year 9999, which Python's dates, and many tools, cannot hold."""
-    day = moment.to_physical()
-    if isinstance(moment.dtype, pl.Datetime):
-        day //= _DAYS_OF[moment.dtype.time_unit]
-    return ((day < _YEAR_1) | (day >= _YEAR_10000)).fill_null(value=False).to_numpy()
 
 
 def _refuse_moments(wrong: NDArray[np.bool_], column: pl.Series, form: TimeForm, place: Place) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -117,6 +117,7 @@ def sift(
     checks: Mapping[str, Check],
     hear: Callable[[int, Sequence[BadRow]], None] = lambda rows, bad: None,
     *,
+    but: Collection[str] = (),
     limit: int | None = None,
 ) -> Table:
     """Read a table once and find its bad rows: the same table without them, as often as it is read.
@@ -132,18 +133,20 @@ def sift(
         table: what to read; rows of a text file that cannot be read are bad too.
         checks: for each column what its cells must pass. A row is bad for the first that it fails.
         hear: is told, piece by piece, how many rows were read and which of them are bad.
+        but: columns that are not read, and not shown of a bad row.
         limit: stop at so many good rows; the sifted table ends there.
 
     Raises:
         DataError: a file or a whole column cannot be read.
     """
+    columns = [name for name in table.columns if name not in but]
     kept: list[Kept] = []
     left = limit
     for whole in (replace(table, parts=(part,)) for part in table.parts):
         unread: list[BadRow] = []
         skip = [np.empty(0, dtype=np.int64)]
         rows, last = 0, None
-        for chunk in whole.chunks(bad=unread.append):
+        for chunk in whole.chunks(columns, bad=unread.append):
             failed, numbers = _failed(chunk, checks), chunk.numbers
             good = np.setdiff1d(np.arange(len(chunk.frame)), list(failed), assume_unique=True)
             end = len(chunk.frame)
@@ -152,7 +155,9 @@ def sift(
                 end = int(good[-1]) + 1
                 last = int(numbers[end - 1])
             bad = [
-                BadRow(chunk.source, int(numbers[i]), column, reason, chunk.frame.row(i))
+                BadRow(
+                    chunk.source, int(numbers[i]), column, reason, tuple(values.cell_of(one, i) for one in chunk.frame)
+                )
                 for i, (column, reason) in failed.items()
                 if i < end
             ]
@@ -268,12 +273,20 @@ class Quarantine:
         with (folder / BAD_ROWS_FILE).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerow(_COLUMNS)
 
-    def sift(self, part: str, table: Table, checks: Mapping[str, Check], *, limit: int | None = None) -> Table:
+    def sift(
+        self,
+        part: str,
+        table: Table,
+        checks: Mapping[str, Check],
+        *,
+        but: Collection[str] = (),
+        limit: int | None = None,
+    ) -> Table:
         """The table without its bad rows.
 
         Args:
             part: what to call the table in the file: "train" or "valid".
-            table, checks, limit: as in `sift`.
+            table, checks, but, limit: as in `sift`.
 
         Raises:
             DataError: more than half of the rows are bad, or as in `sift`.
@@ -295,7 +308,7 @@ class Quarantine:
                     _refuse_most(count, first)
                 self._progress.track("look for bad rows", count.rows, max(total, count.rows))
 
-            sifted = sift(table, checks, hear, limit=limit)
+            sifted = sift(table, checks, hear, but=but, limit=limit)
         _refuse_most(count, first)
         self._counts.append(count)
         (self._folder / _COUNTS_FILE).write_text(json.dumps([asdict(c) for c in self._counts]), encoding="utf-8")

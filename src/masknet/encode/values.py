@@ -38,6 +38,10 @@ _MOMENT = (
     r"^\s*([0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?\s*(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?\s*$"
 )
+_DAYS_OF = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+YEAR_1, YEAR_10000 = -719_162, 2_932_897
+"""Days from 1970 to the first of January of these years."""
+
 _FEW = 64  # cells: fewer are looked at one by one sooner than by a query
 
 
@@ -57,13 +61,13 @@ class BadCellsError(DataError):
         self.wrong = wrong
         self._place, self._sentence = place, sentence
         first = int(wrong.argmax())
-        at, cell = place(first), column[first]
+        at = place(first)
         super().__init__(
             sentence(first, at),
             file=at.file if isinstance(at, Where) else None,
             column=column.name,
             row=at.row if isinstance(at, Where) else None,
-            value=cell.to_list() if isinstance(cell, pl.Series) else cell,
+            value=cell_of(column, first),
         )
 
     def sentence(self, i: int) -> str:
@@ -108,6 +112,27 @@ def refuse(wrong: NDArray[np.bool_], column: pl.Series, place: Place, sentence: 
 def is_nested(dtype: pl.DataType) -> bool:
     """Whether a column of this type holds no plain value (a list, a struct, raw bytes, a duration, ...)."""
     return dtype.is_nested() or dtype in (pl.Binary, pl.Object, pl.Duration)
+
+
+def outside_calendar(moment: pl.Series) -> NDArray[np.bool_]:
+    """The moments before the year 1 or after the year 9999, which Python's dates, and many tools, cannot hold."""
+    day = moment.to_physical()
+    if isinstance(moment.dtype, pl.Datetime):
+        day //= _DAYS_OF[moment.dtype.time_unit]
+    return ((day < YEAR_1) | (day >= YEAR_10000)).fill_null(value=False).to_numpy()
+
+
+def cell_of(column: pl.Series, i: int) -> Any:
+    """A cell as an object of Python; of a moment outside the calendar, which none holds, its number.
+
+    >>> cell_of(pl.Series([[1, 2], None]), 0), cell_of(pl.Series([2**31 - 1], dtype=pl.Int32).cast(pl.Date), 0)
+    ([1, 2], 2147483647)
+    """
+    one = column[i : i + 1]
+    parts = one.explode() if isinstance(one.dtype, pl.List) else one
+    if isinstance(parts.dtype, pl.Date | pl.Datetime) and outside_calendar(parts).any():
+        one = one.to_physical()
+    return one.to_list()[0]
 
 
 def canonical(text: pl.Series, values: ValueType) -> pl.Series:
@@ -239,8 +264,8 @@ def categorical_text(column: pl.Series, values: ValueType, place: Place) -> pl.S
     """The canonical text of every cell, null where it is missing.
 
     Raises:
-        DataError: the column holds lists or bytes, or an integer field holds an integral float above 2^53, whose
-            digits are lost.
+        DataError: the column holds lists or bytes, a moment lies outside the calendar, or an integer field holds an
+            integral float above 2^53, whose digits are lost.
     """
     dtype = column.dtype
     if is_nested(dtype):
@@ -254,6 +279,16 @@ def categorical_text(column: pl.Series, values: ValueType, place: Place) -> pl.S
     if dtype.is_float():
         known = column.fill_nan(None)
         return canonical(known.cast(pl.String), values) if values != "integer" else _integral(known, place)
+    if isinstance(dtype, pl.Date | pl.Datetime):
+        refuse(
+            outside_calendar(column),
+            column.to_physical(),  # the moment itself can be no object of Python
+            place,
+            lambda i, at: (
+                f"a moment lies in the years 1 to 9999; that of column '{column.name}' in {at} does not: mend the "
+                f"cell, or leave the column out with --ignore"
+            ),
+        )
     if values == "moment" and isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
         column = column.dt.convert_time_zone("UTC")
     text = column.cast(pl.String)  # booleans as true and false; dates and times in ISO order

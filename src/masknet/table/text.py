@@ -25,13 +25,13 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from masknet.errors import DataError
+from masknet.table.arrow import from_arrow
 from masknet.table.part import (
     BadRow,
     NumberedFrame,
     Report,
     estimated_lines,
     file_digest,
-    from_arrow,
     open_bytes,
     reading,
 )
