@@ -13,9 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 import pytest
+import scipy.sparse
 import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.datasets import dump_svmlight_file
 from sklearn.exceptions import NotFittedError
 
 from masknet import ArtifactError, ConfigError, CTRClassifier, DataError, load
@@ -594,3 +596,45 @@ def test_the_names_of_a_file_without_a_header_are_a_keyword(make: Callable[..., 
     with pytest.raises(DataError) as caught:
         load(tmp_path / "m").predict_proba(tmp_path / "log.csv", columns=())
     assert str(caught.value).endswith("no header, name its columns with columns=['click', 'user', 'ad']")
+
+
+# Sparse matrices
+
+
+def weighted_bags() -> tuple[Any, Any]:
+    """A CSR matrix, whose first columns tell the labels, and the labels."""
+    rng = np.random.default_rng(0)
+    dense = np.where(rng.random((400, 12)) < 0.3, rng.normal(size=(400, 12)), 0.0)
+    labels = (dense[:, :3].sum(axis=1) + rng.normal(size=400) > 0).astype(int)
+    given = scipy.sparse.csr_matrix(dense)
+    given.data[::9] = 0.0
+    return given, labels
+
+
+def test_a_sparse_matrix_trains_as_the_libsvm_file_of_it(make: Callable[..., CTRClassifier], tmp_path: Path) -> None:
+    given, labels = weighted_bags()
+    file = tmp_path / "log.libsvm"
+    dump_svmlight_file(given, labels, str(file))
+    of_matrix, of_file = make().fit(given, labels), make().fit(file, "label")
+    assert_same_network(of_matrix, of_file)
+    assert (of_matrix.predict_proba(given) == of_file.predict_proba(file)).all()
+    assert (of_matrix.predict_proba(file) == of_file.predict_proba(given)).all()
+    assert of_matrix.n_features_in_ == 12
+    assert not hasattr(of_matrix, "feature_names_in_")
+    of_matrix.save(tmp_path / "a.masknet")
+    loaded = CTRClassifier.load(tmp_path / "a.masknet")
+    assert loaded.n_features_in_ == 12
+    assert (loaded.predict_proba(given) == of_matrix.predict_proba(given)).all()
+
+
+def test_a_sparse_matrix_has_the_width_of_the_training(make: Callable[..., CTRClassifier]) -> None:
+    given, labels = weighted_bags()
+    model = make().fit(given, labels, eval_set=(given[:100], labels[:100]))
+    with pytest.raises(DataError, match="X has 5 features, but CTRClassifier is expecting 12 features"):
+        model.predict(given[:, :5])
+    with pytest.raises(DataError, match="X has 5 features, but CTRClassifier is expecting 12 features"):
+        make().fit(given, labels, eval_set=(given[:, :5], labels))
+    with pytest.raises(DataError, match=r"trained on a sparse matrix, and X is a dense array: .*csr_array\(X\)"):
+        model.predict(given.toarray())
+    with pytest.raises(DataError, match=r"trained on a dense array, and X is a sparse matrix: .*X\.toarray\(\)"):
+        make().fit(given.toarray(), labels).predict(given)

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from masknet.errors import DataError, warn_user
-from masknet.table import Table
+from masknet.table import Table, is_matrix
 
 # Arrays in the place of tables: their columns have no names, so that they count by their place
 
 
 def array_of(rows: Any) -> NDArray[Any] | None:
     """The rows as an array `[rows, columns]`, where they are one, or lists, or a frame without names of columns."""
-    if type(rows).__module__.startswith("scipy.sparse"):
-        return None  # which no table is
+    if is_matrix(rows):
+        return None  # whose rows are bags
     if type(rows).__module__.startswith("pandas") and not hasattr(rows, "columns"):
         return None  # a series, which no table is either
     names: Any = getattr(rows, "columns", None)
@@ -59,8 +59,16 @@ def width_of(array: NDArray[Any] | None) -> int | None:
     return None if array is None else int(array.shape[1])
 
 
-def require_width(array: NDArray[Any], width: int) -> None:
-    """Refuse an array of another width than that of the training, in the words that scikit-learn's checks look for."""
+def matrix_width(rows: Any) -> int | None:
+    """How many columns a sparse matrix has; None where the rows are none."""
+    return int(rows.shape[1]) if is_matrix(rows) and rows.ndim == 2 else None
+
+
+def require_width(array: Any, width: int) -> None:
+    """Refuse an array, or a sparse matrix, of another width than that of the training.
+
+    The words are those that scikit-learn's checks look for.
+    """
     if array.shape[1] != width:
         raise DataError(f"X has {array.shape[1]} features, but CTRClassifier is expecting {width} features as input")
 

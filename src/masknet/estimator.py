@@ -29,6 +29,7 @@ from masknet.arrays import (
     column_of,
     free_name,
     label_name,
+    matrix_width,
     require_weights,
     require_width,
     width_of,
@@ -74,8 +75,9 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             `{label: {"metrics": {"auc": ...}, "rows": ...}}`.
         history_: a record an evaluation; of trees one for each way to read ids.
         classes_: the two values of the label, the second is the click.
-        feature_names_in_: the columns that the network reads; absent where X was an array, whose columns have no names.
-        n_features_in_: how many those are; of an array, how many columns it has.
+        feature_names_in_: the columns that the network reads; absent where X was an array or a sparse matrix, whose
+            columns have no names.
+        n_features_in_: how many those are; of an array or a sparse matrix, how many columns it has.
     """
 
     network_: nn.Module
@@ -221,7 +223,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on a table; how it goes is told to the `masknet` logger.
 
         Args:
-            X: a path, a glob or a folder of files, or a Polars, pandas or Arrow frame, a list of dicts, or an array.
+            X: a path, a glob or a folder of files, or a Polars, pandas or Arrow frame, a list of dicts, an array, or a
+                sparse matrix of SciPy, which is read as a libsvm file of it.
             y: the name of the label's column in X, which holds 0 and 1; or the labels, any two values, one a row. A
                 tuple of names makes one network for several labels, each of which may be missing in some rows.
             eval_set: the table to validate on, with the label's column, or a pair of a table and its labels; without
@@ -268,7 +271,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             joined[cast("str", weight)] = weights
         valid = None
         if eval_set is not None:
-            valid = _eval_table(eval_set, labels, classes, said, width=width_of(array))
+            width, of_matrix = width_of(array), matrix_width(X)
+            valid = _eval_table(eval_set, labels, classes, said, width=width, of_matrix=of_matrix)
             if sample_weight is not None:
                 valid = _join(valid, {cast("str", weight): np.ones(valid.count_rows())})
         progress = _KeywordProgress()
@@ -296,6 +300,8 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             data["classes"] = classes.tolist()
         if array is not None:
             data["columns_without_names"] = width_of(array)
+        if matrix_width(X) is not None:
+            data["columns_of_matrix"] = matrix_width(X)
         manifest = model.manifest.model_copy(update={"data": data})
         self._adopt(replace(model, manifest=manifest, encoder=encoder, run={**model.run, "weight": self.weight}))
         return self
@@ -372,9 +378,9 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Of several labels the probability that each is 1, `[rows, labels]`, in their order.
 
-        X needs the columns of `feature_names_in_`, in any order; others are not read. An array needs as many columns as
-        that of the training. Missing values, and values never seen in training, are scored too; where a field has far
-        more of them than in training and validation, a UserWarning names it.
+        X needs the columns of `feature_names_in_`, in any order; others are not read. An array or a sparse matrix needs
+        as many columns as that of the training. Missing values, and values never seen in training, are scored too;
+        where a field has far more of them than in training and validation, a UserWarning names it.
 
         Raises:
             DataError: a column is missing, or a cell cannot be what its column means.
@@ -409,6 +415,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True
+        tags.input_tags.sparse = True
         return tags
 
     def _repr_html_inner(self) -> str:
@@ -582,12 +589,15 @@ def _eval_table(
     said: Mapping[str, Any],
     *,
     width: int | None,
+    of_matrix: int | None,
 ) -> Table:
     given = eval_set if isinstance(eval_set, tuple) and len(eval_set) == 2 else (eval_set, of_training)
     pair: tuple[Any, Any] = given if not isinstance(given[1], str) else (given[0], (given[1],))
     array, labels = array_of(pair[0]) if width is not None else None, pair[1]
     if array is not None:
         require_width(array, cast("int", width))
+    if of_matrix is not None and matrix_width(pair[0]) is not None:
+        require_width(pair[0], of_matrix)
     table = open_table(pair[0], **of_file(pair[0], **said)) if array is None else open_table(array)
     if not (isinstance(labels, tuple) and all(isinstance(name, str) for name in labels)):
         return _join(table, {of_training[0]: codes_of(labels, "eval_set", classes)})

@@ -101,13 +101,14 @@ class Manifest(BaseModel):
     @field_validator("data")
     @classmethod
     def _data_that_scoring_reads(cls, data: dict[str, Any]) -> dict[str, Any]:
-        classes, width, rates = (data.get(name) for name in ("classes", "columns_without_names", "click_rate"))
+        classes, rates = data.get("classes"), data.get("click_rate")
         if classes is not None and not (
             isinstance(classes, list) and len(classes) == 2 and all(isinstance(c, str | int | float) for c in classes)
         ):
             raise ValueError("classes are two values")
-        if width is not None and not is_count(width, least=1):
-            raise ValueError("an array has columns")
+        for width in (data.get("columns_without_names"), data.get("columns_of_matrix")):
+            if width is not None and not is_count(width, least=1):
+                raise ValueError("an array has columns")
         for rate in rates.values() if isinstance(rates, dict) else () if rates is None else (rates,):
             if not (is_finite(rate) and 0 <= rate <= 1):
                 raise ValueError("a click rate lies between 0 and 1")

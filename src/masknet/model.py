@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from masknet.arrays import array_of, require_width
+from masknet.arrays import array_of, matrix_width, require_width
 from masknet.artifact import Artifact, load_artifact
 from masknet.encode import FieldSkew
 from masknet.errors import DataError, errors_said, settings_of_training, settings_said, warn_user
@@ -66,23 +66,27 @@ class Model:
 
     @property
     def n_features_in_(self) -> int:
-        """How many columns it reads; of an array, how many it has."""
-        return self._width or len(self.artifact.encoder.schema.fields)
+        """How many columns it reads; of an array or a sparse matrix, how many it has."""
+        return self._width or self._matrix_width or len(self.artifact.encoder.schema.fields)
 
     @property
     def feature_names_in_(self) -> NDArray[np.object_]:
         """The columns that it reads.
 
         Raises:
-            AttributeError: it was trained on an array, whose columns have no names.
+            AttributeError: it was trained on an array or a sparse matrix, whose columns have no names.
         """
-        if self._width is not None:
+        if self._width or self._matrix_width:
             raise AttributeError("the model was trained on an array, whose columns have no names")
         return np.array(self.artifact.encoder.schema.field_names, dtype=object)
 
     @property
     def _width(self) -> int | None:
         return self.artifact.manifest.data.get("columns_without_names")
+
+    @property
+    def _matrix_width(self) -> int | None:
+        return self.artifact.manifest.data.get("columns_of_matrix")
 
     def predict_proba(
         self,
@@ -96,11 +100,12 @@ class Model:
         Of several labels the probability that each is 1, `[rows, labels]`, in their order. (A multi-label classifier of
         scikit-learn gives the same, one whose label may have more than two classes a list of arrays.)
 
-        X needs the columns that the model reads, in any order; others are not read. An array needs as many columns as
-        that of the training. Missing values, and values never seen in training, are scored too.
+        X needs the columns that the model reads, in any order; others are not read. An array or a sparse matrix needs
+        as many columns as that of the training. Missing values, and values never seen in training, are scored too.
 
         Args:
-            X: a path, a glob or a folder of files, or a Polars, pandas or Arrow frame, a list of dicts, or an array.
+            X: a path, a glob or a folder of files, or a Polars, pandas or Arrow frame, a list of dicts, an array, or a
+                sparse matrix of SciPy.
             columns: names for a text file without a header; None takes those of the training.
             form: what is said of how a file is written; None takes it as that of the training was, unless it differs.
 
@@ -121,11 +126,17 @@ class Model:
     ) -> tuple[NDArray[np.float64], Sequence[FieldSkew]]:
         array, watch = array_of(rows), Watch(self.artifact)
         if array is None:
+            self._check_matrix(rows)
             named = tuple(self.artifact.run.get("columns") or ()) if columns is None else columns
             headed = bool(named) or not self.artifact.run.get("no_header")
             form = Form(header=headed) if form is None else form
             said = of_file(rows, columns=named, form=form)
             return predict_frame(self.artifact, rows, watch=watch, **said), watch.skews
+        if self._matrix_width is not None:
+            raise DataError(
+                "the model was trained on a sparse matrix, and X is a dense array: give it as one, "
+                "scipy.sparse.csr_array(X)"
+            )
         if self._width is None:
             names = self.artifact.encoder.schema.field_names
             raise DataError(
@@ -134,6 +145,15 @@ class Model:
             )
         require_width(array, self._width)
         return predict_frame(self.artifact, array, watch=watch), watch.skews
+
+    def _check_matrix(self, rows: Source) -> None:
+        """Refuse a sparse matrix that is unlike what was trained on; a libsvm file has no width, and takes any."""
+        width = matrix_width(rows)
+        if width is None:
+            return
+        if self._width is not None:
+            raise DataError("the model was trained on a dense array, and X is a sparse matrix: give it as X.toarray()")
+        require_width(rows, self._matrix_width or width)
 
     def predict(
         self,

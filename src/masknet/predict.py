@@ -470,7 +470,7 @@ def _lines(sink: IO[bytes], first: pl.DataFrame, *, separator: str = ",") -> Ite
 
 def _require_plain(frame: pl.DataFrame) -> None:
     for column in frame:
-        if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+        if column.dtype.is_nested():
             raise DataError(
                 f"a text file holds plain values; column '{column.name}' holds {column.dtype}: write .parquet, or "
                 f"leave it out of --append"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from masknet.encode import Declared, Inspection, inspect_table
@@ -178,13 +179,11 @@ def test_names_of_quantities(name: str) -> None:
     "cells",
     [
         [{"a": 1}, None],
-        [b"x", b"y"],
-        [dt.timedelta(1)] * 2,
         [dt.time(12)] * 2,
         [[0.5], [0.5, 1.5]],
         [[[1]], [[2]]],
     ],
-    ids=["struct", "bytes", "duration", "time of day", "fractions of several lengths", "lists of lists"],
+    ids=["struct", "time of day", "fractions of several lengths", "lists of lists"],
 )
 def test_what_cannot_be_read_is_ignored_and_flagged(cells: list[Any]) -> None:
     report = report_of(inspect(frame_of(cells)))
@@ -526,6 +525,79 @@ def test_impossible_declarations_are_refused(declared: dict[str, Any], sentence:
     with pytest.raises(DataError) as caught:
         inspect(pl.DataFrame({"a": ["x"], "b": ["y"], "click": [1]}), **declared)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flag", "declared"),
+    [
+        ("--hash", {"hash": {"a": 10}}),
+        ("--max-length", {"max_length": {"a": 3}}),
+        ("--ordered", {"ordered": ("a",)}),
+        ("--pooling", {"pooling": {"a": "sum"}}),
+        ("--project", {"project": ("a",)}),
+        ("--separator", {"separator": {"a": ";"}}),
+        ("--share", {"share": {"a": "b"}}),
+        ("--share", {"share": {"b": "a"}}),
+        ("--weighted", {"weighted": ("a",)}),
+    ],
+)
+def test_an_option_of_a_column_that_is_left_out_is_refused(flag: str, declared: dict[str, Any]) -> None:
+    for cells, ignore, why in ((["x"], ("a",), "it is given to --ignore"), ([None], (), "missing in every row")):
+        frame = pl.DataFrame({"a": cells, "b": ["y"], "click": [1]})
+        with pytest.raises(DataError) as caught:
+            inspect(frame, label="click", ignore=ignore, **declared)
+        assert str(caught.value) == (
+            f"{flag} is for columns that are read; 'a' is left out ({why}): leave out {flag} a, or read the column"
+        )
+        assert caught.value.column == "a"
+
+
+def test_a_column_that_is_left_out_is_not_read() -> None:
+    odd = pa.array([(1, 2, 3)] * 3, pa.month_day_nano_interval())
+    table = pa.table({"odd": odd, "x": ["a", "b", "c"], "click": [0, 1, 0]})
+    rows = [{"odd": object(), "x": "a", "click": i % 2} for i in range(3)]
+    for source in (table, rows):
+        with pytest.raises(DataError, match="odd"):
+            inspect(source, label="click")
+        found = inspect(source, label="click", ignore=("odd",))
+        report = report_of(found, "odd")
+        assert (report.kind, report.distinct, report.missing) == ("ignored", None, None)
+        assert found.schema.ignored == ("odd",)
+        assert Inspection.from_json(json.loads(json.dumps(found.to_json()))).reports == found.reports
+    with pytest.raises(DataError, match="at least one field"):
+        inspect(table, ignore=("odd", "x", "click"))
+
+
+def test_a_group_that_is_no_field_is_read() -> None:
+    found = inspect(frame_of(["a", "b"]), group="x", ignore=("x",))
+    assert (found.schema.group, found.schema.field_names) == ("x", ("city",))
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        ([[{"tag": "a", "w": 0.5}], []], "bag"),
+        ([[{"weight": 0.5, "tag": "a"}], []], "bag"),
+        ([[{"id": 7, "times": 2}], []], "bag"),
+        ([[{"from": "a", "to": "b"}], []], "ignored"),
+        ([[{"rank": 1, "tag": "a"}], []], "ignored"),
+        ([[{"tag": ["a"], "w": 1}], []], "ignored"),
+        ([[{}], []], "ignored"),
+    ],
+)
+def test_lists_of_pairs_are_weighted_bags(cells: list[Any], kind: str) -> None:
+    dtype = None if cells[0] != [{}] else pl.List(pl.Struct([]))
+    inspection = inspect(frame_of(cells, dtype=dtype))
+    assert report_of(inspection).kind == kind
+    if kind == "bag":
+        (_, field) = inspection.schema.fields
+        assert isinstance(field, Bag)
+        assert (field.weighted, field.pooling) == (True, "sum")
+
+
+def test_lengths_of_time_are_numbers_and_bytes_are_values() -> None:
+    frame = pl.DataFrame({"dwell": [dt.timedelta(seconds=1.5), None], "key": [b"\xff", b"\xfe"]})
+    assert [field.kind for field in inspect(frame).schema.fields] == ["numeric", "categorical"]
 
 
 def test_a_bad_label_or_weight_is_named_with_row_and_file(tmp_path: Path) -> None:

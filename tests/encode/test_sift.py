@@ -373,7 +373,8 @@ def kinds(typed: bool) -> pl.DataFrame:
     )
     if typed:
         lists = pl.col("vector").str.split(" ").cast(pl.List(pl.Float64))
-        pair = pl.struct(pl.element().str.extract(r"^(\w)").alias("v"), pl.element().str.extract(":(.*)$").alias("w"))
+        weight = pl.element().str.extract(":(.*)$").cast(pl.Float64)
+        pair = pl.struct(pl.element().str.extract(r"^(\w)").alias("v"), weight.alias("w"))
         frame = frame.with_columns(
             lists,
             pl.col("weighed").str.split(";").list.eval(pl.element().filter(pl.element() != "")).list.eval(pair),

@@ -448,3 +448,17 @@ def test_an_error_of_a_whole_column_names_it() -> None:
         with pytest.raises(DataError) as caught:
             reader(field)(pl.Series("c", [{"a": 1}]), place)
         assert (caught.value.column, caught.value.row) == ("c", None)
+
+
+@pytest.mark.parametrize("dtype", [pl.Date(), pl.Datetime("ms"), pl.Datetime("us", "Europe/Berlin")])
+def test_moments_outside_the_calendar_are_no_values(dtype: pl.DataType) -> None:
+    whole = pl.Int32 if dtype == pl.Date else pl.Int64
+    far = 2**31 - 1 if dtype == pl.Date else 2**60
+    column = pl.Series("at", [0, None, far], dtype=whole).cast(dtype)
+    lists = pl.Series("at", [[0], None, [far]], dtype=pl.List(whole)).cast(pl.List(dtype))
+    bag = Bag(name="at", values="moment", separator="|")
+    for cells, field, cell in ((column, Categorical(name="at", values="moment"), far), (lists, bag, [far])):
+        with pytest.raises(values.BadCellsError, match="years 1 to 9999; that of column 'at' in row 2 does not") as bad:
+            reader(field)(cells, "row {}".format)
+        assert bad.value.wrong.tolist() == [False, False, True]
+        assert bad.value.value == cell

@@ -27,7 +27,7 @@ from typer.models import OptionInfo
 from masknet.errors import ConfigError, MasknetError, settings_of_training
 
 if TYPE_CHECKING:
-    from masknet.encode import Inspection
+    from masknet.encode import ColumnReport, Inspection
 
 P = ParamSpec("P")
 
@@ -255,8 +255,7 @@ def print_inspection(console: Console, inspection: Inspection, title: str) -> No
             report.column,
             f"{report.kind}{' ?' if report.flagged else ''}",
             report.why,
-            ">10,000" if report.distinct is None else f"{report.distinct:,}",
-            f"{report.missing:,}",
+            *_counts(report),
             style="yellow" if report.flagged else "",
         )
     console.print(title)
@@ -264,6 +263,13 @@ def print_inspection(console: Console, inspection: Inspection, title: str) -> No
     if any(report.flagged for report in inspection.reports):
         console.print("? please look: --categorical, --numeric and --ignore say it otherwise", style="yellow")
     print_hints(console, inspection)
+
+
+def _counts(report: ColumnReport) -> tuple[str, str]:
+    """How many distinct values, and rows without one; nothing of a column that was not read."""
+    if report.missing is None:
+        return "", ""
+    return ">10,000" if report.distinct is None else f"{report.distinct:,}", f"{report.missing:,}"
 
 
 def print_hints(console: Console, inspection: Inspection) -> None:

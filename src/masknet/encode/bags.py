@@ -16,7 +16,7 @@ from masknet.encode.values import BadCellsError, Place, refuse
 from masknet.errors import DataError
 from masknet.schema import Bag
 
-__all__ = ["SEPARATORS", "BagCells", "TextShapes", "bag_cells", "bag_parts", "likely_separator", "sample_of"]
+__all__ = ["SEPARATORS", "BagCells", "TextShapes", "bag_cells", "bag_parts", "is_pair", "likely_separator", "sample_of"]
 
 SEPARATORS = ("|", ";", ",", " ")
 """What may separate the values of a bag of texts, where nothing is declared."""
@@ -119,6 +119,22 @@ class BagCells:
     def lengths(self) -> NDArray[np.int64]:
         """How many values each row has."""
         return np.bincount(self.row, minlength=self.rows)
+
+
+def is_pair(dtype: pl.DataType, *, declared: bool) -> bool:
+    """Whether a bag's values are pairs of a value and its weight, which is a number, as tables give them.
+
+    >>> is_pair(pl.Struct({"value": pl.String, "weight": pl.Float64}), declared=False)
+    True
+
+    Args:
+        dtype: of the values.
+        declared: whether the column is said to be a bag; then weights that are texts are read as numbers.
+    """
+    if not isinstance(dtype, pl.Struct) or len(dtype.fields) != 2:
+        return False
+    weight = dtype.fields[1].dtype
+    return declared or weight.is_numeric() or weight == pl.Null
 
 
 def bag_parts(column: pl.Series, bag: Bag | None) -> pl.Series:

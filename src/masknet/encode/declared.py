@@ -13,6 +13,9 @@ from masknet.table import Table
 
 __all__ = ["Declared"]
 
+_OPTIONS = ("hash", "share", "separator", "max_length", "pooling", "weighted", "ordered", "project")
+"""How a column is read as a field."""
+
 _DECLARED_KINDS = ("categorical", "numeric", "bag", "dense", "datetime", "ignore")
 
 
@@ -92,13 +95,29 @@ class Declared:
         """The kind that a column is declared to be; None where it is not."""
         return next((kind for kind in _DECLARED_KINDS if name in self._named(kind)), None)
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The columns that are left out, and so never read; a group is read, a field or none."""
+        return tuple(name for name in self.ignore if name != self.group)
+
+    def options_of(self, name: str) -> list[str]:
+        """The flags that say how a column is read as a field.
+
+        >>> Declared(ignore=("tags",), max_length={"tags": 5}, share={"seen": "tags"}).options_of("tags")
+        ['--max-length', '--share']
+        """
+        named = {option: tuple(getattr(self, option)) for option in _OPTIONS}
+        named["share"] += tuple(self.share.values())
+        return [f"--{option.replace('_', '-')}" for option, names in sorted(named.items()) if name in names]
+
     def check(self, table: Table) -> None:
         """Refuse names that the table does not have, and columns with two parts.
 
         Raises:
-            DataError: a column is not there, or is given two parts that exclude each other.
+            DataError: a column is not there, is given two parts that exclude each other, or is to be left out and read
+                in some way.
         """
-        for option in ("hash", "share", "separator", "max_length", "pooling", "weighted", "ordered", "project"):
+        for option in _OPTIONS:
             for name in getattr(self, option):
                 if name not in table.columns:
                     flag = option.replace("_", "-")
@@ -107,6 +126,8 @@ class Declared:
                         file=table.name,
                         column=name,
                     )
+        for name in self.ignore:
+            self.refuse_options(name, "it is given to --ignore")
         parts: dict[str, str] = {}
         roles: list[tuple[str | None, str]] = [*((name, "label") for name in self.labels), (self.weight, "weight")]
         fields = [(name, kind) for kind in _DECLARED_KINDS for name in self._named(kind)]
@@ -137,3 +158,20 @@ class Declared:
                         f"in --datetime and '{form}' in --time: keep one",
                         column=name,
                     )
+
+    def refuse_options(self, name: str, why: str) -> None:
+        """Refuse what would say how a column is read that is left out.
+
+        Args:
+            name: of the column.
+            why: it is left out.
+
+        Raises:
+            DataError: a flag names it.
+        """
+        for flag in self.options_of(name)[:1]:
+            raise DataError(
+                f"{flag} is for columns that are read; '{name}' is left out ({why}): leave out {flag} {name}, or read "
+                f"the column",
+                column=name,
+            )

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from masknet.encode import values
-from masknet.encode.bags import SEPARATORS, TextShapes, bag_parts, sample_of
+from masknet.encode.bags import SEPARATORS, TextShapes, bag_parts, is_pair, sample_of
 from masknet.encode.moment_forms import DateTexts, Epoch
 from masknet.encode.moments import moments
 from masknet.encode.number_texts import ZERO_PADDED, is_missing, of_other_decimal, parse
@@ -261,7 +261,7 @@ class ColumnFacts:
         self.entries += int(lengths.sum())
         rows, missing = self.rows + len(parts), self.missing + int((lengths == 0).sum())
         flat = parts.explode(empty_as_null=False, keep_nulls=False)
-        if isinstance(flat.dtype, pl.Struct) and len(flat.dtype.fields) == 2:
+        if is_pair(flat.dtype, declared=self.bag is not None):
             self.pairs = True
             flat = flat.struct.unnest().to_series(0)
         elif flat.dtype == pl.String and self.bag is not None and self.bag.weighted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -98,7 +98,7 @@ class ColumnReport:
         kind: categorical, numeric, bag, dense, datetime, label, weight, group, time or ignored.
         why: the reason in a few words.
         distinct: distinct values, missing not counted; exact up to 10,000, else None (and None for lists and the like).
-        missing: rows without a value.
+        missing: rows without a value; None of a column that was not read.
         flagged: whether the user should look at the decision.
         hint: the settings that would decide otherwise, pairs of a setting's name and what to give it.
     """
@@ -107,7 +107,7 @@ class ColumnReport:
     kind: str
     why: str
     distinct: int | None
-    missing: int
+    missing: int | None
     flagged: bool = False
     hint: tuple[tuple[str, str], ...] = ()
 
@@ -194,7 +194,9 @@ def inspect_table(
     facts = {
         name: ColumnFacts(name, table.typed, missing=declared.missing, decimal=declared.decimal)
         for name in table.columns
+        if name not in declared.unread
     }
+    _require_fields(facts, table)
     parting = _parting(table, declared, limit)
     for name in declared.bag:
         facts[name].bag = _declared_bag(declared, name, parting[name])
@@ -225,7 +227,7 @@ def inspect_table(
     )
     rows = 0
     zeros: dict[str, set[str]] = {name: set() for name in declared.labels if name not in declared.positive}
-    for chunk in table.chunks(limit=limit):
+    for chunk in table.chunks(list(facts), limit=limit):
         rows += len(chunk.frame)
         label_parts.append(values.all_labels(chunk.frame, declared.labels, chunk.place, declared.positive))
         for name, seen in zeros.items():
@@ -255,12 +257,8 @@ def inspect_table(
     for name, read in readers.items():
         facts[name].blank_moments = absent[name] - facts[name].missing
         facts[name].zoned = set() if read.zoned is None else {read.zoned}
-    fields, reports = _decide(declared, list(facts.values()), numeric_encoding, by_chance=by_chance)
-    if not fields:
-        raise DataError(
-            f"a model needs at least one field; {table.name} has none beside the label: name more columns",
-            file=table.name,
-        )
+    fields, reports = _decide(declared, table.columns, facts, numeric_encoding, by_chance=by_chance)
+    _require_fields(fields, table)
     _check_parts(fields, table)
     schema = Schema(
         label=declared.label,
@@ -281,6 +279,14 @@ def inspect_table(
         time_form=None if declared.time_column is None else facts[declared.time_column].form,
         lengths={f.name: f.entries / f.rows for f in facts.values() if f.entries},
     )
+
+
+def _require_fields(fields: Collection[object], table: Table) -> None:
+    if not fields:
+        raise DataError(
+            f"a model needs at least one field; {table.name} has none beside the label: name more columns",
+            file=table.name,
+        )
 
 
 def _check_positive(
@@ -362,7 +368,8 @@ def _parting(table: Table, declared: Declared, limit: int | None) -> dict[str, d
 
 def _decide(
     declared: Declared,
-    all_facts: Sequence[ColumnFacts],
+    columns: Sequence[str],
+    all_facts: Mapping[str, ColumnFacts],
     numeric_encoding: NumericEncodingName,
     *,
     by_chance: bool,
@@ -372,9 +379,12 @@ def _decide(
     fields: list[FieldSchema] = []
     reports: list[ColumnReport] = []
     moments: list[int] = []
-    other_decimal = not any(facts.text_numbers.fractions for facts in all_facts)
-    for facts in all_facts:
-        name = facts.name
+    other_decimal = not any(facts.text_numbers.fractions for facts in all_facts.values())
+    for name in columns:
+        if name not in all_facts:
+            reports.append(ColumnReport(name, "ignored", "declared", distinct=None, missing=None))
+            continue
+        facts = all_facts[name]
         if name in roles:
             reports.append(_report(facts, _Taken(roles[name], "declared")))
             continue
@@ -394,7 +404,9 @@ def _decide(
         reports.append(_report(facts, taken))
         if (taken.kind == "datetime" or taken.are_moments) and not (reports[-1].missing or facts.words):
             moments.append(len(reports) - 1)
-        if taken.kind != "ignored":
+        if taken.kind == "ignored":
+            declared.refuse_options(name, taken.why)
+        else:
             fields.append(_field(taken.kind, facts, declared, numeric_encoding))
     if by_chance and declared.time is None:
         _hint_at_time(reports, moments, declared)
@@ -443,7 +455,7 @@ def _kind_of(facts: ColumnFacts, other_decimal: bool) -> _Taken:
     """
     name, distinct = facts.name, facts.distinct.count(facts.value_type)
     if "nested" in facts.types:
-        return _Taken("ignored", "structs, bytes, durations and nested lists are not read", True)
+        return _Taken("ignored", "structs and nested lists are not read", True)
     if facts.empty:
         return _Taken("ignored", "missing in every row", True)
     if "list" in facts.types:
@@ -649,9 +661,9 @@ def _with_shared(fields: Sequence[FieldSchema], declared: Declared) -> list[Fiel
 
 def _warnings(reports: Sequence[ColumnReport], facts: dict[str, ColumnFacts]) -> Iterable[str]:
     for report in reports:
-        column = facts[report.column]
         if report.why == "declared" and report.kind == "ignored":
             continue
+        column = facts[report.column]
         if report.missing == column.rows:
             yield f"column '{report.column}' is missing in every row"
         elif report.distinct == 1 and not report.missing and report.kind in ("categorical", "numeric", "datetime"):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from masknet.draws import keyed_uniform
 from masknet.encode import values
-from masknet.encode.bags import bag_parts
+from masknet.encode.bags import bag_parts, is_pair
 from masknet.encode.moments import as_dates
 from masknet.encode.number_texts import parse
 from masknet.errors import flag
@@ -126,7 +126,7 @@ def _read(
         parts = bag_parts(column, bag)
         length = parts.list.len().cast(pl.Float64).fill_null(0.0).to_numpy()
         first = parts.list.get(0, null_on_oob=True)
-        if isinstance(first.dtype, pl.Struct):
+        if is_pair(first.dtype, declared=True):
             first = first.struct.unnest().to_series(0)
         elif first.dtype == pl.String and bag is not None and bag.weighted:
             first = first.str.replace(r":[^:]*$", "")

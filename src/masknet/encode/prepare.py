@@ -140,7 +140,7 @@ def prepare(
     for one in () if join else filter(None, (table, valid)):
         one.tell(progress)
     cache = (default_cache() if cache is None else cache) / "encoded"
-    tables = [table.fingerprint(verify=verify), valid and valid.fingerprint(verify=verify)]
+    tables = [one and one.fingerprint(verify=verify, but=_unread(one, table, plan)) for one in (table, valid)]
     same = valid is not None and tables[0] == tables[1]
     parts = [tables, asdict(plan), join, FORMAT, __version__]
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -157,6 +157,11 @@ def prepare(
         f"was learned by heart; name other rows with --valid, or let some be split off"
     )
     return replace(prepared, warnings=(*prepared.inspection.warnings, told))  # whatever else was compared is its own
+
+
+def _unread(one: Table, table: Table, plan: EncodingPlan) -> list[str]:
+    """The columns that are not read: those that are left out, and what a validation table has besides training's."""
+    return [name for name in one.columns if name in plan.declared.unread or name not in table.columns]
 
 
 def _made(
@@ -219,7 +224,8 @@ def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, 
     if plan.bad_rows == "quarantine":
         plan.declared.check(table)
         quarantine = Quarantine(folder, progress)
-        table = quarantine.sift("train", table, declared_checks(plan.declared), limit=plan.limit_rows)
+        checks, unread = declared_checks(plan.declared), _unread(table, table, plan)
+        table = quarantine.sift("train", table, checks, but=unread, limit=plan.limit_rows)
     inspection = inspect_table(
         table,
         plan.declared,
@@ -228,14 +234,15 @@ def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, 
         numeric_encoding=plan.numeric_encoding,
         by_chance=valid is None and plan.valid_fraction is None,
     )
+    schema = inspection.schema
     if quarantine is not None and valid is not None:
-        _check_columns(table, valid, inspection.schema)
-        valid = quarantine.sift("valid", valid, schema_checks(inspection.schema), limit=plan.limit_rows)
+        _check_columns(table, valid, schema)
+        unread = [*schema.ignored, *_unread(valid, table, plan)]
+        valid = quarantine.sift("valid", valid, schema_checks(schema), but=unread, limit=plan.limit_rows)
     assert inspection.labels is not None
     _check_classes(inspection.labels, f"rows of {table.name}", plan)
     sources = _sources(table, valid, plan, inspection, join)
     _check_classes(inspection.labels[~sources[0].to_valid], f"training rows split off {table.name}", plan)
-    schema = inspection.schema
     learner = EncoderLearner(
         schema, min_count=plan.min_count, max_vocabulary=plan.max_vocabulary, raw_numbers=plan.raw_numbers
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -120,6 +120,7 @@ def sift(
     checks: Mapping[str, Check],
     hear: Callable[[int, Sequence[BadRow]], None] = lambda rows, bad: None,
     *,
+    but: Collection[str] = (),
     limit: int | None = None,
 ) -> Table:
     """Read a table once and find its bad rows: the same table without them, as often as it is read.
@@ -135,17 +136,19 @@ def sift(
         table: what to read; rows of a text file that cannot be read are bad too.
         checks: for each column what its cells must pass. A row is bad for the first that it fails.
         hear: is told, piece by piece, how many rows were read and which of them are bad.
+        but: columns that are not read, and not shown of a bad row.
         limit: stop at so many good rows; the sifted table ends there.
 
     Raises:
         DataError: a file or a whole column cannot be read.
     """
+    columns = [name for name in table.columns if name not in but]
     kept: list[Kept] = []
     left = limit
     for whole in (replace(table, parts=(part,)) for part in table.parts):
         skip = [np.empty(0, dtype=np.int64)]
         rows, last = 0, None
-        for found in judge(whole, checks):
+        for found in judge(whole, checks, columns):
             good, bad = found.good, found.bad
             if left is not None and len(good) >= left:
                 good = good[:left]
@@ -197,7 +200,7 @@ def judge(table: Table, checks: Mapping[str, Check], columns: Sequence[str] | No
             bad = [row for row in unread if row.row < until]
             unread[:] = [row for row in unread if row.row >= until]
             bad += [
-                BadRow(chunk.source, int(numbers[i]), column, reason, chunk.frame.row(i))
+                BadRow(chunk.source, int(numbers[i]), column, reason, tuple(values.cell_of(c, i) for c in chunk.frame))
                 for i, (column, reason) in failed.items()
             ]
             yield Judged(chunk, good, sorted(bad, key=lambda row: row.row))
@@ -344,12 +347,20 @@ class Quarantine:
         self._progress = progress
         self._counts: list[_Count] = []
 
-    def sift(self, part: str, table: Table, checks: Mapping[str, Check], *, limit: int | None = None) -> Table:
+    def sift(
+        self,
+        part: str,
+        table: Table,
+        checks: Mapping[str, Check],
+        *,
+        but: Collection[str] = (),
+        limit: int | None = None,
+    ) -> Table:
         """The table without its bad rows.
 
         Args:
             part: what to call the table in the file: "train" or "valid".
-            table, checks, limit: as in `sift`.
+            table, checks, but, limit: as in `sift`.
 
         Raises:
             DataError: more than half of the rows are bad, or as in `sift`.
@@ -362,7 +373,7 @@ class Quarantine:
                 writer.add(rows, bad)
                 self._progress.track("look for bad rows", writer.count.rows, max(total, writer.count.rows))
 
-            sifted = sift(table, checks, hear, limit=limit)
+            sifted = sift(table, checks, hear, but=but, limit=limit)
         writer.require_few()
         self._counts.append(writer.count)
         (self._folder / _COUNTS_FILE).write_text(json.dumps([asdict(c) for c in self._counts]), encoding="utf-8")

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from masknet.encode.moment_texts import is_outside
 from masknet.encode.number_texts import parse, without
 from masknet.errors import DataError, Where, flag
 from masknet.schema import UNKNOWN, Decimal, Schema, ValueType
@@ -59,13 +60,13 @@ class BadCellsError(DataError):
         self.wrong = wrong
         self._place, self._sentence = place, sentence
         first = int(wrong.argmax())
-        at, cell = place(first), column[first]
+        at = place(first)
         super().__init__(
             sentence(first, at),
             file=at.file if isinstance(at, Where) else None,
             column=column.name,
             row=at.row if isinstance(at, Where) else None,
-            value=cell.to_list() if isinstance(cell, pl.Series) else cell,
+            value=cell_of(column, first),
         )
 
     def sentence(self, i: int) -> str:
@@ -110,6 +111,19 @@ def refuse(wrong: NDArray[np.bool_], column: pl.Series, place: Place, sentence: 
 def is_nested(dtype: pl.DataType) -> bool:
     """Whether a column of this type holds no plain value (a list, a struct, raw bytes, a duration, ...)."""
     return dtype.is_nested() or dtype in (pl.Binary, pl.Object, pl.Duration)
+
+
+def cell_of(column: pl.Series, i: int) -> Any:
+    """A cell as an object of Python; of a moment outside the calendar, which none holds, its number.
+
+    >>> cell_of(pl.Series([[1, 2], None]), 0), cell_of(pl.Series([2**31 - 1], dtype=pl.Int32).cast(pl.Date), 0)
+    ([1, 2], 2147483647)
+    """
+    one = column[i : i + 1]
+    parts = one.explode() if isinstance(one.dtype, pl.List) else one
+    if isinstance(parts.dtype, pl.Date | pl.Datetime) and is_outside(parts).any():
+        one = one.to_physical()
+    return one.to_list()[0]
 
 
 def canonical(text: pl.Series, values: ValueType) -> pl.Series:
@@ -241,8 +255,8 @@ def categorical_text(column: pl.Series, values: ValueType, place: Place) -> pl.S
     """The canonical text of every cell, null where it is missing.
 
     Raises:
-        DataError: the column holds lists or bytes, or an integer field holds an integral float above 2^53, whose
-            digits are lost.
+        DataError: the column holds lists or bytes, a moment lies outside the calendar, or an integer field holds an
+            integral float above 2^53, whose digits are lost.
     """
     dtype = column.dtype
     if is_nested(dtype):
@@ -256,6 +270,16 @@ def categorical_text(column: pl.Series, values: ValueType, place: Place) -> pl.S
     if dtype.is_float():
         known = column.fill_nan(None)
         return canonical(known.cast(pl.String), values) if values != "integer" else _integral(known, place)
+    if isinstance(dtype, pl.Date | pl.Datetime):
+        refuse(
+            is_outside(column),
+            column.to_physical(),  # the moment itself can be no object of Python
+            place,
+            lambda i, at: (
+                f"a moment lies in the years 1 to 9999; that of column '{column.name}' in {at} does not: mend the "
+                f"cell, or leave the column out with --ignore"
+            ),
+        )
     if values == "moment" and isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
         column = column.dt.convert_time_zone("UTC")
     text = column.cast(pl.String)  # booleans as true and false; dates and times in ISO order

@@ -5,8 +5,21 @@ no file open in between, and never changes what it was given.
 """
 
 from masknet.table.derived import Kept, with_columns, without_rows
+from masknet.table.memory import is_matrix
 from masknet.table.part import BadRow
 from masknet.table.style import PLAIN, Form
 from masknet.table.table import Chunk, Source, Table, open_table
 
-__all__ = ["PLAIN", "BadRow", "Chunk", "Form", "Kept", "Source", "Table", "open_table", "with_columns", "without_rows"]
+__all__ = [
+    "PLAIN",
+    "BadRow",
+    "Chunk",
+    "Form",
+    "Kept",
+    "Source",
+    "Table",
+    "is_matrix",
+    "open_table",
+    "with_columns",
+    "without_rows",
+]

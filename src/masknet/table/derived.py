@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -148,5 +148,8 @@ class _WithColumns:
             row += rows
 
     def digest(self, *, verify: bool) -> bytes:
-        both = self.table.fingerprint(verify=verify) + open_table(self.beside).fingerprint()
-        return hashlib.sha256(both.encode()).digest()
+        return self.digest_without((), verify=verify)
+
+    def digest_without(self, columns: Collection[str], *, verify: bool) -> bytes:
+        beside = open_table(self.beside).fingerprint(but=columns)
+        return hashlib.sha256((self.table.fingerprint(verify=verify, but=columns) + beside).encode()).digest()

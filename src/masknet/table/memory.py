@@ -1,14 +1,12 @@
-"""Frames in memory: Polars, pandas, Arrow, NumPy and lists of dicts, as one kind of part."""
+"""Rows in memory: Polars, pandas and Arrow frames, NumPy and SciPy arrays, lists of dicts, as one kind of part."""
 
 from __future__ import annotations
 
-import datetime
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +15,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from masknet.errors import DataError
-from masknet.table.part import FRAME, ROWS, arrow_series, check_names, from_arrow, normal
+from masknet.table.arrow import arrow_series, converting, from_arrow, plain
+from masknet.table.objects import cells_of, from_values, type_of
+from masknet.table.part import FRAME, ROWS, check_names
+from masknet.table.sparse import FEATURES, lists_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_ONE_BY_ONE = (pl.Boolean, pl.Float64, pl.Int64, pl.String)
+"""The types whose single cells Polars reads from a row as it does from a column."""
+_UNITS = {"Y": "D", "M": "D", "W": "D", "h": "ms", "m": "ms", "s": "ms"}
+"""The units of NumPy's moments that Polars does not hold, and what it holds instead."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +44,20 @@ class _Memory:
 
     def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
         for start in range(0, self.num_rows, ROWS):
-            yield normal(self.read(names, start, ROWS))
+            yield plain(self.read(names, start, ROWS), FRAME)
 
     def digest(self, *, verify: bool) -> bytes:
         """A hash of the names, types and values: how a frame is chunked does not count, nor what a null hides."""
-        digest = hashlib.sha256(repr(normal(self.read(list(self.columns), 0, 0)).schema).encode())
-        for frame in self.frames(list(self.columns)):
+        return self.digest_without((), verify=verify)
+
+    def digest_without(self, columns: Collection[str], *, verify: bool) -> bytes:
+        """The hash without some columns, which are not read."""
+        names = [name for name in self.columns if name not in columns]
+        digest = hashlib.sha256(repr(plain(self.read(names, 0, 0), FRAME).schema).encode())
+        for frame in self.frames(names):
             for column in frame:
-                digest.update(column.hash().to_numpy().tobytes())
+                with converting(column.name, FRAME, column.dtype):
+                    digest.update(column.hash().to_numpy().tobytes())
         return digest.digest()
 
 
@@ -61,6 +73,8 @@ def in_memory(source: Any) -> _Memory | None:
         return _of_pandas(source)
     if isinstance(source, np.ndarray):
         return _of_numpy(np.asarray(source))
+    if is_matrix(source):
+        return _of_matrix(source)
     if isinstance(source, Sequence) and source and all(isinstance(row, Mapping) for row in source):
         return _of_rows(source)
     return None
@@ -68,11 +82,17 @@ def in_memory(source: Any) -> _Memory | None:
 
 def _of_polars(frame: pl.DataFrame) -> _Memory:
     check_names(tuple(frame.columns), FRAME)
-    objects = [_from_values(c.name, c, _dtype_of(c), 1) for c in frame if c.dtype == pl.Object]
-    frame = frame.with_columns(objects)
+
+    @functools.cache
+    def dtype(name: str) -> pl.DataType:
+        return type_of(name, frame[name])
+
+    def column(name: str, start: int, length: int) -> pl.Series:
+        rows = frame[name].slice(start, length)
+        return from_values(name, rows, dtype(name), start + 1) if rows.dtype == pl.Object else rows
 
     def read(names: list[str], start: int, length: int) -> pl.DataFrame:
-        return frame.select(names).slice(start, length)
+        return pl.DataFrame({name: column(name, start, length) for name in names})
 
     return _Memory(tuple(frame.columns), frame.height, int(frame.estimated_size()), read)
 
@@ -98,19 +118,28 @@ def _of_pandas(frame: pd.DataFrame) -> _Memory:
         column = series[name]
         if column.dtype != object:
             try:
-                arrow = pa.array(column.iloc[:0], from_pandas=True).type
-            except pa.ArrowException:  # complex, sparse, categories of several types
-                return _dtype_of(column)
-            if not isinstance(arrow, pa.BaseExtensionType):  # periods and intervals, which Polars reads as numbers
-                return None
-        return _dtype_of(column)
+                pa.array(column.iloc[:0], from_pandas=True)
+            except pa.ArrowException:  # complex, sparse
+                return type_of(name, column)
+            return None
+        return type_of(name, column)
+
+    @functools.cache
+    def categories(name: str) -> pl.Series:
+        """What the codes of a categorical column stand for, of any type, or of several."""
+        own = series[name].cat.categories.to_frame(name=name)
+        return _of_pandas(own).read([name], 0, len(own))[name]
 
     def column(name: str, start: int, length: int) -> pl.Series:
         rows = series[name].iloc[start : start + length]
-        own = dtype(name)
-        if own is None:
-            return arrow_series(name, pa.chunked_array(pa.array(rows, from_pandas=True)), FRAME)
-        return _from_values(name, rows, own, start + 1)
+        with converting(name, FRAME, rows.dtype):
+            if rows.dtype.name == "category":
+                codes = pl.Series(np.asarray(rows.cat.codes), dtype=pl.Int64)
+                return categories(name).gather(codes.set(codes < 0, None)).alias(name)
+            own = dtype(name)
+            if own is None:
+                return arrow_series(name, pa.chunked_array(pa.array(rows, from_pandas=True)), FRAME)
+            return from_values(name, rows, own, start + 1)
 
     def read(names: list[str], start: int, length: int) -> pl.DataFrame:
         return pl.DataFrame({name: column(name, start, length) for name in names})
@@ -121,8 +150,11 @@ def _of_pandas(frame: pd.DataFrame) -> _Memory:
 def refuse_arrays(source: Any) -> None:
     """Refuse the arrays that are near to a table and are none."""
     kind = f"a {type(source).__module__}.{type(source).__name__}"
-    if kind.startswith("a scipy.sparse"):
-        raise DataError(f"a table is dense; it was given {kind}: convert it with .toarray(), or write it as libsvm")
+    if is_matrix(source) and (source.ndim != 2 or source.dtype.kind not in "biuf"):
+        raise DataError(
+            f"a sparse matrix is a table if it is [rows, columns] of numbers; it was given {kind} of the shape "
+            f"{source.shape} and {source.dtype}: convert it"
+        )
     if isinstance(source, np.ma.MaskedArray):  # whose mask NumPy's own functions drop without a word
         raise DataError(f"a table marks what is missing with NaN; it was given {kind}: convert it with .filled(np.nan)")
     if isinstance(source, np.ndarray) and source.ndim != 2 and not (source.ndim == 1 and source.dtype.names):
@@ -140,31 +172,59 @@ def _of_numpy(array: NDArray[Any]) -> _Memory:
 
     @functools.cache
     def dtype(name: str) -> pl.DataType:
-        return _dtype_of(series[name].tolist())
+        return pl.String() if series[name].dtype.kind == "S" else type_of(name, series[name].tolist())
 
     def column(name: str, start: int, length: int) -> pl.Series:
         values = series[name][start : start + length]
-        if values.dtype.kind == "O":
-            return _from_values(name, values.tolist(), dtype(name), start + 1)
         kind, wide = values.dtype.kind, values.dtype.itemsize
-        if kind == "f" and wide not in (4, 8):  # halves, and what is longer than a double, which Polars does not hold
-            values = values.astype(np.float32 if wide == 2 else np.float64)
-        try:
-            if kind not in "biufUM":
-                raise TypeError
-            return pl.Series(name, np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")))
-        except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        if kind not in "biufUMmSO":
             raise DataError(
                 f"an array holds numbers, booleans, texts or times; column '{name}' of {FRAME} holds {values.dtype}: "
                 f"convert it with .astype",
                 file=FRAME,
                 column=name,
-            ) from error
+            )
+        with converting(name, FRAME, values.dtype):
+            if kind in "OS":
+                return from_values(name, values.tolist(), dtype(name), start + 1)
+            if kind == "f" and wide not in (4, 8):  # halves, and what is longer than a double: Polars holds none
+                values = values.astype(np.float32 if wide == 2 else np.float64)
+            elif kind == "m":
+                values = values / np.timedelta64(1, "s")
+            elif kind == "M":
+                unit = np.datetime_data(values.dtype)[0]
+                values = values.astype(f"M8[{_UNITS.get(unit, unit)}]")
+            own = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
+            return pl.Series(name, own, nan_to_null=kind == "m")
 
     def read(names: list[str], start: int, length: int) -> pl.DataFrame:
         return pl.DataFrame({name: column(name, start, length) for name in names})
 
     return _Memory(columns, len(array), array.nbytes, read)
+
+
+def is_matrix(source: object) -> bool:
+    """Whether this is one of SciPy's sparse matrices or arrays; SciPy need not be there to ask."""
+    return type(source).__module__.startswith("scipy.sparse")
+
+
+def _of_matrix(matrix: Any) -> _Memory:
+    """A sparse matrix as the table of a libsvm file of it: one bag a row, of column numbers and weights.
+
+    What is stored is in the bag: a zero too, and a column twice where it is stored twice.
+    """
+    csr = matrix.tocsr().sorted_indices()
+    starts = csr.indptr.astype(np.int64)
+
+    def read(names: list[str], start: int, length: int) -> pl.DataFrame:
+        counts = np.diff(starts[start : start + length + 1])
+        stored = slice(starts[start], starts[start] + counts.sum())
+        pairs = {"value": csr.indices[stored].astype(np.int64), "weight": csr.data[stored].astype(np.float64)}
+        values = pl.DataFrame(pairs).with_columns(pl.col("value").cast(pl.String))
+        bags = lists_of(np.repeat(np.arange(len(counts)), counts), values, len(counts))
+        return pl.DataFrame(dict.fromkeys(names, bags))
+
+    return _Memory((FEATURES,), csr.shape[0], csr.data.nbytes + csr.indices.nbytes + starts.nbytes, read)
 
 
 def _of_rows(rows: Sequence[Mapping[str, Any]]) -> _Memory:
@@ -173,139 +233,16 @@ def _of_rows(rows: Sequence[Mapping[str, Any]]) -> _Memory:
 
     @functools.cache
     def dtype(name: str) -> pl.DataType:
-        return _dtype_of([row.get(name) for row in rows])
+        return type_of(name, [row.get(name) for row in rows])
 
     def read(names: list[str], start: int, length: int) -> pl.DataFrame:
         some = rows[start : start + length]
         schema = {name: dtype(name) for name in names}
         if len(some) == 1 and all(isinstance(own, _ONE_BY_ONE) for own in schema.values()):
             # NOTE[perf]: a column made by itself takes 12 microseconds, which for a row are half of what scores it.
-            cells = {name: _cells(name, [some[0].get(name)], own, start + 1)[0] for name, own in schema.items()}
+            cells = {name: cells_of(name, [some[0].get(name)], own, start + 1)[0] for name, own in schema.items()}
             with suppress(UnicodeEncodeError):  # half a character, of a column that is named below
                 return pl.from_dicts([cells], schema=schema)
-        return pl.DataFrame({n: _from_values(n, [row.get(n) for row in some], schema[n], start + 1) for n in names})
+        return pl.DataFrame({n: from_values(n, [row.get(n) for row in some], schema[n], start + 1) for n in names})
 
     return _Memory(columns, len(rows), 8 * len(rows) * len(columns), read)
-
-
-# Columns of Python values
-
-_ONE_BY_ONE = (pl.Boolean, pl.Float64, pl.Int64, pl.String)
-"""The types whose single cells Polars reads from a row as it does from a column."""
-_PLAIN = (bool, int, float, str, Decimal, datetime.date, datetime.time, type(None))
-
-
-def _plain(values: Iterable[Any]) -> list[Any]:
-    """The values with NumPy's scalars and arrays as Python's numbers and lists, and None for what is missing."""
-    values = list(values)
-    if set(map(type, values)) <= {str, int, bool, type(None)}:
-        return values
-    return [_plain_value(value) for value in values]
-
-
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, np.bool_ | np.integer | np.floating):
-        value = value.item()
-    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim):
-        return _plain(value)
-    if isinstance(value, dict):
-        return dict(zip(map(str, value), _plain(value.values()), strict=True))
-    missing = value != value if isinstance(value, float) else type(value).__name__ in ("NAType", "NaTType")
-    return None if missing else value
-
-
-def _dtype_of(values: Iterable[Any]) -> pl.DataType:
-    """The type that holds all the values unchanged, or text where none does; None and NaN, missing, fit in any."""
-    present = [value for value in _plain(values) if value is not None]
-    if present and all(isinstance(value, list) for value in present):
-        return pl.List(_dtype_of(part for value in present for part in value))
-    if present and all(isinstance(value, dict) for value in present):
-        names = dict.fromkeys(name for value in present for name in value)
-        return pl.Struct({name: _dtype_of(value.get(name) for value in present) for name in names})
-    # A bool is an int to Python.
-    kinds = {next((k for k in (bool, int, float) if issubclass(t, k)), str) for t in set(map(type, present))}
-    if kinds == {bool}:
-        return pl.Boolean()
-    if kinds == {float} or (kinds == {int, float} and all(_exact(value) for value in present)):
-        return pl.Float64()
-    if kinds == {int}:
-        low, high = min(present), max(present)
-        return next((t() for t, n in ((pl.Int64, 63), (pl.Int128, 127)) if -(2**n) <= low and high < 2**n), pl.String())
-    return pl.String() if kinds else pl.Null()
-
-
-def _exact(value: float) -> bool:
-    try:
-        return isinstance(value, float) or int(float(value)) == value
-    except OverflowError:
-        return False
-
-
-def _from_values(name: str, values: Iterable[Any], dtype: pl.DataType, first_row: int) -> pl.Series:
-    """A column of the values.
-
-    Raises:
-        DataError: one of them is of a type that no column holds, or a text that is not Unicode.
-    """
-    try:
-        return pl.Series(name, _cells(name, values, dtype, first_row), dtype=dtype)
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"a text is Unicode; column '{name}' of {FRAME} holds half a character ({error})", file=FRAME, column=name
-        ) from error
-
-
-def _cells(name: str, values: Iterable[Any], dtype: pl.DataType, first_row: int) -> list[Any]:
-    """The values as Polars takes them for the type.
-
-    Raises:
-        DataError: one of them is of a type that no column holds.
-    """
-    plain = _plain(values)
-    if not all(issubclass(kind, _PLAIN) for kind in set(map(type, plain))):
-        odd = next(((i, v) for i, v in enumerate(plain, first_row) if not _fits(v, dtype)), None)
-        if odd is not None:
-            row, value = odd
-            raise DataError(
-                f"a column of Python objects holds numbers, texts and dates, or lists of them; column '{name}' of "
-                f"{FRAME} holds a {type(value).__name__} in row {row}: convert the column or leave it out",
-                file=FRAME,
-                column=name,
-                row=row,
-                value=value,
-            )
-    if dtype.is_nested():
-        plain = [_converted(value, dtype) for value in plain]
-    if isinstance(dtype, pl.Float64):  # NOTE[perf]: a type is compared with == ten times as slowly, of every cell
-        plain = [None if value is None else float(value) for value in plain]
-    if isinstance(dtype, pl.String):
-        plain = [value if value is None or isinstance(value, str) else _text(value) for value in plain]
-    return plain
-
-
-def _fits(value: Any, dtype: pl.DataType) -> bool:
-    if value is None:
-        return True
-    if isinstance(dtype, pl.List):
-        return isinstance(value, list) and all(_fits(part, dtype.inner) for part in value)  # type: ignore[arg-type]
-    if isinstance(dtype, pl.Struct):
-        return isinstance(value, dict) and all(_fits(value.get(f.name), f.dtype) for f in dtype.fields)  # type: ignore[arg-type]
-    return isinstance(value, _PLAIN)
-
-
-def _converted(value: Any, dtype: Any) -> Any:
-    if value is None:
-        return None
-    if isinstance(dtype, pl.List):
-        return [_converted(part, dtype.inner) for part in value]
-    if isinstance(dtype, pl.Struct):
-        return {f.name: _converted(value.get(f.name), f.dtype) for f in dtype.fields}
-    if dtype == pl.Float64:
-        return float(value)
-    return _text(value) if dtype == pl.String and not isinstance(value, str) else value
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value) if isinstance(value, float) else str(value)

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from masknet.errors import DataError
-from masknet.table.part import ROWS, file_digest, from_arrow, normal, reading
+from masknet.table.arrow import from_arrow, plain
+from masknet.table.part import ROWS, file_digest, reading
 
 PARQUET = "Parquet"
 
@@ -62,7 +63,7 @@ class ParquetFile:
             if self.wide:
                 scan = pl.scan_parquet(self.path.absolute(), glob=False).select(names)
                 for start in range(0, self.num_rows, ROWS):
-                    yield normal(scan.slice(start, ROWS).collect())
+                    yield plain(scan.slice(start, ROWS).collect(), self.name)
                 return
             with pa.OSFile(os.fspath(self.path)) as raw:
                 # A buffer makes pyarrow read pages as it goes, not a row group's whole columns at once.

@@ -1,11 +1,11 @@
-"""What a table is made of: a file or a frame, the rules that all of them keep, and what Arrow gives as Polars."""
+"""What a table is made of: a file or a frame, and the rules that all of them keep."""
 
 from __future__ import annotations
 
 import codecs
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import IO, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from masknet.errors import DataError
@@ -77,6 +76,14 @@ class Part(Protocol):
 
     def digest(self, *, verify: bool) -> bytes:
         """A hash of the data and of how it is read; with `verify` of every byte of a file, else of samples."""
+
+
+@runtime_checkable
+class Valued(Protocol):
+    """A part that is known by the values of its columns, and not by the bytes of a file."""
+
+    def digest_without(self, columns: Collection[str], *, verify: bool) -> bytes:
+        """The digest, for which some columns are not read."""
 
 
 NumberedFrame: TypeAlias = tuple[pl.DataFrame, NDArray[np.int64] | None]
@@ -186,32 +193,3 @@ def file_digest(path: Path, name: str, read_as: str, *, verify: bool) -> bytes:
             file.seek(last * i // (_FINGERPRINT_BLOCKS - 1))
             digest.update(file.read(_FINGERPRINT_BLOCK))
     return digest.digest()
-
-
-def normal(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with its categorical columns as texts."""
-    texts = [c.cast(pl.String) for c in frame if isinstance(c.dtype, pl.Categorical | pl.Enum)]
-    return frame.with_columns(texts) if texts else frame
-
-
-def from_arrow(table: pa.Table, source: str) -> pl.DataFrame:
-    """An Arrow table as a frame; a dictionary column becomes one of the values that it codes."""
-    return pl.DataFrame({n: arrow_series(n, table.column(n), source) for n in table.column_names})
-
-
-def arrow_series(name: str, column: Any, source: str) -> pl.Series:
-    """An Arrow column as a series; a dictionary column becomes one of the values that it codes."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_decimal256(column.type):  # which Polars does not know
-        column = column.cast(pa.string())
-    try:
-        # Not as a Series: Polars before 1.42 then keeps the texts of structs in lists as they are, and crashes on them.
-        series = pl.DataFrame(pa.table({name: column})).to_series()
-    except pl.exceptions.PolarsError as error:
-        raise DataError(
-            f"column '{name}' of {source} is of a type that cannot be read ({column.type}); convert it or leave it out",
-            file=source,
-            column=name,
-        ) from error
-    return series.cast(pl.String) if isinstance(series.dtype, pl.Categorical | pl.Enum) else series

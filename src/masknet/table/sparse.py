@@ -23,6 +23,8 @@ from masknet.table.packed import open_bytes
 from masknet.table.part import BadRow, NumberedFrame, Report, estimated_lines, file_digest, reading, whole_lines
 
 LIBSVM, LIBFFM = "libsvm", "libffm"
+FEATURES = "features"
+"""The bag of all ids of a row of libsvm, where no fields are declared."""
 
 _GRAMMAR = {LIBSVM: "label id:weight id:weight ...", LIBFFM: "label field:id:weight field:id:weight ..."}
 _TOKENS = {
@@ -122,7 +124,7 @@ def open_sparse(paths: Sequence[tuple[Path, str]], kind: str, columns: Sequence[
         kind: libsvm or libffm.
         columns: the fields, by ranges of ids (libsvm) or of field numbers (libffm).
     """
-    fields = _Fields.declared(columns, kind) if columns else _Fields(("features",))
+    fields = _Fields.declared(columns, kind) if columns else _Fields((FEATURES,))
     files = [SparseFile.open(path, name, kind, fields) for path, name in paths]
     if kind == LIBFFM and not columns:
         found: set[int] = set()
@@ -191,9 +193,9 @@ class SparseFile:
                 if name in self.fields.names:
                     i = self.fields.names.index(name)
                     part = slice(int(ends[i]), int(ends[i + 1]))
-                    columns[name] = _lists(row[part], values[part], len(tokens.number))
+                    columns[name] = lists_of(row[part], values[part], len(tokens.number))
                 elif name not in self.columns:  # a field of libffm that no row has
-                    columns[name] = _lists(row[:0], values[:0], len(tokens.number))
+                    columns[name] = lists_of(row[:0], values[:0], len(tokens.number))
             yield pl.DataFrame({name: columns[name] for name in names}), tokens.number
 
     def tokens(self, bad: Report | None) -> Iterator[_Tokens]:
@@ -292,7 +294,7 @@ class SparseFile:
         return read.drop("known"), ~good.fill_null(value=False).to_numpy()
 
 
-def _lists(row: NDArray[np.int64], values: pl.DataFrame, height: int) -> pl.Series:
+def lists_of(row: NDArray[np.int64], values: pl.DataFrame, height: int) -> pl.Series:
     """A column of lists: cell `i` holds the values that have `i` in `row`, which rises, and is null without any."""
     counts = np.bincount(row, minlength=height)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

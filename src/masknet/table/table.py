@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -27,19 +27,20 @@ from masknet.table.hive import Partitioned, keys_of
 from masknet.table.json_lines import JSONL, JsonLines
 from masknet.table.memory import in_memory, refuse_arrays
 from masknet.table.parquet import PARQUET, ParquetFile
-from masknet.table.part import FRAME, ROWS, BadRow, Part, Report, check_names, listed, numbered
+from masknet.table.part import FRAME, ROWS, BadRow, Part, Report, Valued, check_names, listed, numbered
 from masknet.table.sparse import LIBFFM, LIBSVM, is_own_field, open_sparse
 from masknet.table.style import DELIMITERS, PLAIN, Form
 from masknet.table.text import open_text
 
 if TYPE_CHECKING:
     import pandas as pd
+    import scipy.sparse
 
 __all__ = ["BadRow", "Chunk", "Form", "Source", "Table", "open_table"]
 
 Source: TypeAlias = (
     "str | os.PathLike[str] | pl.DataFrame | pd.DataFrame | pa.Table | pa.RecordBatch | np.ndarray[Any, Any]"
-    " | Sequence[Mapping[str, Any]] | Sequence[str | os.PathLike[str]]"
+    " | scipy.sparse.spmatrix | scipy.sparse.sparray | Sequence[Mapping[str, Any]] | Sequence[str | os.PathLike[str]]"
 )
 
 
@@ -190,7 +191,7 @@ class Table:
                         if left == 0:
                             return
 
-    def fingerprint(self, *, verify: bool = False) -> str:
+    def fingerprint(self, *, verify: bool = False, but: Collection[str] = ()) -> str:
         """A hexadecimal name for the data: other data, another name.
 
         Files give their number, order, size, time of change and sampled blocks; their names and places do not count.
@@ -198,10 +199,14 @@ class Table:
 
         Args:
             verify: hash every byte of the files, and not their time of change.
+            but: columns of a frame that are not read.
         """
         digest = hashlib.sha256(b"verified" if verify else b"sampled")
         for part in self.parts:
-            digest.update(part.digest(verify=verify))
+            if isinstance(part, Valued):
+                digest.update(part.digest_without(but, verify=verify))
+            else:
+                digest.update(part.digest(verify=verify))
         return digest.hexdigest()
 
 
@@ -212,7 +217,8 @@ def open_table(source: Source, *, columns: Sequence[str] = (), form: Form = PLAI
     What a file is, its name's ending says; a .txt and standard input (`-`) are sniffed. A folder's own folders are
     passed over but for those called `key=value`, whose key becomes a column of text; `logs/**` reads all of them. Names
     that begin with `.` or `_` are passed over too. The columns of a NumPy array `[rows, columns]` are called x0, x1,
-    ...; a structured array has its own names.
+    ...; a structured array has its own names. A sparse matrix of SciPy is what a libsvm file of it is: one bag a row,
+    `features`.
 
     >>> table = open_table([{"user": 7, "city": "Ulm"}, {"user": 8}])
     >>> table.columns, table.num_rows
@@ -250,8 +256,8 @@ def open_table(source: Source, *, columns: Sequence[str] = (), form: Form = PLAI
         notes = tuple(note for found in several for note in found.notes)
         return _file_table(Found(name, paths, notes), columns, form, usual)
     raise DataError(
-        f"a table is a path, a list of paths, a Polars, pandas or Arrow frame, a NumPy array, or a list of dicts; it "
-        f"was given {_described(source)}"
+        f"a table is a path, a list of paths, a Polars, pandas or Arrow frame, a NumPy array, a sparse matrix of "
+        f"SciPy, or a list of dicts; it was given {_described(source)}"
     )
 
 

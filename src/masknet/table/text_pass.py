@@ -22,8 +22,9 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from masknet.errors import DataError, MasknetError
+from masknet.table.arrow import from_arrow
 from masknet.table.packed import open_text_bytes
-from masknet.table.part import BadRow, NumberedFrame, Report, from_arrow, reading
+from masknet.table.part import BadRow, NumberedFrame, Report, reading
 
 if TYPE_CHECKING:
     from masknet.table.text import TextFile

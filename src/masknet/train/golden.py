@@ -21,7 +21,8 @@ def golden_rows(table: Table, encoder: Encoder, scorer: Scorer, config: RunConfi
     if rows == 0:
         return None
     if config.bad_rows == "quarantine":
-        table = sift(table, declared_checks(declared_of(config)), limit=rows)
+        declared = declared_of(config)
+        table = sift(table, declared_checks(declared), but=declared.unread, limit=rows)
     chunk = next(table.chunks(encoder.schema.field_names, limit=rows))
     names = probability_columns(encoder.schema.labels)
     found = probabilities_of(scorer.logits(encoder.encode(chunk))).reshape(len(chunk.frame), len(names))
