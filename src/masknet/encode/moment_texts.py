@@ -103,11 +103,9 @@ def _read(column: pl.Series, form: TimeForm, missing: Sequence[str]) -> CellMome
     if form == "iso":
         return _none(column.cast(pl.Float64).fill_nan(None).alias(column.name))
     numbers = without(column.cast(pl.Float64, strict=False).fill_nan(None), missing)
-    texts = _whole_texts(numbers)
-    if "%" in form:
-        texts = texts.str.zfill(len(f"{_SOME:{form}}"))  # a number does not show the zeros before it
-    found = _written(texts, form)
-    return _of(found.wall.alias(column.name), wrong=(texts.is_null() & numbers.is_not_null()).to_numpy() | found.wrong)
+    width = len(f"{_SOME:{_DIGITS.get(form, form)}}")
+    wall = _by_format(_whole_texts(numbers).str.zfill(width), form)  # a number does not show the zeros before it
+    return _of(wall.alias(column.name), wrong=wall.is_null().to_numpy() & numbers.is_not_null().to_numpy())
 
 
 def _none(column: pl.Series) -> CellMoments:
@@ -161,24 +159,20 @@ def _counted(column: pl.Series, form: TimeForm, missing: Sequence[str]) -> CellM
 def _written(column: pl.Series, form: TimeForm, missing: Sequence[str] = ()) -> CellMoments:
     """Moments that are texts: ISO forms, or a format."""
     text = column.str.strip_chars()
-    bare, east = without_zone(text, form)
+    bare, east = (text, None) if form in _DIGITS else without_zone(text, form)
     if form == "iso":
         wall = iso_moments(bare)
     elif form in _DIGITS:
         whole = bare.str.replace(r"\.0*$", "")
-        wall = moments_by_format(whole.set(~whole.str.contains(r"^[0-9]+$"), None).str.zfill(8), _DIGITS[form])
+        wall = _by_format(whole.set(~whole.str.contains("^[0-9]+$"), None).str.zfill(8), form)
     else:
-        wall = moments_by_format(bare, form)
-        # Polars reads 16 for %Y too, as a year long ago.
-        wall = wall.set((wall.dt.year() < 1000).fill_null(value=False), None)
-    absent = text.is_null().to_numpy()
-    odd = (wall.is_null() & text.is_not_null()).arg_true()
-    if len(odd):
-        absent = absent.copy()
-        absent[odd] = is_missing(text.gather(odd), missing).to_numpy()
+        wall = _by_format(bare, form)
     outside = is_outside(wall)
-    wall = wall.set(pl.Series(outside), None).alias(column.name)
-    wrong: NDArray[np.bool_] = wall.is_null().to_numpy() & ~absent
+    wall = (wall.set(pl.Series(outside), None) if outside.any() else wall).alias(column.name)
+    wrong: NDArray[np.bool_] = wall.is_null().to_numpy() & text.is_not_null().to_numpy()
+    if wrong.any():
+        odd = np.flatnonzero(wrong)
+        wrong[odd] = ~is_missing(text.gather(odd), missing).to_numpy()
     if form in _DIGITS:
         return _of(wall, wrong=wrong)
     instants = _microseconds(wall)
@@ -186,6 +180,12 @@ def _written(column: pl.Series, form: TimeForm, missing: Sequence[str] = ()) -> 
         return CellMoments(wall, instants, wrong, np.zeros(len(wall), dtype=np.bool_))
     minutes = east.fill_null(0).to_numpy()
     return CellMoments(wall, instants - 60e6 * minutes, wrong, east.is_not_null().to_numpy())
+
+
+def _by_format(text: pl.Series, form: TimeForm) -> pl.Series:
+    wall = moments_by_format(text, _DIGITS.get(form, form))
+    # Polars reads 16 for %Y too, as a year long ago.
+    return wall.set((wall.dt.year() < 1000).fill_null(value=False), None)
 
 
 def without_zone(text: pl.Series, form: TimeForm) -> tuple[pl.Series, pl.Series | None]:
