@@ -48,6 +48,13 @@ def test_types_are_kept_and_objects_become_columns(tmp_path: Path) -> None:
     assert rows(table, ["click"]) == [(1,), (0,)]
 
 
+def test_pairs_are_weighted_values(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "log.jsonl", '{"tags": [{"name": "a", "score": 0.5}, {"name": "b", "score": 1}]}', '{"tags": []}'
+    )
+    assert rows(open_table(path)) == [([{"value": "a", "weight": 0.5}, {"value": "b", "weight": 1.0}],), ([],)]
+
+
 def test_types_are_those_of_all_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part, "BLOCK", 1 << 7)
     lines = [

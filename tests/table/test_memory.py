@@ -229,7 +229,9 @@ def test_bytes_lengths_of_time_and_the_like_are_read_as_they_are_in_columns_of_t
             assert (column.dtype, column.to_list()) == (dtype, expected)
 
 
-@pytest.mark.parametrize("odd", ["b", [["b"]], {"a"}, {"b": 1}, [object()]], ids=["text", "list of lists", "set", "dict", "object"])
+@pytest.mark.parametrize(
+    "odd", ["b", [["b"]], {"a"}, {"b": 1}, [object()]], ids=["text", "list of lists", "set", "dict", "object"]
+)
 def test_lists_beside_something_else_are_refused(odd: Any) -> None:
     for source in ([{"v": ["a"]}, {"v": odd}], pd.DataFrame({"v": pd.Series([["a"], odd], dtype=object)})):
         assert "column 'v' of the frame holds a" in refusal(lambda source=source: rows(open_table(source)))

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from masknet.errors import DataError
+from masknet.table.arrow import plain
 from masknet.table.packed import open_text_bytes
 from masknet.table.part import BadRow, NumberedFrame, Report, file_digest, reading, whole_lines
 
@@ -104,7 +105,8 @@ class JsonLines:
                 if isinstance(of, pl.Struct)
                 for field in of.fields
             }
-            yield pl.DataFrame({name: inner[name] if name in inner else frame[name] for name in names}), numbers
+            columns = {name: inner[name] if name in inner else frame[name] for name in names}
+            yield plain(pl.DataFrame(columns), self.name), numbers
 
     def _blocks(self) -> Iterator[tuple[list[bytes], NDArray[np.int64]]]:
         """The lines of each block that are not blank, and their numbers."""
