@@ -355,7 +355,7 @@ def test_a_panic_and_an_error_of_another_library_are_one_sentence(monkeypatch: p
         pa.ArrowInvalid("odd"),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr("masknet.table.arrow.pc.divide", fail(error))
+            patch.setattr("pyarrow.compute.divide", fail(error))
             source = pa.table({"x": pa.array([1], pa.duration("s"))})
             with pytest.raises(
                 DataError, match=rf"column 'x' of the frame cannot be read as what it is, .* \({error}\)"
