@@ -188,7 +188,9 @@ def _is_plain(dtype: pl.DataType) -> bool:
     if isinstance(dtype, pl.List):
         inner = dtype.inner
         if isinstance(inner, pl.Struct) and weight_at(*_pair(inner)) is not None:
-            return [f.name for f in inner.fields] == ["value", "weight"] and inner.fields[1].dtype == pl.Float64
+            value, weight = inner.fields
+            in_place = (value.name, weight.name, weight.dtype) == ("value", "weight", pl.Float64)
+            return in_place and _is_plain(value.dtype)  # type: ignore[arg-type]
         return _is_plain(inner)  # type: ignore[arg-type]
     return isinstance(dtype, pl.Struct) and all(_is_plain(field.dtype) for field in dtype.fields)  # type: ignore[arg-type]
 
