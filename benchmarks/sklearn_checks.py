@@ -34,14 +34,13 @@ ESTIMATORS = {
     "parallel-masknet": CTRClassifier("parallel-masknet", model_settings=SMALL, learning_rate=0.01, **QUICK),
 }
 
+_OF_WEIGHTS = (
+    "a weight counts in the loss and in every metric, but a row of weight 3 stands in one batch where three rows "
+    "stand in several, is validated or trained on as a whole, and counts once for a vocabulary and a scale"
+)
 EXPECTED_FAILURES = {
-    "check_sample_weight_equivalence_on_dense_data": (
-        "a weight counts in the loss and in every metric, but a row of weight 3 stands in one batch where three rows "
-        "stand in several, is validated or trained on as a whole, and counts once for a vocabulary and a scale"
-    ),
-    "check_sample_weight_equivalence_on_sparse_data": (
-        "sparse matrices are refused, as the tag says; scikit-learn 1.6 asks all the same"
-    ),
+    "check_sample_weight_equivalence_on_dense_data": _OF_WEIGHTS,
+    "check_sample_weight_equivalence_on_sparse_data": _OF_WEIGHTS,
 }
 
 

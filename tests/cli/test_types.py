@@ -69,7 +69,7 @@ def test_an_option_of_a_column_that_is_left_out(rows, masknet, tiny) -> None:
     for verb, more in (("train", tiny), ("inspect", ())):
         result: Any = masknet(verb, "log.parquet", "--label", "click", "--ignore", "site", "--hash", "site=10", *more)
         assert result.error == (
-            "--hash is for columns that are read; 'site' is left out (it is given to --ignore): leave out --hash site, "
+            "--hash is for columns that are read; 'site' is left out (it is given to --ignore): take it out of --hash, "
             "or read the column"
         )
 

@@ -547,7 +547,7 @@ def test_an_option_of_a_column_that_is_left_out_is_refused(flag: str, declared: 
         with pytest.raises(DataError) as caught:
             inspect(frame, label="click", ignore=ignore, **declared)
         assert str(caught.value) == (
-            f"{flag} is for columns that are read; 'a' is left out ({why}): leave out {flag} a, or read the column"
+            f"{flag} is for columns that are read; 'a' is left out ({why}): take it out of {flag}, or read the column"
         )
         assert caught.value.column == "a"
 

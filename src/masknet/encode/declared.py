@@ -171,7 +171,7 @@ class Declared:
         """
         for flag in self.options_of(name)[:1]:
             raise DataError(
-                f"{flag} is for columns that are read; '{name}' is left out ({why}): leave out {flag} {name}, or read "
+                f"{flag} is for columns that are read; '{name}' is left out ({why}): take it out of {flag}, or read "
                 f"the column",
                 column=name,
             )

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from masknet.errors import DataError
@@ -189,7 +188,9 @@ def _is_plain(dtype: pl.DataType) -> bool:
     if isinstance(dtype, pl.List):
         inner = dtype.inner
         if isinstance(inner, pl.Struct) and weight_at(*_pair(inner)) is not None:
-            return [f.name for f in inner.fields] == ["value", "weight"] and inner.fields[1].dtype == pl.Float64
+            value, weight = inner.fields
+            in_place = (value.name, weight.name, weight.dtype) == ("value", "weight", pl.Float64)
+            return in_place and _is_plain(value.dtype)  # type: ignore[arg-type]
         return _is_plain(inner)  # type: ignore[arg-type]
     return isinstance(dtype, pl.Struct) and all(_is_plain(field.dtype) for field in dtype.fields)  # type: ignore[arg-type]
 
@@ -219,7 +220,7 @@ def _read_extension(array: pa.Array, metadata: Mapping[bytes, bytes]) -> pa.Arra
     if name == "arrow.uuid":
         return _uuids(array)
     if name == "arrow.bool8":
-        return pc.not_equal(array, 0)
+        return _compute().not_equal(array, 0)
     if name == "pandas.interval":
         left, right = (_to_polars(_read(side)).to_list() for side in array.flatten())
         closed = json.loads(said)["closed"]
@@ -233,6 +234,13 @@ def _read_extension(array: pa.Array, metadata: Mapping[bytes, bytes]) -> pa.Arra
 def _said(kind: Any) -> bytes:
     serialize: Callable[[], bytes] | None = getattr(kind, "__arrow_ext_serialize__", None)
     return b"" if serialize is None else serialize()
+
+
+def _compute() -> Any:
+    """Arrow's functions; they take longer to import than a row takes to score, which needs none."""
+    import pyarrow.compute
+
+    return pyarrow.compute
 
 
 def _to_polars(array: pa.Array) -> pl.Series:
@@ -294,21 +302,21 @@ def _decimals(array: pa.Array) -> pa.Array:
 
 
 def _seconds(array: pa.Array) -> pa.Array:
-    return pc.divide(array.view(pa.int64()).cast(pa.float64(), safe=False), _PER_SECOND[array.type.unit])
+    return _compute().divide(array.view(pa.int64()).cast(pa.float64(), safe=False), _PER_SECOND[array.type.unit])
 
 
 def _moments(array: pa.Array) -> pa.Array:
     """Moments; those whose offset from UTC is no whole number of hours, of which Polars knows none, as ISO texts."""
     kind = array.type
     if kind.tz is not None and _BETWEEN_HOURS.fullmatch(kind.tz):
-        return pc.strftime(array, "%Y-%m-%dT%H:%M:%S%z")
+        return _compute().strftime(array, "%Y-%m-%dT%H:%M:%S%z")
     # Polars makes milliseconds of seconds without a look at the largest.
     return array.cast(pa.timestamp("ms", kind.tz)) if kind.unit == "s" else array
 
 
 def _lists(array: pa.Array) -> pa.Array:
     """Lists of any make as lists of what their values are read as."""
-    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy()
+    lengths = _compute().fill_null(_compute().list_value_length(array), 0).to_numpy()
     # Not by a cast: of views, whose lists may lie in any order, it makes lists that end before they begin.
     return _lists_of(array, _read(array.flatten(), array.type.value_field.metadata), lengths)
 
@@ -364,7 +372,7 @@ _READERS: dict[int, Callable[[pa.Array], pa.Array]] = {
         ("MAP", _maps),
         ("STRUCT", _structs),
         ("DICTIONARY", _decoded),
-        ("RUN_END_ENCODED", lambda array: _read(pc.run_end_decode(array))),
+        ("RUN_END_ENCODED", lambda array: _read(_compute().run_end_decode(array))),
     )
     for name in names.split()
     if hasattr(pa.lib, f"Type_{name}")  # decimals of 32 and 64 bits came later than what we ask for
