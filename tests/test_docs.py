@@ -173,6 +173,11 @@ def test_the_figures_of_memory_are_the_measured_ones(monkeypatch: pytest.MonkeyP
     assert script["markdown"](result) in (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")
 
 
+def test_the_page_of_settings_is_made_from_them() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "settings_page.py"))
+    assert script["PAGE"].read_text(encoding="utf-8") == script["page"]()
+
+
 def test_the_table_of_models_is_that_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     script = runpy.run_path(str(ROOT / "benchmarks" / "models.py"))

@@ -116,7 +116,7 @@ def test_slices_are_shown_worst_first(masknet, trained: Path) -> None:
     shown = masknet(*arguments).out
     start = shown.index("by 'site', the worst auc first")
     lines = shown[start:].splitlines()
-    assert lines[1].split() == ["value", "rows", "auc", "95", "%", "interval", "log", "loss", "pred/obs"]
+    assert lines[1].split() == ["value", "rows", "auc", "95", "%", "interval", "log", "loss", "calibration", "ratio"]
     assert [line.split()[0] for line in lines[2:7]] == [part["value"] for part in found["slices"]["site"]]
 
 

@@ -13,17 +13,23 @@ from masknet.cli.console import (
     THREADS,
     ConsoleProgress,
     import_from_here,
-    metrics_table,
     print_json,
+    print_metrics,
     screen,
     slices_table,
     states_errors,
     use_threads,
 )
 from masknet.errors import ConfigError
+from masknet.figures import shown
 
 if TYPE_CHECKING:
     from masknet.evaluate import Evaluation
+
+EXAMPLES = (
+    "masknet evaluate ads.masknet valid.parquet",
+    "masknet evaluate ads.masknet valid.parquet --baseline linear.masknet --slice site",
+)
 
 
 @states_errors
@@ -47,10 +53,12 @@ def command(
         int | None,
         typer.Option(metavar="N", help="Make all intervals from N resamples of rows, or of groups.", min=2),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the resamples (default: 0).", min=0)] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of the resamples (default: 0).", min=0)] = None,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
-    limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help=THREADS, min=1)] = None,
+    limit_rows: Annotated[
+        int | None, typer.Option(metavar="N", help="Read only the first so many rows.", min=1)
+    ] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help=THREADS, min=1)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
@@ -103,7 +111,7 @@ def command(
 def _print(out: Console, evaluation: Evaluation, data: str, subjects: list[str]) -> None:
     """The metrics of one label, whose they are, where their intervals are from, and the slices."""
     found = evaluation.to_json()
-    out.print(metrics_table(found["metrics"]))
+    print_metrics(out, found["metrics"])
     out.print("\n".join(subjects))
     groups, resamples = evaluation.groups, evaluation.resamples
     if resamples:
@@ -122,4 +130,4 @@ def _print(out: Console, evaluation: Evaluation, data: str, subjects: list[str])
         out.print(f"\nby '{name}', the worst auc first")
         out.print(slices_table(parts, most=24 if out.is_terminal else None))
         if any(part["below_overall"] for part in parts):
-            out.print(f"* the whole interval lies below the auc of all rows, {evaluation.metrics['auc'].value:.4f}")
+            out.print(f"* the whole interval lies below the auc of all rows, {shown(found['metrics']['auc'])[0]}")

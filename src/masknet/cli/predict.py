@@ -18,6 +18,11 @@ from masknet.cli.console import (
     use_threads,
 )
 
+EXAMPLES = (
+    "masknet predict ads.masknet today.csv --out scores.parquet",
+    "masknet predict ads.masknet today.csv --out scores.csv --append user,ad",
+)
+
 
 @states_errors
 def command(
@@ -31,8 +36,10 @@ def command(
     columns: Annotated[list[str] | None, typer.Option(help=COLUMNS, metavar="NAMES")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --out.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
-    limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help=THREADS, min=1)] = None,
+    limit_rows: Annotated[
+        int | None, typer.Option(metavar="N", help="Read only the first so many rows.", min=1)
+    ] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help=THREADS, min=1)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from masknet.config import RunConfig, parse_pairs, parse_setting
 
-__all__ = ["MAPPINGS", "given", "takes"]
+__all__ = ["MAPPINGS", "flags", "given", "takes"]
 
 MAPPINGS = [
     name
@@ -24,6 +24,7 @@ MAPPINGS = [
 _PAIRS = {
     "set": "KEY=VALUE",
     "pretrained": "FIELD=FILE",
+    "pooling": "FIELD=mean|sum",
     "share": "FIELD=OTHER",
     "hash": "FIELD=BUCKETS",
     "task_weight": "LABEL=WEIGHT",
@@ -37,8 +38,9 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
     """The type and the option of one setting; None means that it was not given."""
     option = "--" + name.replace("_", "-")
     kinds = [kind for kind in typing.get_args(annotation) if kind is not types.NoneType] or [annotation]
+    choices = next((typing.get_args(one) for one in (annotation, *kinds) if typing.get_origin(one) is Literal), ())
     kind: Any = next((k for k in (bool, int, float) if k in kinds), str)
-    metavar = None
+    metavar = _METAVARS.get(name, {bool: None, int: "N", float: "NUMBER"}.get(kind, "|".join(choices) or "TEXT"))
     if name in MAPPINGS:
         kind, metavar = list[str], _PAIRS.get(name, "FIELD=VALUE")
     elif name in ("label", "positive") or typing.get_origin(annotation) is tuple:
@@ -49,12 +51,10 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
 
 
 def _help(field: FieldInfo) -> str:
-    """The description, with the words to choose from and the default; in square brackets they would be markup."""
+    """The description, with the default where it does not tell it."""
     text = str(field.description)
-    words = " or ".join(typing.get_args(field.annotation)) if typing.get_origin(field.annotation) is Literal else ""
-    if field.default in (None, (), {}, False) or "(default: " in text:
-        return text
-    return f"{text} ({words}; default: {field.default})" if " " in words else f"{text} (default: {field.default})"
+    told = field.default in (None, (), {}, False) or "(default: " in text
+    return text if told else f"{text} (default: {field.default})"
 
 
 def takes(
@@ -76,13 +76,35 @@ def takes(
     return command
 
 
-def given(flags: dict[str, Any]) -> dict[str, Any]:
+def flags(run: RunConfig, names: Iterable[str]) -> list[str]:
+    """The words that say these settings of a run on a command line; none for those that have their default.
+
+    >>> flags(RunConfig(label="click", ignore=["day", "hour"], hash={"user": 100}), ["label", "ignore", "hash", "time"])
+    ['--label', 'click', '--ignore', 'day', '--ignore', 'hour', '--hash', 'user=100']
+    """
+    words: list[str] = []
+    for name in names:
+        value, field = getattr(run, name), RunConfig.model_fields[name]
+        option = f"--{(field.alias or name).replace('_', '-')}"
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            words.append(option if value else f"--no-{option[2:]}")
+            continue
+        if isinstance(value, dict):
+            value = [f"{key}={entry}" for key, entry in value.items()]
+        for one in value if isinstance(value, list | tuple) else (value,):
+            words += [option, str(one)]
+    return words
+
+
+def given(said: dict[str, Any]) -> dict[str, Any]:
     """The settings that were given, as `RunConfig` takes them.
 
     Raises:
         ConfigError: a text is no pair.
     """
-    said = {name: value for name, value in flags.items() if value not in (None, [])}
+    said = {name: value for name, value in said.items() if value not in (None, [])}
     for name in MAPPINGS:
         if name in said:
             pairs = parse_pairs(name, said[name], _PAIRS.get(name, "FIELD=VALUE"))

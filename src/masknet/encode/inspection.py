@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -128,6 +129,30 @@ class Inspection:
             several = dict.fromkeys(given) if option in ("missing", "decimal") else [",".join(given)]
             lines += [f"--{option.replace('_', '-')} {shlex.quote(value)}" for value in several]
         return " ".join(lines)
+
+    @property
+    def surprises(self) -> tuple[ColumnReport, ...]:
+        """What nobody asked for: the flagged, those left out of themselves, and the fields that a warning names."""
+        named = {r.column for r in self.reports if any(f"'{r.column}'" in warning for warning in self.warnings)}
+        fields = set(self.schema.field_names)
+        return tuple(
+            report
+            for report in self.reports
+            if report.flagged
+            or (report.kind == "ignored" and report.why != "declared")
+            or (report.column in named and report.column in fields)
+        )
+
+    @property
+    def summary(self) -> str:
+        """How many columns of each kind there are.
+
+        >>> reports = [ColumnReport(name, "numeric", "numbers", 70, 0) for name in "ab"]
+        >>> Inspection(Schema(label="click", fields=()), (*reports, ColumnReport("y", "label", "", 2, 0)), 9).summary
+        '3 columns: 2 numeric, 1 label'
+        """
+        kinds = Counter(report.kind for report in self.reports)
+        return f"{len(self.reports):,} columns: {', '.join(f'{n:,} {kind}' for kind, n in kinds.most_common())}"
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy, without the rows."""
