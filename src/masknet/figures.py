@@ -79,7 +79,7 @@ def in_time(seconds: float) -> str:
     """A time that nobody needs to the second.
 
     >>> in_time(8.4), in_time(95), in_time(4000)
-    ('8 s', '2 min', '1.1 h')
+    ('8 s', '2 min', '67 min')
     """
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -169,7 +169,7 @@ def _results_table(results: dict[str, dict[str, Any]], subjects: dict[str, dict[
     for heading in ("parameters", "auc", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     for metric in ("log_loss", "calibration_ratio"):
-        table.add_column(metric_name(metric), justify="right")  # in 80 columns the heading takes two lines
+        table.add_column(metric_name(metric).replace(" ", "\n"), justify="right", no_wrap=True)  # to fit 80 columns
     for name, metrics in results.items():
         found = {metric: metrics[metric].to_json() for metric in ("auc", "log_loss", "calibration_ratio")}
         auc, loss, ratio = (shown(estimate) for estimate in found.values())
