@@ -115,6 +115,8 @@ def _number(value: Any) -> str:
     """A number with the digits that mean something, and each of several."""
     if isinstance(value, list):
         return ", ".join(_number(one) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_number(one)}" for key, one in value.items())
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -239,7 +239,7 @@ class RunConfig(BaseModel):
     tensorboard: PathText | None = _setting(
         OUTPUT, "A folder for TensorBoard's curves, a point an epoch (needs the extra of that name)."
     )
-    verbose: bool = _setting(OUTPUT, "Tell each evaluation; `log.jsonl` has them all in either case.", False)
+    verbose: bool = _setting(OUTPUT, "Tell each evaluation, and not only what each member came to.", False)
     json_output: bool = Field(
         default=False,
         alias="json",

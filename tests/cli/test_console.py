@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import signal
@@ -8,8 +9,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import typer
+from rich.console import Console
 
-from masknet.cli.console import ConsoleProgress, states_errors
+from masknet.cli.console import ConsoleProgress, print_columns, slices_table, states_errors
+from masknet.encode import ColumnReport
 from masknet.errors import DataError
 
 
@@ -130,6 +133,28 @@ def test_without_more_to_say_the_line_has_rows_and_the_time_of_the_phase(termina
         now[0] = 100.0
         progress.track("encode", 500_000, 1_000_000)
     assert "500,000 of 1,000,000 rows, 2 min left" in capsys.readouterr().err
+
+
+def test_a_long_name_of_a_column_leaves_room_for_the_rest() -> None:
+    said = io.StringIO()
+    why = "integers, under 50 distinct"
+    print_columns(Console(width=80, file=said), [ColumnReport("x" * 100, "categorical", why, 1_234, 1_000_000)])
+    lines = said.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "categorical" in lines[1]
+    assert lines[1].split()[-2:] == ["1,234", "1,000,000"]
+    assert sum(line.count("x") for line in lines) == 100
+
+
+def test_slices_fit_80_columns() -> None:
+    estimate = {"value": 0.71234, "low": 0.71179, "high": 0.71289}
+    measured = dict.fromkeys(("auc", "log_loss", "calibration_ratio"), estimate)
+    part = {"value": "a-site-of-a-long-name-" * 3, "rows": 1_234_567, "metrics": measured, "below_overall": True}
+    said = io.StringIO()
+    Console(width=80, file=said).print(slices_table([part], most=16))
+    lines = said.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[-1].split()[1:] == ["1,234,567", "0.7123", "0.7118", "to", "0.7129", "*", "0.7123", "0.7123"]
 
 
 def test_notes_and_warnings(capsys) -> None:

@@ -81,6 +81,7 @@ def test_each_evaluation_is_logged_and_told_only_where_that_is_asked_for(masknet
     told = masknet(*command, "--out", "told", "--verbose")
     assert not re.search(r"^epoch ", quiet.err, flags=re.M)
     assert re.findall(r"^epoch ([\d.]+): train log loss", told.err, flags=re.M) == ["0.5", "1", "1.5", "2"]
+    assert "taken from the cache" in told.err
     assert len(Path("quiet.run/log.jsonl").read_text().splitlines()) == 4
     assert files("quiet")["weights.safetensors"] == files("told")["weights.safetensors"]
 

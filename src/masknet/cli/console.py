@@ -252,10 +252,11 @@ def print_inspection(console: Console, inspection: Inspection, title: str) -> No
 def print_columns(console: Console, reports: Sequence[ColumnReport]) -> None:
     """Say what was decided about some columns; those that are flagged stand out."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("column", "kind", "why"):
-        table.add_column(heading)
+    table.add_column("column", overflow="fold", max_width=console.width // 3)  # a long name leaves room for the rest
+    table.add_column("kind", no_wrap=True)
+    table.add_column("why")
     for heading in ("distinct", "missing"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for report in reports:
         table.add_row(
             report.column,
@@ -310,7 +311,7 @@ def slices_table(parts: list[dict[str, Any]], *, most: int | None = None) -> Tab
     table.add_column("95 % interval", min_width=16)
     beside = ("log_loss", "calibration_ratio")
     for name in beside:
-        table.add_column(metric_name(name), justify="right")  # in 80 columns the heading takes two lines
+        table.add_column(metric_name(name).replace(" ", "\n"), justify="right", no_wrap=True)  # to fit 80 columns
     for part in parts:
         auc, interval = shown(part["metrics"]["auc"])
         table.add_row(

@@ -128,6 +128,6 @@ def _print(out: Console, evaluation: Evaluation, data: str, subjects: list[str])
         out.print(f"warning: {doubt}", style="yellow")
     for name, parts in found.get("slices", {}).items():
         out.print(f"\nby '{name}', the worst auc first")
-        out.print(slices_table(parts, most=24 if out.is_terminal else None))
+        out.print(slices_table(parts, most=16 if out.is_terminal else None))
         if any(part["below_overall"] for part in parts):
             out.print(f"* the whole interval lies below the auc of all rows, {shown(found['metrics']['auc'])[0]}")

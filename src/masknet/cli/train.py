@@ -107,10 +107,8 @@ def _print_end(run: RunConfig, path: Path, manifest: Manifest, linear: dict[str,
     if not manifest.tasks:
         print_metrics(out, manifest.metrics, {} if linear is None else {"logistic regression": linear})
     out.print(manifest.headline)
-    out.print(
-        f"\nthe model, measured on {manifest.rows:,} validation rows, lies in {path}. Next, best with rows that it has "
-        f"not seen:"
-    )
+    out.print(f"the model, measured on {manifest.rows:,} validation rows, lies in {path}")
+    out.print("\nNext, best with rows that it has not seen:")
     model, rows, trust = str(path), str(run.valid or run.data), ["--trust-code"] if ":" in run.model else []
     named = flags(run, ["columns"])
     print_next(

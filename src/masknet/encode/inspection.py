@@ -133,15 +133,14 @@ class Inspection:
     @property
     def surprises(self) -> tuple[ColumnReport, ...]:
         """What nobody asked for: the flagged, those left out of themselves, and the fields that a warning names."""
-        named = {r.column for r in self.reports if any(f"'{r.column}'" in warning for warning in self.warnings)}
         fields = set(self.schema.field_names)
-        return tuple(
-            report
-            for report in self.reports
-            if report.flagged
-            or (report.kind == "ignored" and report.why != "declared")
-            or (report.column in named and report.column in fields)
-        )
+
+        def surprises(report: ColumnReport) -> bool:
+            if report.flagged or report.kind == "ignored":
+                return report.why != "declared"
+            return report.column in fields and any(f"'{report.column}'" in warning for warning in self.warnings)
+
+        return tuple(filter(surprises, self.reports))
 
     @property
     def summary(self) -> str:

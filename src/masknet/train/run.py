@@ -46,7 +46,7 @@ from masknet.train.trees import grow
 
 __all__ = ["fit", "logistic_regression", "train"]
 
-_QUICK = 3_000_000
+_QUICK = 2_000_000
 """Cells, rows times slots, up to which logistic regression takes seconds on one processor."""
 
 
