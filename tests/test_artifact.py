@@ -196,8 +196,8 @@ def test_the_card_says_what_it_is(tmp_path: Path) -> None:
         "- refit: False",
         "| user | categorical (integer) | 3 values |",
         "| price | numeric | 0.1 to 100 |",
-        "| auc | 0.75000 | 0.70000 to 0.80000 |",
-        "| pr auc | undefined: one class |  |",
+        "| auc | 0.75 | 0.70 to 0.80 |",
+        "| pr auc | undefined | one class |",
         "masknet predict ads.masknet today.csv --out scores.parquet",
     ):
         assert line in card.splitlines(), line

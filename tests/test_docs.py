@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import os
 import re
@@ -171,6 +172,33 @@ def test_the_figures_of_memory_are_the_measured_ones(monkeypatch: pytest.MonkeyP
     script = runpy.run_path(str(ROOT / "benchmarks" / "memory.py"))
     result = json.loads((ROOT / "benchmarks" / "results" / "memory.json").read_text(encoding="utf-8"))
     assert script["markdown"](result) in (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_settings_is_made_from_them() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "settings_page.py"))
+    assert script["PAGE"].read_text(encoding="utf-8") == script["page"]()
+
+
+PICTURES = {
+    "inspect": ("$ masknet inspect log.parquet --label click", "to follow all hints: "),
+    "train": ("$ masknet train log.parquet", "member 3/4, epoch ", "of 8 without better, "),
+    "end": ("logistic regression", "predicting the click rate; clicks predicted ", "masknet check ads.masknet"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_of_the_terminal_shows_what_its_page_says(name: str) -> None:
+    drawn = (ROOT / "docs" / f"terminal-{name}.svg").read_text(encoding="utf-8")
+    shown = html.unescape(" ".join(re.findall(r"<text [^>]*>([^<]*)</text>", drawn))).replace("\N{NO-BREAK SPACE}", " ")
+    for words in PICTURES[name]:
+        assert words in shown
+    assert f"(terminal-{name}.svg)" in (ROOT / "docs" / "first-run.md").read_text(encoding="utf-8")
+
+
+def test_the_pictures_are_of_what_stays_on_a_terminal() -> None:
+    screen = runpy.run_path(str(ROOT / "scripts" / "terminal_pictures.py"))["Screen"]()
+    screen.write("read\r\n\x1b[?25l\x1b[2K25 %\n2 lines\r\x1b[2K\x1b[1A\x1b[2K\x1b[33m75 %\x1b[0m\r\n\x1b[2Kdone")
+    assert screen.lines == ["read", "\x1b[33m75 %\x1b[0m", "done"]
 
 
 def test_the_table_of_models_is_that_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import re
 import typing
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.datasets import dump_svmlight_file
 from sklearn.exceptions import NotFittedError
+from torch import nn
 
 from masknet import ArtifactError, ConfigError, CTRClassifier, DataError, load
 from masknet.config import RunConfig
@@ -547,6 +549,28 @@ def test_one_row_is_a_frame_of_one_row(one: Callable[[pl.DataFrame], object], wa
     clf = CTRClassifier("lr", epochs=1, threads=1, ignore=["timestamp"]).fit(frame, "click")
     with pytest.raises(DataError, match=re.escape(way_out)):
         clf.predict_proba(one(frame))  # type: ignore[arg-type]
+
+
+def test_a_class_that_another_process_does_not_find_belongs_in_a_module(make: Callable[..., CTRClassifier]) -> None:
+    class OfANotebook(nn.Module):  # as `n_jobs` hands it over: the class itself, and a `__main__` that lacks it
+        __module__ = "__main__"
+        __qualname__ = "OfANotebook"
+
+    with pytest.raises(ConfigError, match=r"in the other processes of n_jobs too; .*: put it in a module"):
+        make(model=OfANotebook).fit(pl.DataFrame({"click": [0, 1], "ad": ["a", "b"]}), "click")
+
+
+def test_verbose_tells_each_evaluation_where_no_logger_listens(
+    log: pl.DataFrame, make: Callable[..., CTRClassifier], capfd: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(verbose=True, epochs=2).fit(log, "click")
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert len(re.findall(r"^epoch [12]: train log loss", told.err, flags=re.M)) == 2
+    with caplog.at_level(logging.INFO, logger="masknet"):
+        make(verbose=True, epochs=1).fit(log, "click")
+    assert capfd.readouterr().err == ""
+    assert any(message.startswith("epoch 1: train log loss") for message in caplog.messages)
 
 
 def test_what_a_network_has_no_number_for_is_said() -> None:

@@ -23,6 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from masknet import ConfigError, CTRClassifier, DataError, load
 from masknet.datasets import planted_log
+from masknet.figures import shown as as_shown
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "sklearn_checks.py"))
 SMALL = {"embedding_dim": 2, "block_dims": (4,), "top_dims": (4,)}
@@ -251,6 +252,7 @@ def test_a_notebook_shows_what_was_trained(make: Make, frame: pd.DataFrame, labe
         facts = shown[shown.index('<table class="masknet-facts">') :]
         assert f"{parameters:,} (" in facts
         assert '">2</td>' in facts
-        assert f"{fitted.metrics_['auc']['value']:.4f}" in facts
-        assert f"{fitted.metrics_['log_loss']['value']:.4f}" in facts
+        for name in ("auc", "log_loss"):
+            value, interval = as_shown(fitted.metrics_[name])
+            assert f"{value} ({interval})" in facts
         assert "540 to train on, 60 to validate on" in facts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from masknet.encode import Encoder
+from masknet.figures import in_words, metric_rows
 from masknet.manifest import Manifest
 from masknet.models import is_code
 
@@ -95,26 +96,27 @@ def _field_rows(encoder: Encoder) -> str:
 
 def _metric_tables(manifest: Manifest) -> str:
     """A table of the one task, or one for each, below its label."""
-    head = "| metric | value | 95% interval |\n|---|---|---|\n"
     if not manifest.tasks:
-        return head + _metric_rows(manifest.metrics)
+        return _metric_table(manifest.metrics)
     return "\n\n".join(
-        f"Of `{label}`, where it is known ({task['rows']:,} rows):\n\n{head}{_metric_rows(task['metrics'])}"
+        f"Of `{label}`, where it is known ({task['rows']:,} rows):\n\n{_metric_table(task['metrics'])}"
         for label, task in manifest.tasks.items()
     )
 
 
-def _metric_rows(metrics: dict[str, dict[str, Any]]) -> str:
-    rows = []
-    for name, estimate in metrics.items():
-        value, low = estimate["value"], estimate.get("low")
-        shown = f"undefined: {estimate.get('why')}" if value is None else f"{value:.5f}"
-        interval = "" if low is None else f"{low:.5f} to {estimate['high']:.5f}"
-        rows.append(f"| {name.replace('_', ' ')} | {shown} | {interval} |")
-    return "\n".join(rows)
+def _metric_table(metrics: dict[str, dict[str, Any]]) -> str:
+    rows = "\n".join(f"| {' | '.join(row)} |" for row in metric_rows(metrics))
+    words = in_words(metrics)
+    said = f"\n\nIn words: {words}." if words else ""
+    return f"| metric | value | 95 % interval |\n|---|---|---|\n{rows}{said}"
 
 
 def _number(value: Any) -> str:
+    """A number with the digits that mean something, and each of several."""
+    if isinstance(value, list):
+        return ", ".join(_number(one) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_number(one)}" for key, one in value.items())
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -28,13 +28,19 @@ __all__ = ["NAMES", "PAIRS", "RunConfig", "Said", "parse_setting", "read_run_fil
 
 _BY_MODEL = "(default: by the model)"
 _BY_ROWS = "(default: by model and rows)"
+_MODELS = (
+    "parallel-masknet, serial-masknet, lr, poly2, fm, ffm, mf, dnn, fnn, afm, wide-deep, deepfm, xdeepfm, dcn, dcnv2, "
+    "autoint, fibinet, finalmlp, adpredictor, latent-cross, mmoe, multitask-masknet, gbdt, gbdt-lr"
+)
+_MONITORS = "auc, log_loss, normalized_entropy, expected_calibration_error, pr_auc, grouped_auc"
+"""Their modules are too heavy for a line of help: a test holds them equal."""
 DATA, MODEL, OUTPUT = "Data", "Model and training", "Output"
 
 
 PAIRS = {
     "separator": "FIELD=VALUE",
     "max_length": "FIELD=VALUE",
-    "pooling": "FIELD=VALUE",
+    "pooling": "FIELD=mean|sum",
     "share": "FIELD=OTHER",
     "hash": "FIELD=BUCKETS",
     "set": "KEY=VALUE",
@@ -261,7 +267,9 @@ class RunConfig(BaseModel):
     cache_dir: PathText | None = _setting(DATA, "Where encoded sets are kept (default: the user's cache).")
     verify: bool = _setting(DATA, "Read data files whole to see whether they changed.", False)
 
-    model: str = _setting(MODEL, "The network; one of your own is package.module:Class.", "parallel-masknet")
+    model: str = _setting(
+        MODEL, f"The network, one of {_MODELS}; one of your own is package.module:Class.", "parallel-masknet"
+    )
     set: Keywords = _setting(
         MODEL,
         "A keyword of the network's constructor, or of trees a setting of LightGBM's, as KEY=VALUE (repeatable).",
@@ -278,7 +286,8 @@ class RunConfig(BaseModel):
     clip: float | None = _setting(MODEL, "Clip the gradient's norm to this (default: 10).", 10.0, gt=0)
     monitor: str = _setting(
         MODEL,
-        "The validation metric that picks the best weights; with several labels, the mean, or LABEL.METRIC.",
+        f"The validation metric that picks the best weights, one of {_MONITORS}; with several labels, the mean, or "
+        f"LABEL.METRIC.",
         "auc",
     )
     task_weight: LabelWeights = _setting(
@@ -323,6 +332,7 @@ class RunConfig(BaseModel):
     tensorboard: PathText | None = _setting(
         OUTPUT, "A folder for TensorBoard's curves, a point an epoch (needs the extra of that name)."
     )
+    verbose: bool = _setting(OUTPUT, "Tell each evaluation, and not only what each member came to.", False)
     json_output: bool = Field(
         default=False,
         alias="json",

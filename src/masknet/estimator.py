@@ -38,9 +38,10 @@ from masknet.artifact import Artifact, load_artifact
 from masknet.config import NAMES, RunConfig
 from masknet.encode import Encoder, Prepared
 from masknet.errors import ConfigError, DataError, errors_said, settings_said, unknown
+from masknet.figures import metric_name, shown
 from masknet.model import Model, of_file
 from masknet.models import model_name, network_class
-from masknet.progress import LogProgress
+from masknet.progress import LogProgress, VerboseProgress
 from masknet.table import Source, Table, open_table, with_columns
 from masknet.threads import require_threads
 
@@ -150,6 +151,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         device: str = "auto",
         threads: int | None = None,
         golden_rows: int = 8,
+        verbose: bool = False,
     ) -> None:
         self.model = model
         self.model_settings = model_settings
@@ -211,6 +213,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.threads = threads
         self.golden_rows = golden_rows
+        self.verbose = verbose
 
     def fit(
         self,
@@ -220,7 +223,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         eval_set: Source | tuple[Source, ArrayLike] | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> CTRClassifier:
-        """Train on a table; how it goes is told to the `masknet` logger.
+        """Train on a table; how it goes is told to the `masknet` logger, or with `verbose` on the screen.
 
         Args:
             X: a path, a glob or a folder of files, or a Polars, pandas or Arrow frame, a list of dicts, an array, or a
@@ -275,7 +278,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             valid = _eval_table(eval_set, labels, classes, said, width=width, of_matrix=of_matrix)
             if sample_weight is not None:
                 valid = _join(valid, {cast("str", weight): np.ones(valid.count_rows())})
-        progress = _KeywordProgress()
+        progress = _KeywordProgress(VerboseProgress() if self.verbose else LogProgress())
         config = self._config(_paths(X, eval_set) if not joined else {}, labels=labels, weight=weight)
         config = config.of_table(table.columns)
         if config.model.startswith("__main__:"):
@@ -447,15 +450,10 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             facts["trees"] = f"{manifest.training['trees']:,}, on {manifest.training['ids']}"
         tables = {f" of {label}": task["metrics"] for label, task in manifest.tasks.items()} or {"": manifest.metrics}
         for of_label, name in itertools.product(tables, ("auc", "log_loss")):
-            estimate = tables[of_label][name]
-            if estimate["value"] is None:
-                facts[f"valid {name}{of_label}"] = f"undefined: {estimate['why']}"
-            else:
-                low, high = estimate.get("low"), estimate.get("high")
-                interval = "" if low is None else f" ({low:.4f} to {high:.4f})"
-                facts[f"valid {name}{of_label}"] = f"{estimate['value']:.4f}{interval}"
+            value, interval = shown(tables[of_label][name])
+            facts[f"valid {metric_name(name)}{of_label}"] = value + (f" ({interval})" if interval else "")
         rows = "".join(
-            f'<tr><th style="text-align: left">{html.escape(name.replace("_", " "))}</th>'
+            f'<tr><th style="text-align: left">{html.escape(name)}</th>'
             f'<td style="text-align: left">{html.escape(text)}</td></tr>'
             for name, text in facts.items()
         )
@@ -499,13 +497,20 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 class _KeywordProgress(LogProgress):
-    """Tells what the command line does, in keywords and not in flags."""
+    """Tells what the command line does, in keywords and not in flags.
+
+    Args:
+        told: hears it.
+    """
+
+    def __init__(self, told: LogProgress) -> None:
+        self._told = told
 
     def note(self, text: str) -> None:
-        super().note(_in_keywords(text))
+        self._told.note(_in_keywords(text))
 
     def warn(self, text: str) -> None:
-        super().warn(_in_keywords(text))
+        self._told.warn(_in_keywords(text))
 
 
 _KEYWORDS = {"set": "model_settings", "label": "y", "valid": "eval_set"}

@@ -98,8 +98,10 @@ def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], contextlib.A
     def at(phase: str, done: int) -> Iterator[None]:
         track = ConsoleProgress.track
 
-        def interrupting(self: ConsoleProgress, now: str, rows: int, total: int | None, detail: str = "") -> None:
-            track(self, now, rows, total, detail)
+        def interrupting(
+            self: ConsoleProgress, now: str, rows: int, total: int | None, detail: str = "", unit: str = "rows"
+        ) -> None:
+            track(self, now, rows, total, detail, unit)
             if (now, rows) == (phase, done):
                 os.kill(os.getpid(), signal.SIGINT)
 

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import pytest
 import typer
+from rich.console import Console
 
-from masknet.cli.console import ConsoleProgress, states_errors
+from masknet.cli.console import ConsoleProgress, print_columns, slices_table, states_errors
+from masknet.encode import ColumnReport
 from masknet.errors import DataError
 
 Out = Annotated[str, typer.Option(help="Where to write.")]
@@ -100,8 +104,73 @@ def test_elsewhere_than_on_a_terminal_progress_is_a_line_now_and_then(capsys, mo
         for second in range(1, 26):
             now[0] = float(second)
             progress.track("encode", second * 1000, 25_000, "9 rows/s" if second == 20 else "")
-    lines = ["encode: 10,000 of 25,000 rows, 14 s left", "encode: 20,000 of 25,000 rows 9 rows/s, 5 s left"]
+    lines = ["encode: 10,000 of 25,000 rows, 14 s left", "encode: 20,000 of 25,000 rows, 9 rows/s"]
     assert capsys.readouterr().err.splitlines() == lines
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], ConsoleProgress]:
+    """A terminal of so many columns, on which a progress draws once it is left."""
+    monkeypatch.setattr("masknet.cli.console.Live.start", lambda live: None)
+    monkeypatch.setattr("masknet.cli.console.Live.stop", lambda live: live.console.print(live.get_renderable()))
+    return lambda columns: _of_width(monkeypatch, columns)
+
+
+def _of_width(monkeypatch: pytest.MonkeyPatch, columns: int) -> ConsoleProgress:
+    for name, value in (("FORCE_COLOR", "1"), ("COLUMNS", str(columns)), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    return ConsoleProgress()
+
+
+DETAIL = "auc 0.6845, 3 of 8 without better, 4 min at most"
+
+
+@pytest.mark.parametrize(
+    ("columns", "bar", "lines"),
+    [(80, True, 1), (70, False, 2), (120, True, 1)],
+)
+def test_on_a_terminal_one_line_tells_what_is_done(columns: int, bar: bool, lines: int, terminal, capsys) -> None:
+    with terminal(columns) as progress:
+        progress.track("member 2/4, epoch 3/20", 4_416, 5_400, DETAIL)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)
+    assert ("\N{BOX DRAWINGS HEAVY HORIZONTAL}" in shown) == bar
+    assert len(shown.splitlines()) == lines
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= columns
+    assert " ".join(re.sub("[\N{BOX DRAWINGS HEAVY HORIZONTAL}\N{BOX DRAWINGS HEAVY LEFT}:]", "", shown).split()) == (
+        f"member 2/4, epoch 3/20 {DETAIL}"
+    )
+
+
+def test_without_more_to_say_the_line_has_rows_and_the_time_of_the_phase(terminal, capsys, monkeypatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("masknet.cli.console.time.monotonic", lambda: now[0])
+    with terminal(80) as progress:
+        progress.track("encode", 1, 1_000_000)
+        now[0] = 100.0
+        progress.track("encode", 500_000, 1_000_000)
+    assert "500,000 of 1,000,000 rows, 2 min left" in capsys.readouterr().err
+
+
+def test_a_long_name_of_a_column_leaves_room_for_the_rest() -> None:
+    said = io.StringIO()
+    why = "integers, under 50 distinct"
+    print_columns(Console(width=80, file=said), [ColumnReport("x" * 100, "categorical", why, 1_234, 1_000_000)])
+    lines = said.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "categorical" in lines[1]
+    assert lines[1].split()[-2:] == ["1,234", "1,000,000"]
+    assert sum(line.count("x") for line in lines) == 100
+
+
+def test_slices_fit_80_columns() -> None:
+    estimate = {"value": 0.71234, "low": 0.71179, "high": 0.71289}
+    measured = dict.fromkeys(("auc", "log_loss", "calibration_ratio"), estimate)
+    part = {"value": "a-site-of-a-long-name-" * 3, "rows": 1_234_567, "metrics": measured, "below_overall": True}
+    said = io.StringIO()
+    Console(width=80, file=said).print(slices_table([part], most=16))
+    lines = said.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[-1].split()[1:] == ["1,234,567", "0.7123", "0.7118", "to", "0.7129", "*", "0.7123", "0.7123"]
 
 
 def test_notes_and_warnings(capsys) -> None:

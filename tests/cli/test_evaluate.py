@@ -116,8 +116,9 @@ def test_slices_are_shown_worst_first(masknet, trained: Path) -> None:
     shown = masknet(*arguments).out
     start = shown.index("by 'site', the worst auc first")
     lines = shown[start:].splitlines()
-    assert lines[1].split() == ["value", "rows", "auc", "95", "%", "interval", "log", "loss", "pred/obs"]
-    assert [line.split()[0] for line in lines[2:7]] == [part["value"] for part in found["slices"]["site"]]
+    assert lines[1].split() == ["log", "calibration"]
+    assert lines[2].split() == ["value", "rows", "auc", "95", "%", "interval", "loss", "ratio"]
+    assert [line.split()[0] for line in lines[3:8]] == [part["value"] for part in found["slices"]["site"]]
 
 
 def test_a_slice_without_an_auc_says_why_and_one_below_has_a_star(masknet, trained: Path, rows) -> None:
@@ -129,9 +130,9 @@ def test_a_slice_without_an_auc_says_why_and_one_below_has_a_star(masknet, train
     last = next(line for line in lines if line.startswith("07"))
     assert "undefined" in last
     assert "rows are positives" in last
-    assert lines.index(last) == 6
-    assert lines[2].startswith("Köln")
-    assert " *" in lines[2]
+    assert lines.index(last) == 7
+    assert lines[3].startswith("Köln")
+    assert " *" in lines[3]
     assert lines[-1].startswith("* the whole interval lies below the auc of all rows")
 
 

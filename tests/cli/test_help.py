@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,16 +11,33 @@ from pathlib import Path
 import pytest
 
 import masknet as package
+from masknet import datasets
 from masknet.cli import VERBS
 from masknet.config import RunConfig
+from masknet.datasets import planted_log
+from masknet.datasets.dataset import write_split
+from masknet.gbdt import TREES
+from masknet.metrics import MONITORS
+from masknet.models import MODELS
+from masknet.progress import Progress
 
 HEAVY = ("torch", "polars", "pyarrow", "numpy", "sklearn", "lightgbm", "pandas")
 VERB_WORDS = [[verb] for verb in VERBS] + [["data", "list"], ["data", "fetch"], ["data", "clean"]]
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
+def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from masknet.cli import main; main()", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | {"COLUMNS": "100"})
+    known = os.environ | {"COLUMNS": "100"} | environment
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=known)
+
+
+def _examples(shown: str) -> list[str]:
+    """Of a `--help`."""
+    return shown.partition("\nExamples ")[2].strip().splitlines()[1:]
+
+
+def _small(folder: Path, progress: Progress) -> None:
+    write_split(planted_log(600, seed=0)[0], folder, seed=0)
 
 
 def test_help_names_every_verb() -> None:
@@ -59,15 +79,71 @@ def test_every_setting_is_a_flag_with_its_default_told(masknet, monkeypatch: pyt
     for name, field in RunConfig.model_fields.items():
         if name == "data":
             continue
-        assert f" --{(field.alias or name).replace('_', '-')} " in shown
+        assert re.search(rf" --{(field.alias or name).replace('_', '-')}[ ,]", shown)
         assert str(field.description) in shown
         if field.default not in (None, (), {}, False):
             assert f"default: {field.default:g}" if name == "clip" else f"default: {field.default})" in shown
 
 
-def test_a_word_to_choose_is_told(masknet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "250")
-    assert "(linear or knots; default: knots)" in masknet("train", "--help").out
+CHOICES = (
+    "--numeric-encoding linear|knots",
+    "--schedule plateau|constant",
+    "--precision fp32",
+    "--pooling FIELD=mean|sum",
+)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_words_to_choose_from_are_told(choice: str, masknet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert f"\n{choice}\n" in masknet("train", "--help").out
+
+
+def test_every_model_and_every_monitor_is_told() -> None:
+    fields = RunConfig.model_fields
+    told = {name: str(fields[name].description) for name in ("model", "monitor")}
+    assert set(told["model"].partition("one of ")[2].partition(";")[0].split(", ")) == {*MODELS, *TREES}
+    assert told["monitor"].partition("one of ")[2].partition(";")[0].split(", ") == list(MONITORS)
+
+
+@pytest.mark.parametrize("words", [[], *VERB_WORDS], ids=" ".join)
+def test_every_help_fits_a_narrow_terminal_and_ends_with_examples(
+    words: list[str], masknet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = masknet(*words, "-h").out
+    assert shown == masknet(*words, "--help").out
+    above = shown.partition("\nExamples ")[0]
+    assert max(map(len, above.splitlines())) <= 60
+    assert "…" not in above
+    assert _examples(shown)
+    assert all(line.startswith("masknet ") for line in _examples(shown))
+
+
+def test_the_examples_run(masknet, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = dataclasses.replace(datasets.DATASETS["planted"], build=_small)
+    monkeypatch.setitem(datasets.DATASETS, "planted", planted)
+    for network in MODELS.values():
+        monkeypatch.setattr(network, "recipe", dataclasses.replace(network.recipe, epochs=1))
+    log, _ = planted_log(600, 0)
+    log.write_parquet("train.parquet")
+    log.write_parquet("valid.parquet")
+    log.drop("click").write_csv("today.csv")
+    examples = [line for words in ([], *VERB_WORDS) for line in _examples(masknet(*words, "-h").out)]
+    order = {verb: i for i, verb in enumerate(("inspect", "train", "check", "evaluate", "predict", "data", "demo"))}
+    for line in sorted(dict.fromkeys(examples), key=lambda line: order[line.split()[1]]):
+        words = shlex.split(line)[1:]
+        if words[0] != "demo":  # which fetches what a test must not
+            assert masknet(*words).code == 0, line
+
+
+def test_a_shell_completes_verbs_and_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = run("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert (script.returncode, script.stderr) == (0, "")
+    assert "complete -o default -F _masknet_completion masknet" in script.stdout
+    for typed, at, found in (("masknet pre", 1, ["predict"]), ("masknet train --lab", 2, ["--label"])):
+        asked = {"_MASKNET_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(at)}
+        assert run(**asked).stdout.split() == found
 
 
 def test_version(masknet) -> None:

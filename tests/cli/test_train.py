@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import polars as pl
@@ -38,16 +40,99 @@ def test_only_data_and_label_are_required(masknet, tiny) -> None:
 def test_results_on_stdout_and_all_else_on_stderr(masknet, tiny) -> None:
     result = masknet("train", "log.parquet", *COMMON, *tiny)
     assert result.code == 0
-    for shown in ("95 % interval", "calibration ratio", "40 validation rows, lies in log.masknet"):
+    for shown in ("95 % interval", "calibration ratio", "40 validation rows, lies in log.masknet", "clicks predicted"):
         assert shown in result.out
         assert shown not in result.err
-    for told in ("about 400 rows", "in the cache", "360 rows to train on, 40 to validate on", "epoch 1: "):
+    for told in ("about 400 rows", "in the cache", "360 rows to train on, 40 to validate on", "valid auc 0."):
         assert told in result.err
         assert told not in result.out
-    assert [line.split()[:2] for line in result.err.splitlines() if line.startswith(("user_id", "price"))] == [
-        ["user_id", "categorical"],
-        ["price", "numeric"],
-    ]
+    assert len(result.err.splitlines()) == 10
+
+
+def test_of_the_columns_only_surprises_are_shown_and_a_command_shows_all(masknet, tiny, rows) -> None:
+    odd = rows(1000).with_columns(
+        same=pl.lit(3),
+        gone=pl.lit(None, dtype=pl.Float64),
+        row=pl.format("r-{}", pl.int_range(1000)),
+        told=pl.lit(9),
+    )
+    odd.write_parquet("odd one.parquet")
+    flags = ("--label", "click", "--ignore", "told", "--numeric", "user_id", "--categorical", "seconds")
+    result = masknet("train", "odd one.parquet", *flags, *tiny)
+    lines = result.err.splitlines()
+    kinds = {"user_id", "site", "price", "seconds", "same", "gone", "row", "told", "click"}
+    assert {line.split()[0] for line in lines if line.split()[0] in kinds} == {"same", "gone", "row"}
+    (said,) = (line for line in lines if line.startswith("1,000 rows, 9 columns: "))
+    assert "1 label" in said
+    program, *words = shlex.split(said.partition("`")[2].partition("`")[0])
+    assert program
+    shown = masknet(*words).out
+    assert {line.split()[0] for line in shown.splitlines()} >= kinds
+    assert re.search(r"^user_id +numeric +declared", shown, flags=re.M)
+
+
+def test_a_resumed_run_shows_no_columns(masknet, tiny) -> None:
+    assert "columns: " not in masknet("train", "log.parquet", *COMMON, *tiny, "--resume").err
+
+
+def test_each_evaluation_is_logged_and_told_only_where_that_is_asked_for(masknet, tiny) -> None:
+    command = ("train", "log.parquet", *COMMON, *tiny, "--epochs", 2, "--evaluations", 2, "--patience", 9)
+    quiet = masknet(*command, "--out", "quiet")
+    told = masknet(*command, "--out", "told", "--verbose")
+    assert not re.search(r"^epoch ", quiet.err, flags=re.M)
+    assert re.findall(r"^epoch ([\d.]+): train log loss", told.err, flags=re.M) == ["0.5", "1", "1.5", "2"]
+    assert "taken from the cache" in told.err
+    assert len(Path("quiet.run/log.jsonl").read_text().splitlines()) == 4
+    assert files("quiet")["weights.safetensors"] == files("told")["weights.safetensors"]
+
+
+def test_whether_evaluations_are_told_is_free_on_resume(masknet, tiny, ctrl_c) -> None:
+    command = ("train", "log.parquet", *COMMON, *tiny, "--epochs", 2, "--batch-size", 32, "--out", "cut")
+    with ctrl_c("epoch 2/2", 96):
+        assert masknet(*command).code == 130
+    resumed = masknet(*command, "--resume", "--verbose")
+    assert (resumed.code, "epoch 2: train log loss" in resumed.err) == (0, True)
+
+
+def test_it_ends_with_logistic_regression_beside_it_and_commands_that_run(masknet, tiny) -> None:
+    result = masknet("train", "log.parquet", *COMMON, *tiny, "--out", "a model")
+    lines = result.out.splitlines()
+    assert lines[0].split() == ["metric", "value", "95", "%", "interval", "logistic", "regression"]
+    assert re.search(r"log loss .* predicting the click rate; clicks predicted ", result.out)
+    own = masknet("train", "log.parquet", "--label", "click", "--ignore", "seconds", "--model", "lr", "--out", "lr")
+    assert "logistic regression" not in own.out
+    beside = next(line.split()[-1] for line in lines if line.startswith("log loss"))
+    assert beside == next(line.split()[2] for line in own.out.splitlines() if line.startswith("log loss"))
+    commands = [shlex.split(line) for line in lines if line.startswith("  ")]
+    assert [words[1] for words in commands] == ["predict", "evaluate", "check"]
+    for words in commands:
+        assert masknet(*words[1:]).code == 0, words
+    again = masknet("train", "log.parquet", *COMMON, *tiny, "--out", "b")
+    assert "--out scores-2.parquet" in again.out
+
+
+def test_the_next_commands_are_of_the_validation_table_and_its_names(masknet, tiny, rows) -> None:
+    for name, seed in (("a.csv", 0), ("b.csv", 1)):
+        rows(seed=seed).drop("seconds").write_csv(name, include_header=False)
+    flags = ("--label", "click", "--columns", "click,user_id,site,price", "--valid", "b.csv")
+    result = masknet("train", "a.csv", *flags, *tiny)
+    commands = [shlex.split(line) for line in result.out.splitlines() if line.startswith("  ")]
+    assert all("b.csv" in words for words in commands[:2])
+    for words in commands:
+        assert masknet(*words[1:]).code == 0, words
+
+
+def test_where_logistic_regression_would_take_long_it_is_left_out(masknet, tiny, monkeypatch) -> None:
+    monkeypatch.setattr("masknet.train.run._QUICK", 100)
+    assert "logistic regression" not in masknet("train", "log.parquet", *COMMON, *tiny).out
+
+
+def test_a_ctrl_c_while_logistic_regression_is_trained_leaves_the_end_of_the_run(masknet, tiny, ctrl_c) -> None:
+    with ctrl_c("logistic regression beside it, epoch 1/50", 360):
+        result = masknet("train", "log.parquet", *COMMON, *tiny)
+    assert result.code == 0
+    assert "logistic regression" not in result.out
+    assert "lies in log.masknet" in result.out
 
 
 def test_json_is_one_object_and_nothing_else(masknet, tiny) -> None:
@@ -184,7 +269,9 @@ def test_ctrl_c_leaves_a_run_to_resume_and_says_so(masknet, tiny, ctrl_c) -> Non
 
 
 def test_ctrl_c_before_training_is_no_traceback(masknet, tiny, monkeypatch: pytest.MonkeyPatch, left_behind) -> None:
-    def interrupting(self: ConsoleProgress, phase: str, done: int, total: int | None, detail: str = "") -> None:
+    def interrupting(
+        self: ConsoleProgress, phase: str, done: int, total: int | None, detail: str = "", unit: str = ""
+    ) -> None:
         raise KeyboardInterrupt
 
     before = left_behind()

@@ -103,6 +103,7 @@ def test_our_own_classes_keep_their_names(name: str) -> None:
         ("own_typo:Good", "'own_typo' raised SyntaxError"),
         ("own_nets:Goood", "did you mean 'Good'"),
         ("own_empty:Good", "holds no network"),
+        ("__main__:OfAScript", "__main__:OfAScript was defined in a script or a notebook, .*: put it in a module"),
         ("own_nets:NUMBER", "is a subclass of torch.nn.Module; own_nets:NUMBER is 7"),
         ("own_nets:Nothing", "takes nothing by position"),
         ("own_nets:KeywordSpace", "takes nothing by position"),

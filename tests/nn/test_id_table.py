@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from masknet.nn import IdTable, id_tables
+from masknet.nn import IdTable, LinearTerm, id_tables
+from masknet.space import FeatureSpace, FieldSpace
 
 
 def test_rows_start_at_the_given_scale_and_padding_at_zero() -> None:
@@ -57,6 +58,15 @@ def test_padding_gets_no_gradient() -> None:
 def test_what_is_out_of_range_is_refused(settings: dict[str, float], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         IdTable(**{"num_ids": 9, "embedding_dim": 4, **settings})
+
+
+@pytest.mark.parametrize(("ids", "worst"), [([[1, 9]], "9"), ([[1, -2]], "-2"), ([[1_000_000, 3]], "1,000,000")])
+def test_an_id_past_the_table_is_refused_in_a_sentence(ids: list[list[int]], worst: str) -> None:
+    with pytest.raises(ValueError, match=rf"^an id of this space lies between 0 and 8; got {worst}: encode the rows "):
+        IdTable(9, 4)(torch.tensor(ids))
+    space = FeatureSpace(9, (FieldSpace("user"), FieldSpace("ad")))
+    with pytest.raises(ValueError, match=f"got {worst}: encode the rows"):
+        LinearTerm(space)(torch.tensor(ids), torch.ones(1, 2))
 
 
 def test_tables_are_found_by_the_names_of_their_weights_and_positions_are_none() -> None:

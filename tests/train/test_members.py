@@ -155,7 +155,7 @@ def test_one_artifact_gives_the_mean_of_the_members_probabilities(run: Run, home
     assert sum(epochs) == len(fitted.history)
     assert fitted.manifest.metrics["auc"]["value"] not in alone
     for number, best in enumerate(alone):
-        assert any(note.startswith(f"member {number + 1}/3, alone: auc {best:.4f}") for note in progress.notes)
+        assert any(note.startswith(f"member {number + 1}/3, valid auc {best:.4f}") for note in progress.notes)
     assert {"member 2/3, epoch 1/4", "member 3/3, validate"} <= set(progress.phases)
     log_lines = Path(f"{run().out}.run", "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["member"] for line in log_lines] == [record["member"] for record in fitted.history]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.members import network_step
 from masknet.train.monitor import Watched
 from masknet.train.step import OnlineStep, Step
-from masknet.train.trainer import Interrupted, State, Trainer
+from masknet.train.trainer import Interrupted, State, Trainer, Turn
 
 IDS = 12
 SPACE = FeatureSpace(num_ids=IDS, fields=(FieldSpace("user"), FieldSpace("ad")))
@@ -91,6 +92,20 @@ def begun(path: Path) -> RunFolder:
     return folder
 
 
+class Notes(LogProgress):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.details: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
+        self.details.append(detail)
+
+
 class Trained:
     """A finished training run: the network, where it ended, its trainer."""
 
@@ -104,6 +119,7 @@ class Trained:
         monitor: str = "log_loss",
         rates: list[float] | None = None,
         folder: RunFolder | None = None,
+        turn: Turn | None = None,
         **settings: Any,
     ) -> None:
         self.network = masknet() if network is None else network
@@ -121,6 +137,7 @@ class Trained:
             progress=progress or LogProgress(),
             rates=[0.02] * config.epochs if valid is None and rates is None else rates,
             folder=folder,
+            turn=turn or Turn(),
         )
         self.state: State = trainer.run()
 
@@ -445,18 +462,15 @@ def test_a_refit_stops_at_the_part_of_its_last_rate() -> None:
 
 
 def test_progress_hears_of_every_row_and_interrupts_are_held_while_it_trains() -> None:
-    class Hears(LogProgress):
+    class Hears(Notes):
         def __init__(self) -> None:
+            super().__init__()
             self.heard: list[tuple[str, int, int | None]] = []
-            self.notes: list[str] = []
             self.held = 0
 
-        def track(self, phase: str, done: int, total: int | None, detail: str = "") -> None:
+        def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
+            super().track(phase, done, total, detail, unit)
             self.heard.append((phase, done, total))
-            assert ("rows/s" in detail) == phase.startswith("epoch")
-
-        def note(self, text: str) -> None:
-            self.notes.append(text)
 
         def holding_interrupts(self) -> AbstractContextManager[None]:
             self.held += 1
@@ -467,24 +481,43 @@ def test_progress_hears_of_every_row_and_interrupts_are_held_while_it_trains() -
     one = [("epoch 1/2", 16, 40), ("epoch 1/2", 32, 40), ("epoch 1/2", 40, 40), ("validate", 20, 20)]
     assert hears.heard == one + [(phase.replace("1/", "2/"), done, total) for phase, done, total in one]
     assert hears.held == 1
-    assert [note.partition(":")[0] for note in hears.notes] == ["epoch 1", "epoch 2"]
-    assert all("; valid auc 0." in note for note in hears.notes)
+    assert all(detail.endswith("rows/s") for detail in hears.details[:4])
+    assert all(re.fullmatch(r"log loss 0\.\d{4}, [01] of 2 without better", detail) for detail in hears.details[4:])
+    (outcome,) = hears.notes
+    assert re.fullmatch(r"valid auc 0\.\d{4}, log loss \d\.\d{4}, best in epoch [12] of 2; 0 s", outcome)
 
 
-def test_how_long_an_epoch_takes_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Notes(LogProgress):
-        def __init__(self) -> None:
-            self.notes: list[str] = []
+def test_each_evaluation_is_told_where_that_is_asked_for() -> None:
+    hears = Notes()
+    Trained(drawn(40), drawn(20), epochs=2, progress=hears, verbose=True)
+    assert [note.partition(":")[0] for note in hears.notes[:-1]] == ["epoch 1", "epoch 2"]
+    assert all("; valid auc 0." in note for note in hears.notes[:-1])
 
-        def note(self, text: str) -> None:
-            self.notes.append(text)
 
-    monkeypatch.setattr("masknet.train.trainer._TELL_AFTER_SECONDS", -1.0)
-    notes = Notes()
-    Trained(drawn(100), drawn(20), epochs=3, evaluations=4, progress=notes)
-    said = [note for note in notes.notes if note.startswith("an epoch takes about")]
-    assert len(said) == 1
-    assert "3 epochs at most" in said[0]
+def _a_second_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trainer, "_seconds", lambda trainer: float(trainer.state.step))
+
+
+def test_the_time_that_is_left_is_that_of_all_epochs_and_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    _a_second_a_step(monkeypatch)
+    alone, first, anew = Notes(), Notes(), Notes()
+    Trained(drawn(48), drawn(20), epochs=3, patience=9, progress=alone)
+    Trained(drawn(48), drawn(20), epochs=3, patience=9, progress=first, turn=Turn(1, 2, to_come=1))
+    Trained(drawn(48), epochs=3, rates=[0.02, 0.02], progress=anew)
+    of_nine = [detail.rpartition(", ")[2] for detail in alone.details]
+    assert of_nine[:4] == ["16 rows/s", "7 s at most", "6 s at most", "6 s at most"]
+    assert of_nine[-2:] == ["0 s at most", "0 s at most"]
+    assert first.details[1] == "16 s at most"
+    assert anew.details[1] == "about 4 s left"
+
+
+def test_while_a_stage_is_trained_the_time_of_the_whole_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    _a_second_a_step(monkeypatch)
+    stage, last = Notes(), Notes()
+    Trained(drawn(48), drawn(20), progress=stage, turn=Turn(stage="pretraining", to_come=1))
+    Trained(drawn(48), drawn(20), progress=last, turn=Turn(stage="regression on leaves"))
+    assert not any("at most" in detail for detail in stage.details)
+    assert "at most" in last.details[1]
 
 
 def test_the_log_has_a_line_an_evaluation_as_the_history_tells_it(tmp_path: Path) -> None:
@@ -542,16 +575,12 @@ def two_tasks(rows: int, seed: int = 0, *, known: float = 0.7) -> EncodedSet:
 
 
 def test_of_several_labels_the_means_monitor_and_each_label_is_told(tmp_path: Path) -> None:
-    class Hears(LogProgress):
-        notes: ClassVar[list[str]] = []
-
-        def note(self, text: str) -> None:
-            self.notes.append(text)
-
+    hears = Notes()
     folder = begun(tmp_path / "run")
     valid = two_tasks(60, seed=1)
-    trained = Trained(two_tasks(100), valid, network=Towers(), progress=Hears(), monitor="auc", folder=folder, **TASKS)
-    for record, note in zip(trained.state.history, Hears.notes, strict=True):
+    asked: dict[str, Any] = TASKS | {"monitor": "auc", "verbose": True}
+    trained = Trained(two_tasks(100), valid, network=Towers(), progress=hears, folder=folder, **asked)
+    for record, note in zip(trained.state.history, hears.notes[:-1], strict=True):
         assert list(record["tasks"]) == ["click", "like"]
         for name, value in record["valid"].items():
             of_tasks = [record["tasks"][label][name] for label in TASKS["label"]]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 import typer
 
 import masknet
+from masknet.cli.help import Group, Verb
 
 VERBS = {
     "train": "Train a model on a click log.",
@@ -19,6 +21,12 @@ VERBS = {
     "demo": "Train on MovieLens-100K and compare with four baselines.",
     "data": "Fetch example data, or empty the cache.",
 }
+
+EXAMPLES = (
+    "masknet inspect train.parquet --label click",
+    "masknet train train.parquet --label click --ignore timestamp --out ads.masknet",
+    "masknet predict ads.masknet today.csv --out scores.parquet",
+)
 
 
 def _version(asked: bool) -> None:
@@ -40,13 +48,27 @@ def _not_called() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `masknet ARGUMENTS`; by default those of the process."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    called = next((word for word in given if not word.startswith("-")), None)
-    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    called = next((word for word in given or _to_complete() if not word.startswith("-")), None)
+    app = typer.Typer(
+        cls=Group,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+        epilog="\n".join(EXAMPLES),
+    )
     app.callback()(_root)
     for verb, summary in VERBS.items():
-        command = importlib.import_module(f"masknet.cli.{verb}").command if verb == called else _not_called
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=verb, help=summary)
+        if verb != called:
+            app.command(verb, cls=Verb, help=summary)(_not_called)
+            continue
+        module = importlib.import_module(f"masknet.cli.{verb}")
+        if isinstance(module.command, typer.Typer):
+            app.add_typer(module.command, name=verb, help=summary)
         else:
-            app.command(verb, help=summary if command is _not_called else None)(command)
+            app.command(verb, cls=Verb, epilog="\n".join(module.EXAMPLES))(module.command)
     app(given, prog_name="masknet")
+
+
+def _to_complete() -> list[str]:
+    """The words behind `masknet` that a shell asks to complete, as the scripts of `--show-completion` give them."""
+    return os.environ.get("COMP_WORDS", os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()[1:]

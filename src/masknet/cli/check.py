@@ -8,6 +8,8 @@ import typer
 
 from masknet.cli.console import fail, import_from_here, print_json, screen, states_errors
 
+EXAMPLES = ("masknet check ads.masknet",)
+
 
 @states_errors
 def command(

@@ -5,26 +5,33 @@ from __future__ import annotations
 import errno
 import functools
 import inspect
+import itertools
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 from typer.models import OptionInfo
 
 from masknet.errors import ConfigError, MasknetError, settings_of_training
+from masknet.figures import in_time, in_words, metric_name, metric_rows, shown
 
 if TYPE_CHECKING:
     from masknet.encode import ColumnReport, Inspection
@@ -35,6 +42,7 @@ STRICT = "Fail where a field is missing, or unseen, far more often than in train
 THREADS = "Processor threads (default: all that the process may use)."
 
 _DRAW_SECONDS = 0.1
+_LEAST_BAR, _MOST_BAR = 4, 40
 _PLAIN_SECONDS = 10.0
 _UNBOUNDED = 10_000
 _CALLED: ContextVar[Callable[..., None] | None] = ContextVar("called", default=None)
@@ -49,33 +57,55 @@ def screen(*, stderr: bool = False) -> Console:
     return console
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What is done now, in one line: a bar takes the room that the words leave, or there is none."""
+
+    phase: str
+    done: int
+    total: int | None
+    unit: str
+    detail: str
+    left: str
+
+    @property
+    def count(self) -> str:
+        return f"{self.done:,}{f' of {self.total:,}' if self.total else ''} {self.unit}"
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, (f"{self.phase}: {self.count}", self.detail or self.left)))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        words = self.detail or ", ".join(filter(None, (self.count, self.left)))
+        room = options.max_width - len(self.phase) - len(words) - 2
+        if room < _LEAST_BAR:
+            yield Text(f"{self.phase}: {words}")
+            return
+        line = Table.grid(padding=(0, 1))
+        bar = ProgressBar(self.total or self.done, self.done, width=min(room, _MOST_BAR))
+        line.add_row(Text(self.phase), bar, Text(words))
+        yield line
+
+
 class ConsoleProgress:
-    """Draws a bar on a terminal; elsewhere prints a line now and then. Use it as a context."""
+    """Keeps a line of what is done now on a terminal; elsewhere prints one now and then. Use it as a context."""
 
     def __init__(self) -> None:
         self.console = screen(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
-            TextColumn("{task.fields[detail]}", markup=False),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
-        self._task: TaskID | None = None
+        self._work: _Work | None = None
+        self._live = Live(get_renderable=lambda: self._work or Group(), console=self.console, transient=True)
         self._phase = ""
         self._began = self._drawn = self._printed = time.monotonic()
         self._stopping = False
 
     def __enter__(self) -> ConsoleProgress:
-        self._bar.start()
+        if self.console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if not self._bar.disable:  # rich before 14.3 ends even a bar that it never drew with an empty line
-            self._bar.stop()
+        if self.console.is_terminal:
+            self._live.stop()
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -86,24 +116,18 @@ class ConsoleProgress:
         self.console.print(f"warning: {in_own_flags(text)}", style="yellow")
 
     def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
-        """Move the bar, at most ten times a second."""
+        """Say how far it is, at most ten times a second."""
         now = time.monotonic()
         if phase == self._phase and done != total and now - self._drawn < _DRAW_SECONDS:
             return
         self._drawn = now
-        fresh = phase != self._phase
-        if fresh:
+        if phase != self._phase:
             self._phase, self._began = phase, now
-        if self.console.is_terminal:
-            if fresh or self._task is None:
-                if self._task is not None:
-                    self._bar.remove_task(self._task)
-                self._task = self._bar.add_task(phase, total=total or done, detail=detail, unit=unit)
-            self._bar.update(self._task, completed=done, total=total or done, detail=detail)
-        elif now - self._printed >= _PLAIN_SECONDS:
+        left = f"{in_time((now - self._began) / done * (total - done))} left" if total and done else ""
+        self._work = _Work(phase, done, total, unit, detail, left)
+        if not self.console.is_terminal and now - self._printed >= _PLAIN_SECONDS:
             self._printed = now
-            left = f", {(now - self._began) / done * (total - done):,.0f} s left" if total and done else ""
-            self.note(f"{phase}: {done:,}{f' of {total:,}' if total else ''} {unit} {detail}".rstrip() + left)
+            self.note(str(self._work))
 
     def stopping(self) -> bool:
         """Whether Ctrl-C was pressed."""
@@ -243,14 +267,41 @@ def print_json(result: object) -> None:
     typer.echo(json.dumps(result, allow_nan=False, ensure_ascii=False))
 
 
+def print_next(console: Console, *commands: Sequence[str]) -> None:
+    """Print commands to try, each as it can be copied."""
+    for words in commands:
+        console.print(f"  {command_line(*words)}", soft_wrap=True)
+
+
+def command_line(*words: str) -> str:
+    """A command of ours as it can be copied, wherever masknet lies."""
+    program = "masknet" if shutil.which("masknet") else sys.argv[0]  # a fresh .venv is not on the path
+    return shlex.join((program, *words))
+
+
+def free_place(name: str) -> str:
+    """A place of that name where nothing lies yet, for a command that does not overwrite: `scores-2.parquet`."""
+    path = Path(name)
+    others = (f"{path.stem}-{number}{path.suffix}" for number in itertools.count(2))
+    return next(place for place in itertools.chain([name], others) if not Path(place).exists())
+
+
 def print_inspection(console: Console, inspection: Inspection, title: str) -> None:
-    """Say what was decided about each column."""
+    """Say what was decided about each column, and how to follow all hints."""
+    console.print(title)
+    print_columns(console, inspection.reports)
+    print_hints(console, inspection)
+
+
+def print_columns(console: Console, reports: Sequence[ColumnReport]) -> None:
+    """Say what was decided about some columns; those that are flagged stand out."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("column", "kind", "why"):
-        table.add_column(heading)
+    table.add_column("column", overflow="fold", max_width=console.width // 3)  # a long name leaves room for the rest
+    table.add_column("kind", no_wrap=True)
+    table.add_column("why")
     for heading in ("distinct", "missing"):
-        table.add_column(heading, justify="right")
-    for report in inspection.reports:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for report in reports:
         table.add_row(
             report.column,
             f"{report.kind}{' ?' if report.flagged else ''}",
@@ -258,11 +309,9 @@ def print_inspection(console: Console, inspection: Inspection, title: str) -> No
             *_counts(report),
             style="yellow" if report.flagged else "",
         )
-    console.print(title)
     console.print(table)
-    if any(report.flagged for report in inspection.reports):
+    if any(report.flagged for report in reports):
         console.print("? please look: --categorical, --numeric and --ignore say it otherwise", style="yellow")
-    print_hints(console, inspection)
 
 
 def _counts(report: ColumnReport) -> tuple[str, str]:
@@ -278,20 +327,29 @@ def print_hints(console: Console, inspection: Inspection) -> None:
         console.print(f"to follow all hints: {inspection.hints}", style="yellow", highlight=False, soft_wrap=True)
 
 
-def metrics_table(metrics: dict[str, dict[str, Any]]) -> Table:
-    """Metrics with their intervals, for people."""
+def print_metrics(
+    console: Console, metrics: dict[str, dict[str, Any]], beside: Mapping[str, dict[str, dict[str, Any]]] | None = None
+) -> None:
+    """Print metrics with their intervals, and what they say in words.
+
+    Args:
+        console: where.
+        metrics: by name, as JSON tells of them.
+        beside: by its name, the same metrics of another model.
+    """
+    others = beside or {}
     table = Table(box=None, pad_edge=False)
     table.add_column("metric")
     table.add_column("value", justify="right")
     table.add_column("95 % interval")
-    for name, estimate in metrics.items():
-        if estimate["value"] is None:
-            table.add_row(name.replace("_", " "), "undefined", estimate["why"])
-            continue
-        low, high = estimate.get("low"), estimate.get("high")
-        interval = "" if low is None or high is None else f"{low:.5f} to {high:.5f}"
-        table.add_row(name.replace("_", " "), f"{estimate['value']:.5f}", interval)
-    return table
+    for other in others:
+        table.add_column(other, justify="right")
+    columns = [[value for _, value, _ in metric_rows(of_other)] for of_other in others.values()]
+    for row, *of_others in zip(metric_rows(metrics), *columns, strict=True):
+        table.add_row(*row, *of_others)
+    console.print(table)
+    if words := in_words(metrics):
+        console.print(words)
 
 
 def slices_table(parts: list[dict[str, Any]], *, most: int | None = None) -> Table:
@@ -300,21 +358,18 @@ def slices_table(parts: list[dict[str, Any]], *, most: int | None = None) -> Tab
     table.add_column("value", no_wrap=True, overflow="ellipsis", max_width=most)
     for heading in ("rows", "auc"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("95 % interval")
-    for heading in ("log loss", "pred/obs"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("95 % interval", min_width=16)
+    beside = ("log_loss", "calibration_ratio")
+    for name in beside:
+        table.add_column(metric_name(name).replace(" ", "\n"), justify="right", no_wrap=True)  # to fit 80 columns
     for part in parts:
-        auc, loss, ratio = (part["metrics"][name] for name in ("auc", "log_loss", "calibration_ratio"))
-        interval = auc.get("why") or ("" if auc["low"] is None else f"{auc['low']:.4f} to {auc['high']:.4f}")
+        auc, interval = shown(part["metrics"]["auc"])
         table.add_row(
             "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in part["value"]),
             f"{part['rows']:,}",
-            "undefined" if auc["value"] is None else f"{auc['value']:.4f}",
+            auc,
             f"{interval} *" if part["below_overall"] else interval,
-            *(
-                "" if estimate["value"] is None else f"{estimate['value']:.{digits}f}"
-                for estimate, digits in ((loss, 4), (ratio, 3))
-            ),
+            *("" if (e := part["metrics"][name])["value"] is None else shown(e)[0] for name in beside),
             style="yellow" if part["below_overall"] else "",
         )
     return table

@@ -10,14 +10,15 @@ import typer
 from rich.padding import Padding
 
 from masknet.cli.console import ConsoleProgress, print_json, screen, states_errors
+from masknet.cli.help import Group, Verb
 
-command = typer.Typer(no_args_is_help=True)
+command = typer.Typer(cls=Group, no_args_is_help=True, epilog="masknet data list\nmasknet data fetch planted")
 
 CacheDir = Annotated[str | None, typer.Option(help="The cache (default: the user's cache).")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
-@command.command("list")
+@command.command("list", cls=Verb, epilog="masknet data list")
 @states_errors
 def list_sets(json: Json = False) -> None:
     """List the sets that can be fetched, and their terms."""
@@ -32,7 +33,7 @@ def list_sets(json: Json = False) -> None:
         screen().print(Padding(" ".join(dataset.terms.split()), (0, 0, 1, 2), expand=False))
 
 
-@command.command()
+@command.command(cls=Verb, epilog="masknet data fetch planted")
 @states_errors
 def fetch(
     name: Annotated[str, typer.Argument(help="A set that `masknet data list` names.")],
@@ -58,7 +59,7 @@ def fetch(
             typer.echo(f"{part}: {path}")
 
 
-@command.command()
+@command.command(cls=Verb, epilog="masknet data clean")
 @states_errors
 def clean(cache_dir: CacheDir = None, json: Json = False) -> None:
     """Empty the cache: encoded tables and fetched sets. They are made again when they are needed."""

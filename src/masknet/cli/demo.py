@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import shutil
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table as RichTable
 
-from masknet.cli.console import THREADS, ConsoleProgress, print_json, screen, states_errors, stop
+from masknet.cli.console import (
+    THREADS,
+    ConsoleProgress,
+    free_place,
+    print_json,
+    print_next,
+    screen,
+    states_errors,
+    stop,
+)
+from masknet.figures import metric_name, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +33,11 @@ if TYPE_CHECKING:
 _BASELINES = {"lr": "logistic regression", "gbdt": "LightGBM", "gbdt-lr": "LightGBM + regression"}
 """What the network has to answer to, by the model's name."""
 
+EXAMPLES = (
+    "masknet demo",
+    "masknet demo --rows 5000 --epochs 1",
+)
+
 
 @states_errors
 def command(
@@ -34,10 +46,12 @@ def command(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that lies at --out.")] = False,
     cache_dir: Annotated[str | None, typer.Option(help="The cache (default: the user's cache).")] = None,
-    seed: Annotated[int, typer.Option(help="Fixes the training runs.", min=0)] = 0,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training rows, at most.", min=1)] = None,
-    rows: Annotated[int | None, typer.Option(help="Train on only the first so many rows.", min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help=THREADS, min=1)] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Fixes the training runs.", min=0)] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Passes over the training rows, at most.", min=1)
+    ] = None,
+    rows: Annotated[int | None, typer.Option(metavar="N", help="Train on only the first so many rows.", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help=THREADS, min=1)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Train on MovieLens-100K and compare with click rate, logistic regression and LightGBM."""
@@ -97,14 +111,14 @@ def command(
     console = screen()
     console.print(f"{dataset.name}, test rows that no model has seen")
     console.print(_results_table(results, subjects))
-    program = "masknet" if shutil.which("masknet") else sys.argv[0]  # a fresh .venv is not on the path
     console.print(f"\ntrained in {seconds:.0f} s; the model lies in {out}. Next:")
-    for words in (
+    appended = ",".join(dataset.categorical[:2])
+    print_next(
+        console,
         ("evaluate", out, str(files.test), "--baseline", places["lr"]),
-        ("predict", out, str(files.test), "--out", "scores.parquet", "--append", ",".join(dataset.categorical[:2])),
+        ("predict", out, str(files.test), "--out", free_place("scores.parquet"), "--append", appended),
         ("check", out),
-    ):
-        console.print(f"  {shlex.join((program, *words))}", soft_wrap=True)  # to be copied as one line
+    )
 
 
 def _click_log(progress: ConsoleProgress, cache_dir: str | None) -> tuple[Dataset, DatasetFiles]:
@@ -151,20 +165,16 @@ def _compare(
 
 def _results_table(results: dict[str, dict[str, Any]], subjects: dict[str, dict[str, Any]]) -> RichTable:
     table = RichTable(box=None, pad_edge=False)
-    table.add_column("model")
-    for heading in ("members", "parameters", "AUC", "95 % interval", "log loss", "calibration"):
-        table.add_column(heading, justify="right")
+    table.add_column("model", no_wrap=True)
+    for heading in ("parameters", "auc", "95 % interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for metric in ("log_loss", "calibration_ratio"):
+        table.add_column(metric_name(metric).replace(" ", "\n"), justify="right", no_wrap=True)  # to fit 80 columns
     for name, metrics in results.items():
-        auc = metrics["auc"]
-        interval = "" if auc.low is None else f"{auc.low:.4f} to {auc.high:.4f}"
-        subject = subjects[name]
+        found = {metric: metrics[metric].to_json() for metric in ("auc", "log_loss", "calibration_ratio")}
+        auc, loss, ratio = (shown(estimate) for estimate in found.values())
+        members, parameters = subjects[name]["members"], subjects[name]["parameters"]
         table.add_row(
-            name,
-            str(subject["members"]),
-            f"{subject['parameters']:,}",
-            f"{auc.value:.4f}",
-            interval,
-            f"{metrics['log_loss'].value:.4f}",
-            f"{metrics['calibration_ratio'].value:.3f}",
+            name if members == 1 else f"{members} {name}s", f"{parameters:,}", auc[0], auc[1], loss[0], ratio[0]
         )
     return table

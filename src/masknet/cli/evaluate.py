@@ -12,8 +12,8 @@ from masknet.cli.console import (
     THREADS,
     ConsoleProgress,
     import_from_here,
-    metrics_table,
     print_json,
+    print_metrics,
     require_order,
     screen,
     slices_table,
@@ -23,9 +23,15 @@ from masknet.cli.console import (
 from masknet.cli.settings import OF_FILES, given, takes_besides
 from masknet.config import RunConfig, Said
 from masknet.errors import ConfigError
+from masknet.figures import shown
 
 if TYPE_CHECKING:
     from masknet.evaluate import Evaluation
+
+EXAMPLES = (
+    "masknet evaluate ads.masknet valid.parquet",
+    "masknet evaluate ads.masknet valid.parquet --baseline linear.masknet --slice site",
+)
 
 
 @states_errors
@@ -48,10 +54,12 @@ def command(
         int | None,
         typer.Option(metavar="N", help="Make all intervals from N resamples of rows, or of groups.", min=2),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the resamples (default: 0).", min=0)] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of the resamples (default: 0).", min=0)] = None,
     strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
-    limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help=THREADS, min=1)] = None,
+    limit_rows: Annotated[
+        int | None, typer.Option(metavar="N", help="Read only the first so many rows.", min=1)
+    ] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help=THREADS, min=1)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
@@ -108,7 +116,7 @@ takes_besides(command, OF_FILES)
 def _print(out: Console, evaluation: Evaluation, data: str, subjects: list[str]) -> None:
     """The metrics of one label, whose they are, where their intervals are from, and the slices."""
     found = evaluation.to_json()
-    out.print(metrics_table(found["metrics"]))
+    print_metrics(out, found["metrics"])
     out.print("\n".join(subjects))
     groups, resamples = evaluation.groups, evaluation.resamples
     if resamples:
@@ -125,6 +133,6 @@ def _print(out: Console, evaluation: Evaluation, data: str, subjects: list[str])
         out.print(f"warning: {doubt}", style="yellow")
     for name, parts in found.get("slices", {}).items():
         out.print(f"\nby '{name}', the worst auc first")
-        out.print(slices_table(parts, most=24 if out.is_terminal else None))
+        out.print(slices_table(parts, most=16 if out.is_terminal else None))
         if any(part["below_overall"] for part in parts):
-            out.print(f"* the whole interval lies below the auc of all rows, {evaluation.metrics['auc'].value:.4f}")
+            out.print(f"* the whole interval lies below the auc of all rows, {shown(found['metrics']['auc'])[0]}")

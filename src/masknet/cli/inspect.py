@@ -19,6 +19,14 @@ _DECLARED = (  # the fields of `Declared`, whose import is too heavy for a line 
 )
 # fmt: on
 
+SETTINGS = (*_DECLARED, *OF_FILES, "numeric_encoding", "limit_rows")
+"""What of a run decides how its columns are read."""
+
+EXAMPLES = (
+    "masknet inspect train.parquet --label click",
+    "masknet inspect train.parquet --label click --categorical hour --ignore timestamp --json",
+)
+
 
 @states_errors
 def command(data: str, **flags: Any) -> None:
@@ -51,4 +59,4 @@ _DATA = inspect.Parameter(
     inspect.Parameter.POSITIONAL_OR_KEYWORD,
     annotation=Annotated[str, typer.Argument(help="A table: a file, a glob or a folder of shards.")],
 )
-takes(command, [*_DECLARED, *OF_FILES, "numeric_encoding", "limit_rows", "json_output"], [_DATA])
+takes(command, [*SETTINGS, "json_output"], [_DATA])

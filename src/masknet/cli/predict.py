@@ -22,6 +22,11 @@ from masknet.cli.settings import OF_FILES, given, takes_besides
 from masknet.config import RunConfig, Said
 from masknet.errors import ConfigError
 
+EXAMPLES = (
+    "masknet predict ads.masknet today.csv --out scores.parquet",
+    "masknet predict ads.masknet today.csv --out scores.csv --append user,ad",
+)
+
 
 @states_errors
 def command(
@@ -43,8 +48,10 @@ def command(
         ),
     ] = "refuse",
     strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
-    limit_rows: Annotated[int | None, typer.Option(help="Read only the first so many rows.", min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help=THREADS, min=1)] = None,
+    limit_rows: Annotated[
+        int | None, typer.Option(metavar="N", help="Read only the first so many rows.", min=1)
+    ] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help=THREADS, min=1)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Import a network that is not masknet's.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from masknet.config import NAMES, PAIRS, RunConfig, Said
 
-__all__ = ["OF_FILES", "given", "takes", "takes_besides"]
+__all__ = ["OF_FILES", "flags", "given", "takes", "takes_besides"]
 
 OF_FILES = ("columns", "format", "delimiter", "quote", "escape", "encoding", "no_header")
 """The settings that say how files are written, for every command that reads some."""
@@ -26,8 +26,9 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
     """The type and the option of one setting; None means that it was not given."""
     option = "--" + name.replace("_", "-")
     kinds = [kind for kind in typing.get_args(annotation) if kind is not types.NoneType] or [annotation]
+    choices = next((typing.get_args(one) for one in (annotation, *kinds) if typing.get_origin(one) is Literal), ())
     kind: Any = next((k for k in (bool, int, float) if k in kinds), str)
-    metavar = None
+    metavar = _METAVARS.get(name, {bool: None, int: "N", float: "NUMBER"}.get(kind, "|".join(choices) or "TEXT"))
     if name in PAIRS:
         kind, metavar = list[str], PAIRS[name]
     elif name in ("label", "positive") or typing.get_origin(annotation) is tuple:
@@ -38,12 +39,10 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
 
 
 def _help(field: FieldInfo) -> str:
-    """The description, with the words to choose from and the default; in square brackets they would be markup."""
+    """The description, with the default where it does not tell it."""
     text = str(field.description)
-    words = " or ".join(typing.get_args(field.annotation)) if typing.get_origin(field.annotation) is Literal else ""
-    if field.default in (None, (), {}, False) or "(default: " in text:
-        return text
-    return f"{text} ({words}; default: {field.default})" if " " in words else f"{text} (default: {field.default})"
+    told = field.default in (None, (), {}, False) or "(default: " in text
+    return text if told else f"{text} (default: {field.default})"
 
 
 def takes(
@@ -72,9 +71,31 @@ def takes_besides(command: Callable[..., None], names: Iterable[str]) -> Callabl
     return takes(command, names, [p.replace(annotation=hints[p.name]) for p in own if p.kind is not p.VAR_KEYWORD])
 
 
-def given(flags: dict[str, Any], beside: Mapping[str, Any] = types.MappingProxyType({})) -> dict[str, Any]:
+def flags(run: RunConfig, names: Iterable[str]) -> list[str]:
+    """The words that say these settings of a run on a command line; none for those that have their default.
+
+    >>> flags(RunConfig(label="click", ignore=["day", "hour"], hash={"user": 100}), ["label", "ignore", "hash", "time"])
+    ['--label', 'click', '--ignore', 'day', '--ignore', 'hour', '--hash', 'user=100']
+    """
+    words: list[str] = []
+    for name in names:
+        value, field = getattr(run, name), RunConfig.model_fields[name]
+        option = f"--{(field.alias or name).replace('_', '-')}"
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            words.append(option if value else f"--no-{option[2:]}")
+            continue
+        if isinstance(value, dict):
+            value = [f"{key}={entry}" for key, entry in value.items()]
+        for one in value if isinstance(value, list | tuple) else (value,):
+            words += [option, str(one)]
+    return words
+
+
+def given(said: dict[str, Any], beside: Mapping[str, Any] = types.MappingProxyType({})) -> dict[str, Any]:
     """The settings that were given, as `RunConfig` takes them; pairs are added to those of `beside`, a run file's."""
-    found = {name: value for name, value in flags.items() if value not in (None, [])}
+    found = {name: value for name, value in said.items() if value not in (None, [])}
     for name in found.keys() & {*NAMES, *PAIRS}:
         pairs = beside.get(name)
         found[name] = Said(tuple(found[name]), pairs if name in PAIRS and isinstance(pairs, dict) else {})

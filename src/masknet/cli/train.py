@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from masknet.cli.console import (
     ConsoleProgress,
+    command_line,
+    free_place,
     import_from_here,
-    metrics_table,
+    print_columns,
     print_hints,
-    print_inspection,
     print_json,
+    print_metrics,
+    print_next,
     screen,
     states_errors,
     stop,
 )
-from masknet.cli.settings import given, takes
+from masknet.cli.inspect import SETTINGS
+from masknet.cli.settings import flags, given, takes
 from masknet.config import RunConfig, read_run_file
 
 if TYPE_CHECKING:
-    from masknet.encode import Inspection, Prepared
+    from masknet.artifact import Artifact
+    from masknet.encode import Prepared
+    from masknet.manifest import Manifest
+
+EXAMPLES = (
+    "masknet train train.parquet --label click --ignore timestamp --out ads.masknet",
+    "masknet train train.parquet --label click --time timestamp --model lr --out linear.masknet",
+    "masknet train --config ads.masknet/run.json --out again.masknet",
+)
 
 
 @states_errors
-def command(data: str | None = None, *, config: str | None = None, **flags: Any) -> None:
+def command(data: str | None = None, *, config: str | None = None, **options: Any) -> None:
     """Train a model on a click log."""
     from_file = {} if config is None else read_run_file(config)
-    said = given(flags, from_file)
+    said = given(options, from_file)
     if any(name in said for name in ("valid", "valid_fraction", "valid_after")):
         from_file = {k: v for k, v in from_file.items() if k not in ("valid", "valid_fraction", "valid_after")}
     run = RunConfig(**{**from_file, **said, **({} if data is None else {"data": data})})
@@ -37,42 +50,70 @@ def command(data: str | None = None, *, config: str | None = None, **flags: Any)
     if ":" in run.model:
         import_from_here()
 
-    from masknet.train import Interrupted, train
+    from masknet.train import Interrupted, logistic_regression, train
 
-    inspections: list[Inspection] = []
+    seen: list[Prepared] = []
+    linear: dict[str, dict[str, Any]] | None = None
     try:
         with ConsoleProgress() as progress:
 
             def show(prepared: Prepared) -> None:
-                inspections.append(prepared.inspection)
-                title = f"{prepared.inspection.rows:,} rows; the columns are taken for"
-                print_inspection(progress.console, prepared.inspection, title)
-                progress.note(
-                    f"{len(prepared.train):,} rows to train on, {len(prepared.valid or ()):,} to validate on; "
-                    f"{prepared.encoder.space.num_ids:,} ids"
-                )
+                seen.append(prepared)
+                if not run.resume:
+                    _print_surprises(progress, run, prepared)
 
             path, trained = train(run, progress, on_prepared=show)
+            if trained is not None and not run.json_output:
+                linear = logistic_regression(run, seen[0], progress)
     except Interrupted as stopped:
         stop(f"{stopped}; the same command with --resume goes on from there")
     if run.json_output:
-        result: dict[str, Any] = {"out": str(path)}
-        if trained is not None:
-            manifest = trained.manifest
-            result |= {"model": manifest.subject, **manifest.results, "rows": manifest.rows}
-            result |= {"training": manifest.training}
-        print_json(result)
+        print_json(_as_json(path, trained))
     elif trained is not None:
-        out, manifest = screen(), trained.manifest
-        for label, task in manifest.tasks.items():
-            out.print(f"{label}, known in {task['rows']:,} rows")
-            out.print(metrics_table(task["metrics"]))
-        if not manifest.tasks:
-            out.print(metrics_table(manifest.metrics))
-        out.print(manifest.headline)
-        out.print(f"the model, measured on {manifest.rows:,} validation rows, lies in {path}")
-        for inspection in inspections:
-            print_hints(out, inspection)
+        _print_end(run, path, trained.manifest, linear)
+        print_hints(screen(), seen[0].inspection)
+
+
+def _print_surprises(progress: ConsoleProgress, run: RunConfig, prepared: Prepared) -> None:
+    """Of the columns only what nobody asked for, and how to see them all."""
+    inspection = prepared.inspection
+    all_of_them = command_line("inspect", str(run.data), *flags(run, SETTINGS))
+    progress.note(f"{inspection.rows:,} rows, {inspection.summary}; `{all_of_them}` shows all")
+    if inspection.surprises:
+        print_columns(progress.console, inspection.surprises)
+    progress.note(
+        f"{len(prepared.train):,} rows to train on, {len(prepared.valid or ()):,} to validate on; "
+        f"{prepared.encoder.space.num_ids:,} ids"
+    )
+
+
+def _as_json(path: Path, trained: Artifact | None) -> dict[str, Any]:
+    result: dict[str, Any] = {"out": str(path)}
+    if trained is not None:
+        manifest = trained.manifest
+        result |= {"model": manifest.subject, **manifest.results, "rows": manifest.rows, "training": manifest.training}
+    return result
+
+
+def _print_end(run: RunConfig, path: Path, manifest: Manifest, linear: dict[str, dict[str, Any]] | None) -> None:
+    """How good the model is, beside logistic regression where that was trained too, and what to do with it."""
+    out = screen()
+    for label, task in manifest.tasks.items():
+        out.print(f"{label}, known in {task['rows']:,} rows")
+        print_metrics(out, task["metrics"])
+    if not manifest.tasks:
+        print_metrics(out, manifest.metrics, {} if linear is None else {"logistic regression": linear})
+    out.print(manifest.headline)
+    out.print(f"the model, measured on {manifest.rows:,} validation rows, lies in {path}")
+    out.print("\nNext, best with rows that it has not seen:")
+    model, rows, trust = str(path), str(run.valid or run.data), ["--trust-code"] if ":" in run.model else []
+    named = flags(run, ["columns", "format", "no_header"])  # the rest is the model's default
+    print_next(
+        out,
+        ("predict", model, rows, "--out", free_place("scores.parquet"), *named, *trust),
+        ("evaluate", model, rows, *named, *trust),
+        ("check", model, *trust),
+    )
 
 
 _FIRST = (

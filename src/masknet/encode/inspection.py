@@ -147,6 +147,29 @@ class Inspection:
             lines += [f"--{option.replace('_', '-')} {shlex.quote(text)}" for text in texts]
         return " ".join(lines)
 
+    @property
+    def surprises(self) -> tuple[ColumnReport, ...]:
+        """What nobody asked for: the flagged, those left out of themselves, and the fields that a warning names."""
+        fields = set(self.schema.field_names)
+
+        def surprises(report: ColumnReport) -> bool:
+            if report.flagged or report.kind == "ignored":
+                return report.why != "declared"
+            return report.column in fields and any(f"'{report.column}'" in warning for warning in self.warnings)
+
+        return tuple(filter(surprises, self.reports))
+
+    @property
+    def summary(self) -> str:
+        """How many columns of each kind there are.
+
+        >>> reports = [ColumnReport(name, "numeric", "numbers", 70, 0) for name in "ab"]
+        >>> Inspection(Schema(label="click", fields=()), (*reports, ColumnReport("y", "label", "", 2, 0)), 9).summary
+        '3 columns: 2 numeric, 1 label'
+        """
+        kinds = Counter(report.kind for report in self.reports)
+        return f"{len(self.reports):,} columns: {', '.join(f'{n:,} {kind}' for kind, n in kinds.most_common())}"
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready copy, without the rows."""
         return {

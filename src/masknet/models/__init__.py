@@ -149,6 +149,11 @@ def network_class(model: str) -> type[nn.Module]:
             f"a network's module must import; '{place}' raised {type(error).__name__}: {' '.join(str(error).split())}"
         ) from error
     found = getattr(module, name, None)
+    if found is None and place == "__main__":
+        raise ConfigError(
+            f"a network is found again by its name, in the other processes of n_jobs too; {model} was defined in a "
+            f"script or a notebook, which they do not run: put it in a module, and import it from there"
+        )
     if found is None:
         networks = [n for n, value in vars(module).items() if inspect.isclass(value) and issubclass(value, nn.Module)]
         known = unknown(f"class of {place}", name, networks) if networks else f"the module {place} holds no network"

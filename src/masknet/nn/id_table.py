@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from masknet.nn.rules import require_count, require_not_negative
 
@@ -40,6 +40,21 @@ class IdTable(nn.Embedding):
             with torch.no_grad():
                 self.weight.normal_().mul_(std)
                 self.weight[0] = 0
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """The rows of some ids.
+
+        Raises:
+            ValueError: an id is none of the table; said where PyTorch itself finds out, which is on a processor.
+        """
+        try:
+            return super().forward(ids)
+        except IndexError:
+            worst = next(number for number in (int(ids.max()), int(ids.min())) if not 0 <= number < self.num_embeddings)
+            raise ValueError(
+                f"an id of this space lies between 0 and {self.num_embeddings - 1:,}; got {worst:,}: encode the rows "
+                f"with the encoder of the same space, or build the network for one of more ids"
+            ) from None
 
 
 def id_tables(network: nn.Module) -> dict[str, IdTable]:

@@ -18,7 +18,7 @@ __all__ = ["identity_of", "machine_of", "require_same_data", "require_same_run"]
 # What may differ between a run and its resumption, since it changes no weight: tables and vectors are known by their
 # content, wherever they lie, and the machine's settings come from the checkpoint.
 _OF_THE_MACHINE = ("threads", "precision", "device")
-_OF_THE_OUTPUT = ("out", "overwrite", "resume", "checkpoint_minutes", "golden_rows", "tensorboard", "json")
+_OF_THE_OUTPUT = ("out", "overwrite", "resume", "checkpoint_minutes", "golden_rows", "tensorboard", "verbose", "json")
 _FREE_ON_RESUME = ("data", "valid", "pretrained", "cache_dir", *_OF_THE_MACHINE, *_OF_THE_OUTPUT)
 _ANEW = "to begin anew, pass --overwrite and not --resume"
 

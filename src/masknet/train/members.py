@@ -216,7 +216,12 @@ class Job:
             for stage, module in list(stages.items())[finished:]:
                 own = {id(p): frozen[name] for name, p in network.named_parameters() if name in frozen}
                 fixed = {name: own[id(p)] for name, p in module.named_parameters() if id(p) in own}
-                trainer = self._trainer(module, stage, rows, phase, networks, outcomes, fixed)
+                trainings = self.members * len(stages)
+                to_come = trainings - len(outcomes) - 1
+                if phase.search is None and self.config.refit:
+                    to_come += trainings
+                turn = Turn(number + 1, self.members, stage, to_come)
+                trainer = self._trainer(module, turn, rows, phase, networks, outcomes, fixed)
                 if checkpoint is not None:
                     trainer.restore(checkpoint)
                     checkpoint = None
@@ -229,7 +234,6 @@ class Job:
                     Outcome(state.history, state.best_evaluation, evaluations, state.seconds, stage, shifts)
                 )
             networks.append(network.cpu())
-            self._tell(number, outcomes[-1].best)
         return as_one(networks).eval(), outcomes
 
     def _level(self, network: nn.Module, rows: Prepared, phase: _Phase, fit: int) -> list[float]:
@@ -246,7 +250,7 @@ class Job:
     def _trainer(
         self,
         network: nn.Module,
-        stage: str,
+        turn: Turn,
         rows: Prepared,
         phase: _Phase,
         networks: Sequence[nn.Module],
@@ -262,7 +266,7 @@ class Job:
         tracker = None
         if self.config.tensorboard is not None:
             of_member = f"member-{number + 1}" if self.members > 1 else ""
-            tracker = Tracker(Path(self.config.tensorboard, of_member, phase.curves, stage))
+            tracker = Tracker(Path(self.config.tensorboard, of_member, phase.curves, turn.stage))
         # Earlier members lie in every checkpoint: one file is whole or not there, and a run is rarely of many.
         finished = [prefixed(_prefix(i), earlier.state_dict()) for i, earlier in enumerate(networks)]
         beside = Checkpoint(
@@ -288,21 +292,12 @@ class Job:
             watched=self.watched,
             progress=self.progress,
             rates=None if phase.rates is None else phase.rates[fit],
-            turn=Turn(number + 1, self.members, stage),
+            turn=turn,
             folder=self.folder,
             beside=beside,
             earlier=[*phase.earlier, *(record for outcome in outcomes for record in outcome.history)],
             tracker=tracker,
         )
-
-    def _tell(self, number: int, best: dict[str, Any]) -> None:
-        """Say what one of several members reached alone, where validation rows told."""
-        if self.members > 1 and "valid" in best:
-            mean = "mean " if "tasks" in best and self.watched.label is None else ""
-            self.progress.note(
-                f"{Turn(number + 1, self.members)}alone: {mean}{str(self.watched).replace('_', ' ')} "
-                f"{self.watched.value(best):.4f} in epoch {best['epoch']}"
-            )
 
     def _largest_checkpoint(self, network: nn.Module) -> int:
         """Bytes of the last member's checkpoints, given one member: all others lie in it, finished."""

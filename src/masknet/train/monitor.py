@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from masknet.errors import ConfigError, unknown
+from masknet.figures import metric_name
 from masknet.metrics import MONITORS
 
 __all__ = ["Watched", "parse_monitor"]
@@ -37,6 +38,20 @@ class Watched:
         """
         found: float = (record["valid"] if self.label is None else record["tasks"][self.label])[self.metric]
         return found
+
+    def said(self, record: dict[str, Any]) -> str:
+        """What a record of an evaluation says of the validation rows, in words.
+
+        >>> Watched("auc").said({"valid": {"auc": 0.5, "log_loss": 0.25}})
+        'auc 0.5000, log loss 0.2500'
+        """
+        valid = record["valid"]
+        names = dict.fromkeys(("auc", "log_loss", self.metric))
+        shown = [f"{metric_name(name)} {valid[name]:.4f}" for name in names if valid.get(name) is not None]
+        of = f"mean of {len(record['tasks'])} labels: " if "tasks" in record else ""
+        if self.label is not None:
+            shown.append(f"{self} {self.value(record):.4f}")
+        return f"{of}{', '.join(shown)}"
 
     def better(self, value: float, best: float) -> bool:
         """Whether `value` beats `best`."""

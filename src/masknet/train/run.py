@@ -20,13 +20,14 @@ from masknet.artifact import Artifact, check_free, probability_columns
 from masknet.config import RunConfig
 from masknet.encode import EncodedSet, Prepared, prepare
 from masknet.errors import ArtifactError, ConfigError, DataError, flag, unknown
+from masknet.figures import metric_name
 from masknet.gbdt import LEARNING_RATE, PATIENCE, TREES, tree_settings
 from masknet.models import MODELS, is_code, learns_by_row, resolve_settings
 from masknet.places import locked
 from masknet.progress import Progress
 from masknet.scoring import NetworkScorer, Scorer, probabilities_of, resolve_device, score
 from masknet.table import Table, open_table
-from masknet.threads import require_threads
+from masknet.threads import available_processors, require_threads
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.contract import require_contract
 from masknet.train.defaults import network_defaults, resolved
@@ -43,7 +44,10 @@ from masknet.train.tracking import summary_writer
 from masknet.train.trainer import Interrupted
 from masknet.train.trees import grow
 
-__all__ = ["fit", "train"]
+__all__ = ["fit", "logistic_regression", "train"]
+
+_QUICK = 2_000_000
+"""Cells, rows times slots, up to which logistic regression takes seconds on one processor."""
 
 
 def train(
@@ -190,7 +194,7 @@ def fit(
         watched = _watched(config, prepared.valid, progress)
         if config.model in TREES:
             return _fit_trees(config, settings, table, prepared, watched, machine, progress)
-        by_time = valid is None and config.time is not None and config.valid_fraction is None
+        by_time = _by_time(config, split=valid is None)
         config, line = resolved(config, rows=len(prepared.train), by_time=by_time)
         if line:
             progress.note(line)
@@ -198,6 +202,7 @@ def fit(
             require_same_data(prepared.fingerprint, checkpoint)
             progress.note(f"resumed {whereabouts(checkpoint, config.members or 1)}")
         _tell_size(config, settings, prepared, progress)
+        progress.note(_length(config, watched))
         job = Job(
             config=config,
             settings=settings,
@@ -235,6 +240,70 @@ def fit(
             history=search.history,
             golden=golden_rows(table, encoder, scorer, config),
         )
+
+
+def logistic_regression(config: RunConfig, prepared: Prepared, progress: Progress) -> dict[str, dict[str, Any]] | None:
+    """The metrics of logistic regression on the same rows, as `--model lr` trains it: what a model has to answer to.
+
+    It is trained beside a run, of which it changes nothing.
+
+    Args:
+        config: the settings of the run.
+        prepared: its rows.
+        progress: who hears how far it is.
+
+    Returns:
+        As JSON, by name; None where the run is of logistic regression itself or of several labels, where the rows are
+        so many that it takes more than seconds, and where the user stops it.
+    """
+    space = prepared.encoder.space
+    cells = len(prepared.train) * (space.num_slots + space.dense_width)
+    if config.model == "lr" or len(config.labels) > 1 or cells > _QUICK:
+        return None
+    assert prepared.valid is not None
+    own = RunConfig(
+        model="lr", label=config.label, monitor=config.monitor, seed=config.seed, unseen_rate=config.unseen_rate
+    )
+    own, _ = resolved(own, rows=len(prepared.train), by_time=_by_time(config, split=config.valid is None))
+    quiet = _OnlyTracks(progress, "logistic regression beside it, ")
+    job = Job(
+        config=own,
+        settings=resolve_settings("lr", {}),
+        watched=_watched(own, prepared.valid, quiet),
+        device=torch.device("cpu"),
+        identity={},
+        progress=quiet,
+        folder=None,
+        checkpoint=None,
+    )
+    with _THREADS.set(config.threads or available_processors()):
+        try:
+            network, _ = job.search(prepared, [])
+        except Interrupted:
+            return None
+        return _final_metrics(NetworkScorer(network), prepared.valid, quiet)[0]
+
+
+class _OnlyTracks:
+    """Tells how far some work beside a run is, and nothing else of it."""
+
+    def __init__(self, progress: Progress, what: str) -> None:
+        self._progress, self._what = progress, what
+        self.holding_interrupts, self.stopping = progress.holding_interrupts, progress.stopping
+
+    def note(self, text: str) -> None:
+        pass
+
+    def warn(self, text: str) -> None:
+        pass
+
+    def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
+        self._progress.track(f"{self._what}{phase}", done, total, detail, unit=unit)
+
+
+def _by_time(config: RunConfig, *, split: bool) -> bool:
+    """Whether the validation rows are the latest of the training table, where they are split off it."""
+    return split and config.time is not None and config.valid_fraction is None
 
 
 def _fit_trees(
@@ -316,6 +385,18 @@ def _tell_size(config: RunConfig, settings: dict[str, Any], prepared: Prepared, 
     members = f"{config.members} members, each " if config.members > 1 else ""
     progress.note(f"{members}{size}")
     require_memory(size, config.model, free_memory())
+
+
+def _length(config: RunConfig, watched: Watched) -> str:
+    """How long is trained, in words."""
+    each = "each of them trains" if (config.members or 1) > 1 else "it trains"
+    parts = config.evaluations or 1
+    epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
+    looks = f" with {parts} evaluations each" if parts > 1 else ""
+    return (
+        f"{each} for {epochs} at most{looks}, and stops after {config.patience} evaluations in a row "
+        f"without a better {metric_name(str(watched))}"
+    )
 
 
 class _Threads:

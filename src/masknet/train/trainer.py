@@ -25,6 +25,7 @@ from masknet.batches import num_batches, training_batches
 from masknet.config import RunConfig
 from masknet.encode import EncodedSet
 from masknet.errors import ConfigError, MasknetError
+from masknet.figures import in_time, metric_name
 from masknet.progress import Progress
 from masknet.scoring import Scorer, probabilities_of, score
 from masknet.train.checkpoint import Checkpoint, RunFolder, prefixed
@@ -37,6 +38,7 @@ __all__ = ["Interrupted", "State", "Trainer", "Turn"]
 
 
 _TELL_AFTER_SECONDS = 2.0
+"""Sooner, the pace of the first steps says little of the others."""
 
 
 class Interrupted(MasknetError):  # noqa: N818 - no error: the user's wish
@@ -54,11 +56,13 @@ class Turn:
         member: from 1 on.
         of: members in all.
         stage: what is trained of it; "" for the whole.
+        to_come: how many trainings like this one the run has still to do after it.
     """
 
     member: int = 1
     of: int = 1
     stage: str = ""
+    to_come: int = 0
 
     def __str__(self) -> str:
         """What every report begins with; nothing where there is one member, and it is trained as a whole."""
@@ -135,7 +139,6 @@ class Trainer:
         self._plateau = Plateau(watched.better, patience=config.patience, drop=config.schedule == "plateau")
         self._loss_sum = torch.zeros((), dtype=torch.float64)
         self._best: dict[str, Tensor] = {}
-        self._told = False
         self.state = State(learning_rate=step.learning_rate)
 
     @property
@@ -168,6 +171,7 @@ class Trainer:
                 self._end_part()
         self._step.finish(self._best)
         self.state.seconds = self._seconds()
+        self._progress.note(self._outcome())
         return self.state
 
     def _train_part(self) -> None:
@@ -184,13 +188,13 @@ class Trainer:
             unseen_rate=self._config.unseen_rate,
             shuffled=self._step.shuffles,
         )
-        end, pace = self._ends[self._part()], _Pace(state.batch)
+        end = self._ends[self._part()]
         for batch in itertools.islice(batches, end - state.batch):
             # A new sum and not an old one added to: the loss is where the step's device is, and is not waited for.
             self._loss_sum = self._loss_sum + self._step(batch, state.step) * len(batch)
             state.batch += 1
             state.step += 1
-            self._tell(pace)
+            self._tell()
             self._checkpoint_if_due(end)
 
     def _end_part(self) -> None:
@@ -216,7 +220,8 @@ class Trainer:
             self._folder.append_log(record)
         if self._tracker is not None:
             self._tracker.write(record)
-        self._progress.note(f"{self._turn}{_line(record, self._watched)}")
+        if self._config.verbose:
+            self._progress.note(f"{self._turn}{_line(record, self._watched)}")
 
     def _judge(self, scorer: Scorer, record: dict[str, Any]) -> bool:
         """Whether the model of now is the best so far; what the validation rows say of it goes into the record."""
@@ -250,7 +255,7 @@ class Trainer:
         logits = score(
             scorer,
             valid,
-            advance=lambda done: self._progress.track(f"{self._turn}validate", done, len(valid)),
+            advance=lambda done: self._progress.track(f"{self._turn}validate", done, len(valid), self._outlook()),
         )
         self._require_finite(logits)
         of_tasks = metrics.evaluate_tasks(valid.labels, probabilities_of(logits), valid.weights, valid.groups)
@@ -280,20 +285,45 @@ class Trainer:
         """Which of the parts that an epoch's evaluations cut it into is trained: each ends with a record."""
         return len(self.state.history) % self.evaluations
 
-    def _tell(self, pace: _Pace) -> None:
-        """Report a step, and once, in the first epoch, how long all may take, where that is long."""
+    def _outcome(self) -> str:
+        """What came of the training, in one line."""
+        state = self.state
+        assert state.best_evaluation is not None  # the first evaluation is the best so far
+        best, epochs = state.history[state.best_evaluation - 1], state.history[-1]["epoch"]
+        took = in_time(state.seconds)
+        if self._valid is None:
+            return f"{self._turn}trained anew for {epochs} epochs; {took}"
+        return f"{self._turn}valid {self._watched.said(best)}, best in epoch {best['epoch']} of {epochs}; {took}"
+
+    def _tell(self) -> None:
+        """Report a step: where it stands, how good the best evaluation is, and how long all may take."""
         state, rows = self.state, len(self._train)
-        rate = pace.rate(state.batch) * self._batch_size
-        if state.epoch == 0 and pace.known and not self._told:
-            self._told = True
-            left = self._turn.of - self._turn.member + 1
-            each = f" for each of {left} members" if left > 1 else ""
-            longest = left * self.epochs * rows / rate / 60
-            self._progress.note(
-                f"an epoch takes about {rows / rate:,.0f} s; {self.epochs} epochs at most{each}, {longest:,.0f} min"
-            )
         done = min(state.batch * self._batch_size, rows)
-        self._progress.track(f"{self._turn}epoch {state.epoch + 1}/{self.epochs}", done, rows, f"{rate:,.0f} rows/s")
+        self._progress.track(f"{self._turn}epoch {state.epoch + 1}/{self.epochs}", done, rows, self._outlook())
+
+    def _outlook(self) -> str:
+        """What is known of the end: the best so far, the patience used up, and the time that is left.
+
+        Patience may end it sooner, so the time is the longest; of a refit, whose length is known, it is a guess. While
+        a stage is trained before the whole, nothing is known of the time that the whole takes.
+        """
+        state, seconds = self.state, self._seconds()
+        said = []
+        if state.best is not None:
+            patience = f"{state.since_best} of {self._config.patience} without better"
+            said.append(f"{metric_name(str(self._watched))} {state.best:.4f}, {patience}")
+        if seconds >= _TELL_AFTER_SECONDS and not (self._turn.stage and self._turn.to_come):
+            steps = self._steps()
+            left = in_time(seconds / state.step * (steps * (1 + self._turn.to_come) - state.step))
+            said.append(f"{left} at most" if self._rates is None else f"about {left} left")
+        return ", ".join(said) or f"{state.step * self._batch_size / max(seconds, 1e-9):,.0f} rows/s"
+
+    def _steps(self) -> int:
+        """Of the whole training, at most."""
+        if self._rates is None:
+            return self.epochs * self._ends[-1]
+        whole, parts = divmod(len(self._rates), self.evaluations)
+        return whole * self._ends[-1] + (self._ends[parts - 1] if parts else 0)
 
     def _checkpoint_if_due(self, end: int) -> None:
         if self._progress.stopping():
@@ -324,26 +354,6 @@ class Trainer:
         plateau.best, plateau.best_log_loss, plateau.since_best = state.best, state.best_log_loss, state.since_best
 
 
-class _Pace:
-    """How fast a part of an epoch is trained.
-
-    Args:
-        batch: of the epoch, with which it begins.
-    """
-
-    def __init__(self, batch: int) -> None:
-        self._first, self._started = batch, time.monotonic()
-
-    def rate(self, batch: int) -> float:
-        """Batches a second until `batch`."""
-        return (batch - self._first) / max(time.monotonic() - self._started, 1e-9)
-
-    @property
-    def known(self) -> bool:
-        """Whether the part has lasted long enough for it to be told."""
-        return time.monotonic() - self._started > _TELL_AFTER_SECONDS
-
-
 def _means(of_tasks: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
     """Each metric's mean over the tasks where it is defined, None where it is in none.
 
@@ -357,11 +367,5 @@ def _means(of_tasks: Sequence[dict[str, float | None]]) -> dict[str, float | Non
 def _line(record: dict[str, Any], watched: Watched) -> str:
     text = f"epoch {record['epoch']}: train log loss {record['train_log_loss']:.4f}"
     if "valid" in record:
-        valid = record["valid"]
-        names = dict.fromkeys(("auc", "log_loss", watched.metric))
-        shown = [f"{name.replace('_', ' ')} {valid[name]:.4f}" for name in names if valid.get(name) is not None]
-        of = f"mean of {len(record['tasks'])} labels: " if "tasks" in record else ""
-        if watched.label is not None:
-            shown.append(f"{watched} {watched.value(record):.4f}")
-        text += f"; valid {of}{', '.join(shown)}" + (" (best)" if record["best"] else "")
+        text += f"; valid {watched.said(record)}" + (" (best)" if record["best"] else "")
     return f"{text}; {record['seconds']:.0f} s"

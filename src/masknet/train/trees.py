@@ -13,6 +13,7 @@ from masknet import metrics
 from masknet.config import RunConfig
 from masknet.encode import EncodedSet, Prepared
 from masknet.encode.storage import Column, Layout
+from masknet.figures import metric_name
 from masknet.gbdt import LeafRegression, TreeColumns, TreeModel, Trees, train_lightgbm
 from masknet.generator import own_draws
 from masknet.models import build_network
@@ -92,7 +93,7 @@ def grow(
         record["seconds"] = round(time.monotonic() - started, 3)
         history.append(record)
         value = watched.value(record)
-        progress.note(f"{model.rounds} trees on {form}: valid {watched.metric.replace('_', ' ')} {value:.4f}")
+        progress.note(f"{model.rounds} trees on {form}: valid {metric_name(watched.metric)} {value:.4f}")
         if best is None or watched.better(value, best[0]):
             best = value, trees, record
     assert best is not None
