@@ -262,7 +262,15 @@ LOOKED_AT = [
     ("seen", ["[3, 7]", "[9]"] * 20, "texts, lists in brackets; --bag reads the parts", [("bag", "seen")]),
     ("title", TITLES, "texts, several words each; --bag reads the parts", [("bag", "title")]),
     ("num_visits", FEW, "integers, under 50 distinct; if counts, --numeric", [("numeric", "num_visits")]),
+    ("bedrooms", FEW, "integers, under 50 distinct; if counts, --numeric", [("numeric", "bedrooms")]),
     ("n", MANY, "integers; if ids, --categorical", [("categorical", "n")]),
+    ("n", list(range(1_000)), "integers, another in each row; if ids, --ignore", [("ignore", "n")]),
+    (
+        "url",
+        [f"u{n % 950}" for n in range(1_000)],
+        "texts, nearly each its own; --ignore leaves out",
+        [("ignore", "url")],
+    ),
 ]
 
 
@@ -272,6 +280,25 @@ def test_what_may_be_something_else_is_marked_with_its_flag(
 ) -> None:
     report = report_of(inspect(frame_of(cells, name)), name)
     assert (report.why, report.flagged, list(report.hint)) == (why, True, hint)
+
+
+NOT_ASKED = [
+    ("month_nights", MANY, "integers"),
+    ("Daily Time Spent on Site", [68.95, *MANY], "numbers, not all of them integers"),
+    ("fnlwgt", [f" {n}" for n in MANY], "numbers"),
+]
+
+
+@pytest.mark.parametrize(("name", "cells", "why"), NOT_ASKED)
+def test_of_what_is_plainly_a_quantity_nothing_is_asked(name: str, cells: list[Any], why: str, tmp_path: Path) -> None:
+    frame = pl.DataFrame({"click": [n % 2 for n in range(len(cells))], name: pl.Series(cells, strict=False)})
+    report = report_of(inspect(as_csv(tmp_path, frame)), name)
+    assert (report.kind, report.why, report.flagged) == ("numeric", why, False)
+
+
+def test_texts_of_which_some_stand_often_are_categories() -> None:
+    for cells in ([f"u{n % 850}" for n in range(1_000)], [f"u{n % 930}" for n in range(990)]):
+        assert not report_of(inspect(frame_of(cells, "url")), "url").flagged
 
 
 @pytest.mark.parametrize("name", ["ip", "os", "channel", "aid"])
