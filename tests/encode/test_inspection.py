@@ -263,6 +263,7 @@ LOOKED_AT = [
     ("seen", ["[3, 7]", "[9]"] * 20, "texts, lists in brackets; --bag reads the parts", [("bag", "seen")]),
     ("title", TITLES, "texts, several words each; --bag reads the parts", [("bag", "title")]),
     ("num_visits", FEW, "integers, under 50 distinct; if counts, --numeric", [("numeric", "num_visits")]),
+    ("bedrooms", FEW, "integers, under 50 distinct; if counts, --numeric", [("numeric", "bedrooms")]),
     ("n", MANY, "integers; if ids, --categorical", [("categorical", "n")]),
     ("at", ["6/19/2016 21:43", "NA"] * 9, "texts; dates as %m/%d/%Y %H:%M, with --datetime",
      [("datetime", "at=%m/%d/%Y %H:%M")]),
@@ -279,6 +280,9 @@ LOOKED_AT = [
      [("datetime", "eventTime")]),
     ("ts", [1769860800000000000, None], "numbers; nanoseconds since 1970, with --datetime", [("datetime", "ts")]),
     ("date", [20160609, 20160610, None], "numbers; dates in digits, with --datetime", [("datetime", "date")]),
+    ("n", list(range(1_000)), "integers, another in each row; if ids, --ignore", [("ignore", "n")]),
+    ("url", [f"u{n % 950}" for n in range(1_000)], "texts, nearly each its own; --ignore leaves out",
+     [("ignore", "url")]),
 ]  # fmt: skip
 
 
@@ -401,6 +405,25 @@ def test_iso_moments_with_missing_ones_and_zones_are_moments(form: str, tmp_path
         assert found.schema.fields[1] == Datetime(name="x", zoned=True)
         assert (report_of(found).missing, report_of(found).flagged) == (5, False)
     assert report_of(inspect(frame_of(["NA", "-"]))).kind == "categorical", "which are no moments"
+
+
+NOT_ASKED = [
+    ("month_nights", MANY, "integers"),
+    ("Daily Time Spent on Site", [68.95, *MANY], "numbers, not all of them integers"),
+    ("fnlwgt", [f" {n}" for n in MANY], "numbers"),
+]
+
+
+@pytest.mark.parametrize(("name", "cells", "why"), NOT_ASKED)
+def test_of_what_is_plainly_a_quantity_nothing_is_asked(name: str, cells: list[Any], why: str, tmp_path: Path) -> None:
+    frame = pl.DataFrame({"click": [n % 2 for n in range(len(cells))], name: pl.Series(cells, strict=False)})
+    report = report_of(inspect(as_csv(tmp_path, frame)), name)
+    assert (report.kind, report.why, report.flagged) == ("numeric", why, False)
+
+
+def test_texts_of_which_some_stand_often_are_categories() -> None:
+    for cells in ([f"u{n % 850}" for n in range(1_000)], [f"u{n % 930}" for n in range(990)]):
+        assert not report_of(inspect(frame_of(cells, "url")), "url").flagged
 
 
 @pytest.mark.parametrize("name", ["ip", "os", "channel", "aid"])

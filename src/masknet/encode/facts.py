@@ -114,7 +114,9 @@ class TextNumbers:
         self.padded = False
         """Whether zeros stand before a number, which then is a code."""
         self.whole = True
-        """Whether all numbers are integers, none of them padded."""
+        """Whether all numbers are written as integers, none of them padded."""
+        self.fractional = False
+        """Whether a number is no integer, however it is written."""
         self.others: Counter[str] = Counter()
         """The texts that are neither numbers nor missing; of a chunk where they are many, none."""
 
@@ -138,6 +140,7 @@ class TextNumbers:
         self.wrong += times * len(wrong)
         self.missing += times * (len(known) - len(numbers) - len(wrong))
         self.infinite += times * int(numbers.is_infinite().sum())
+        self.fractional = self.fractional or _has_fractions(numbers)
         written = known.filter(found.numbers.is_not_null())
         self.padded = self.padded or bool(written.str.strip_chars().str.contains(ZERO_PADDED).any())
         self.whole = self.whole and bool(written.str.contains(values.CANONICAL_INTEGER).all())
@@ -176,6 +179,7 @@ class ColumnFacts:
         """Whether an option names the column, so that it is not left out."""
         self._missing = missing
         self._infinite = 0
+        self._fractional = False
         self._within = False  # whether what is added are the values of cells
         self._other_types = False
         self.zoned: set[bool] = set()
@@ -224,10 +228,13 @@ class ColumnFacts:
             finite = known.filter(known.is_finite())
             self._infinite += len(known) - len(finite)
             self.types.add("float")
-            self.all_integers &= len(finite) == len(known) and bool((finite == finite.floor()).all())
+            fractional = _has_fractions(finite)
+            self.all_integers &= len(finite) == len(known) and not fractional
+            self._fractional = self._fractional or fractional
             self.all_booleans = False
         elif isinstance(dtype, pl.Decimal):
             self.types.add("float")
+            self._fractional = self._fractional or _has_fractions(known.cast(pl.Float64))
             self.all_integers &= dtype.scale == 0  # 7.00 is no integer's text
             self._exact &= _within(known, 2.0**53 / 10.0**dtype.scale)
             self.all_booleans = False
@@ -321,6 +328,11 @@ class ColumnFacts:
         return not (self._other_types or self.text_numbers.wrong or self.text_numbers.padded)
 
     @property
+    def fractional(self) -> bool:
+        """Whether a number is no integer, however it is written."""
+        return self._fractional or self.text_numbers.fractional
+
+    @property
     def infinite(self) -> int:
         """Numbers that are infinite."""
         return self._infinite + self.text_numbers.infinite
@@ -379,6 +391,11 @@ class ColumnFacts:
             alike = self.float_texts is not None and self.float_texts.are_floats
             return self._exact and alike and numbers <= {"integer", "float"}
         return self._exact and numbers in ({"float"}, {"integer", "float"})
+
+
+def _has_fractions(numbers: pl.Series) -> bool:
+    """Whether one of the floats is no integer."""
+    return bool((numbers != numbers.floor()).any())
 
 
 def _within(numbers: pl.Series, limit: float) -> bool:

@@ -45,6 +45,9 @@ _MOST = 0.8
 FEW_DISTINCT = 50
 """Integers with fewer distinct values than this are categorical."""
 
+_NEARLY_ALL, _NO_CHANCE = 0.9, 1_000
+"""Where so many of at least so many texts are different, they are not categories."""
+
 _OPTIONS_OF = {
     "hash": ("categorical", "bag"),
     "share": ("categorical", "bag"),
@@ -70,7 +73,9 @@ _ENTITIES = frozenset((
 ))
 _COUNT_WORDS = frozenset((
     "count", "counts", "cnt", "num", "number", "total", "totals", "sum", "past", "times", "days", "hours", "minutes",
-    "visits", "clicks", "views", "quantity", "qty",
+    "visits", "clicks", "views", "quantity", "qty", "weeks", "months", "years", "nights", "age", "calls",
+    "reviews", "accounts", "rooms", "bedrooms", "beds", "amount", "price", "income", "balance", "limit", "length",
+    "duration",
 ))
 _TIME_WORDS = frozenset((
     "time", "timestamp", "ts", "date", "datetime", "dt", "day", "hour", "at", "when", "moment", "created", "updated",
@@ -514,11 +519,15 @@ def _kind_of(facts: ColumnFacts, other_decimal: bool) -> _Taken:
                 why = f"integers, under {FEW_DISTINCT} distinct; if counts, --numeric"
                 return _Taken("categorical", why, True, (("numeric", name),))
             return _Taken("categorical", f"integers, under {FEW_DISTINCT} distinct")
+        if _named_like_a_count(name):
+            return _Taken("numeric", "integers")
+        if facts.each_row_differs:
+            return _Taken("numeric", "integers, another in each row; if ids, --ignore", True, (("ignore", name),))
         return _Taken("numeric", "integers; if ids, --categorical", True, (("categorical", name),))
     if facts.all_numbers and facts.words < facts.rows - facts.missing:
-        if _named_like_an_id(name):
+        if _has_an_id_word(name) or (_named_like_an_id(name) and not facts.fractional):
             return _Taken("numeric", "numbers; if ids, --categorical", True, (("categorical", name),))
-        return _Taken("numeric", "numbers, not all of them integers")
+        return _Taken("numeric", "numbers, not all of them integers" if facts.fractional else "numbers")
     return _kind_of_texts(facts, other_decimal)
 
 
@@ -550,6 +559,9 @@ def _kind_of_texts(facts: ColumnFacts, other_decimal: bool) -> _Taken:
         why = f"texts; {texts.share:.0%} are numbers; '{values.short(other, 20)}' ({times:,}) with --missing?"
         hint = (("missing", other),) if other else ()
         return _Taken("categorical", why, True, (("numeric", name), *hint) if facts.typed and hint else hint)
+    distinct, known = facts.distinct.count(facts.value_type), facts.rows - facts.missing
+    if distinct is not None and known >= _NO_CHANCE and distinct >= _NEARLY_ALL * known:
+        return _Taken("categorical", "texts, nearly each its own; --ignore leaves out", True, (("ignore", name),))
     return _Taken("categorical", "texts")
 
 
@@ -578,9 +590,13 @@ def _words(name: str) -> list[str]:
     return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
 
 
+def _has_an_id_word(name: str) -> bool:
+    return bool(_ID_WORDS.intersection(_words(name)))
+
+
 def _named_like_an_id(name: str) -> bool:
     words = _words(name)
-    return bool(_ID_WORDS.intersection(words)) or bool(words and words[-1] in _ENTITIES)
+    return _has_an_id_word(name) or bool(words and words[-1] in _ENTITIES)
 
 
 def _named_like_a_count(name: str) -> bool:
