@@ -10,9 +10,9 @@ import pytest
 
 from masknet.encode import Declared, inspect_table, values
 from masknet.encode.facts import ColumnFacts
-from masknet.encode.inspection import ColumnReport
 from masknet.encode.leaks import LeakSearch
 from masknet.encode.number_texts import parse
+from masknet.encode.reports import ColumnReport
 from masknet.progress import LogProgress
 from masknet.schema import Categorical, Numeric
 from masknet.table import open_table

@@ -3,8 +3,9 @@
 from masknet.encode.declared import Declared
 from masknet.encode.encoder import Encoder, EncoderLearner
 from masknet.encode.fields import EncodedRows
-from masknet.encode.inspection import ColumnReport, Inspection, inspect_table
+from masknet.encode.inspection import inspect_table
 from masknet.encode.prepare import EncodingPlan, Prepared, default_cache, prepare
+from masknet.encode.reports import ColumnReport, Inspection
 from masknet.encode.shown import Counts, Shown, StandIns
 from masknet.encode.sift import BadRows
 from masknet.encode.skew import Count, FieldSkew, ValueCounts

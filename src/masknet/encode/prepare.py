@@ -26,8 +26,9 @@ from masknet.draws import keyed_uniform
 from masknet.encode import values
 from masknet.encode.declared import Declared
 from masknet.encode.encoder import Encoder, EncoderLearner
-from masknet.encode.inspection import Inspection, inspect_table
+from masknet.encode.inspection import inspect_table
 from masknet.encode.overlap import Overlap
+from masknet.encode.reports import Inspection
 from masknet.encode.sift import BadRows, Quarantine, declared_checks, schema_checks
 from masknet.encode.skew import ValueCounts
 from masknet.encode.split import latest_rows, random_rows
