@@ -33,24 +33,36 @@ def shown(estimate: Mapping[str, Any], *, like: Mapping[str, Any] | None = None)
 
     Args:
         estimate: as `masknet.metrics.Estimate.to_json` gives it.
-        like: another of the same rows, whose digits one without an interval takes.
+        like: another of the same rows, whose digits it takes where that has an interval.
     """
     if estimate["value"] is None:
         return "undefined", str(estimate["why"])
     low, high = estimate.get("low"), estimate.get("high")
-    width = _width(estimate) or _width(like or {})
+    width = _width(like or {}) or _width(estimate)
     digits = min(max(_decimals(width), _FEWEST), _MOST) if width else _PLAIN
     interval = "" if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}"
     return f"{estimate['value']:.{digits}f}", interval
 
 
-def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+def metric_rows(
+    metrics: Mapping[str, Mapping[str, Any]], *, like: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[tuple[str, str, str]]:
     """Name, value and interval of each metric; one without an interval has the digits of the AUC.
 
     >>> metric_rows({"auc": {"value": 0.7, "low": 0.65, "high": 0.75}, "pr_auc": {"value": 0.34781, "low": None}})
     [('auc', '0.70', '0.65 to 0.75'), ('pr auc', '0.35', '')]
+
+    Args:
+        metrics: by name, as JSON tells of them.
+        like: those of the model beside which they stand, whose digits they have.
     """
-    return [(metric_name(name), *shown(estimate, like=metrics.get("auc"))) for name, estimate in metrics.items()]
+    digits = metrics if like is None else like
+
+    def of(name: str) -> Mapping[str, Any] | None:
+        own = digits.get(name, {})
+        return own if _width(own) else digits.get("auc")
+
+    return [(metric_name(name), *shown(estimate, like=of(name))) for name, estimate in metrics.items()]
 
 
 def in_words(metrics: Mapping[str, Mapping[str, Any]]) -> str:

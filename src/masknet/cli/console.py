@@ -344,7 +344,7 @@ def print_metrics(
     table.add_column("95 % interval")
     for other in others:
         table.add_column(other, justify="right")
-    columns = [[value for _, value, _ in metric_rows(of_other)] for of_other in others.values()]
+    columns = [[value for _, value, _ in metric_rows(of_other, like=metrics)] for of_other in others.values()]
     for row, *of_others in zip(metric_rows(metrics), *columns, strict=True):
         table.add_row(*row, *of_others)
     console.print(table)
