@@ -167,6 +167,13 @@ def test_the_tables_of_defaults_are_the_measured_ones(monkeypatch: pytest.Monkey
     assert small["with_table"](page, "small sets", small["table"]()) == page
 
 
+def test_the_tables_of_real_files_are_the_measured_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # as when the script is run
+    script = runpy.run_path(str(ROOT / "benchmarks" / "real_files.py"))
+    page = script["PAGE"].read_text(encoding="utf-8")
+    assert script["with_tables"](page) == page
+
+
 def test_the_figures_of_memory_are_the_measured_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # as when the script is run
     script = runpy.run_path(str(ROOT / "benchmarks" / "memory.py"))

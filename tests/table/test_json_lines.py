@@ -121,6 +121,13 @@ def test_types_do_not_depend_on_where_blocks_end(
     assert read() == together
 
 
+def test_nan_as_python_writes_it_is_missing(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.jsonl", '{"a": NaN, "b": "x"}', '{"a": 2.5, "b": "NaN"}', '{"a": 1}')
+    assert rows(open_table(path)) == [(None, "x"), (2.5, "NaN"), (1.0, None)]
+    error = refusal(write(tmp_path / "log.jsonl", '{"a": 1}', '{"a": -Infinity}'))
+    assert (error.row, "it holds -Infinity" in str(error)) == (2, True)
+
+
 def test_other_encodings(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_bytes('{"a": "größe"}\n'.encode("latin-1"))
     assert "is not UTF-8" in str(refusal(tmp_path / "log.jsonl"))

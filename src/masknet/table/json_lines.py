@@ -126,7 +126,10 @@ class JsonLines:
         except pl.exceptions.PolarsError as error:
             reasons = [_fault(line) for line in lines]
             if not any(reasons):
-                raise self._mixed(_clash(lines, numbers) or str(error)) from error
+                plain = [_without_nan(line) for line in lines]
+                if plain == lines:
+                    raise self._mixed(_clash(lines, numbers) or str(error)) from error
+                return self._parse(plain, numbers, types, bad)
         for row, line, reason in zip(numbers.tolist(), lines, reasons, strict=True):
             if reason is None:
                 continue
@@ -209,14 +212,27 @@ def _read_as(of: pl.DataType) -> pl.DataType:
     return pl.Struct({f.name: pl.String() if isinstance(f.dtype, pl.Struct) else f.dtype for f in of.fields})
 
 
+def _without_nan(line: bytes) -> bytes:
+    """A line with null for NaN, which Python writes and JSON has not; any other as it is."""
+    return json.dumps(json.loads(line, parse_constant=lambda name: None)).encode() if b"NaN" in line else line
+
+
+def _finite(name: str) -> None:
+    """NaN is missing; what is infinite is no number of JSON."""
+    if name != "NaN":
+        raise ValueError(f"it holds {name}")
+
+
 def _fault(line: bytes) -> str | None:
     """Why a line is no object; None where it is one."""
     try:
-        value: Any = json.loads(line)
+        value: Any = json.loads(line, parse_constant=_finite)
     except UnicodeDecodeError:
         return "it is not UTF-8"
     except json.JSONDecodeError as error:
         return f"{error.msg} at its character {error.pos + 1}"
+    except ValueError as error:
+        return str(error)
     except RecursionError:
         return "it is nested too deeply"
     return None if isinstance(value, dict) else f"it is {'a list' if isinstance(value, list) else repr(value)[:40]}"
