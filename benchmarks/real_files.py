@@ -96,7 +96,10 @@ FILES = (
         source="bilalfatian/Chicago-Crime-Data-Analysis: data/Homicides.csv",
         about="a killing in Chicago; `09/08/2021 04:45:00 PM`, points in parentheses, codes with zeros before them",
         read="--label Arrest",
-        told="--categorical 'Ward,Community Area' --ignore Location",
+        told=(
+            "--categorical 'Ward,Community Area' --ignore Location --datetime 'Date=%m/%d/%Y %I:%M:%S %p' "
+            "--datetime 'Updated On=%m/%d/%Y %I:%M:%S %p'"
+        ),
         kinds={
             "ignored": "ID",
             "ignored|categorical": "Case Number",
@@ -115,7 +118,7 @@ FILES = (
         source="MohamedAli1995/Virgin-Airline-Tweets-Sentiment-Prediction: data/Tweets.csv",
         about="a tweet to an airline, saved by a spreadsheet: ids as `5.70306E+17`, `2/24/2015 11:35`, lines in quotes",
         read="--label airline_sentiment --positive negative",
-        told="--bag text --ignore tweet_id,tweet_coord",
+        told="--bag text --ignore tweet_id,tweet_coord --datetime 'tweet_created=%m/%d/%Y %H:%M'",
         kinds={
             "ignored|categorical": "tweet_id",
             "categorical": "name,user_timezone",
@@ -211,7 +214,7 @@ FILES = (
             "unknown,Action,Adventure,Animation,Children,Comedy,Crime,Documentary,Drama,Fantasy,Film-Noir,Horror,Musical,Mystery,Romance,Sci-Fi,"
             "Thriller,War,Western' --label Drama"
         ),
-        told="--bag 'movie title' --ignore 'IMDb URL'",
+        told="--bag 'movie title' --ignore 'IMDb URL' --datetime 'release date=%d-%b-%Y'",
         kinds={
             "ignored": "movie id,IMDb URL",
             "bag": "movie title",

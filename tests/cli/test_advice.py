@@ -102,7 +102,7 @@ def test_a_setting_of_the_training_is_called_so(masknet, trained: Path) -> None:
     )
     Path("x.csv").write_text("user_id,site,site\n7,north,1\n")
     assert masknet("predict", trained, "x.csv", "--out", "s.csv").error.endswith(
-        "rename it, or name the columns with --columns where the file has no header"
+        "write another name for each in its first line, or name them with --columns where that line is a row"
     )
 
 

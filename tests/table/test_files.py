@@ -154,6 +154,11 @@ def test_vowpals_format_is_told_how_to_convert(tmp_path: Path) -> None:
         assert "libsvm" in message
 
 
+def test_bars_between_values_are_not_vowpals(tmp_path: Path) -> None:
+    (tmp_path / "u.txt").write_text("1|Toy Story (1995)|01-Jan-1995||x\n2|GoldenEye (1995)|01-Jan-1995||y\n")
+    assert len(rows(open_table(tmp_path / "u.txt", form=Form(header=False)))) == 2
+
+
 # Folders
 
 

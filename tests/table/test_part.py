@@ -41,6 +41,7 @@ def refusal(call: Callable[[], Any]) -> str:
 
 def test_repeated_names(tmp_path: Path) -> None:
     assert "x.csv repeats 'a', 'b'" in refusal(lambda: open_table(write(tmp_path / "x.csv", "a,b,a,c,b\n1,2,3,4,5\n")))
+    assert "x.csv has 3 without one: write another" in refusal(lambda: open_table(write(tmp_path / "x.csv", "a,,,\n")))
     arrow = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
     pq.write_table(arrow, tmp_path / "x.parquet")
     frame = pd.DataFrame([[1, 2]], columns=[0, "0"])

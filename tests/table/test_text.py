@@ -168,8 +168,9 @@ def test_names_that_do_not_fit(tmp_path: Path) -> None:
     )
     assert "repeats 'a'" in refusal(lambda: open_table(path, columns=("a", "a")))
     plain = write(tmp_path / "w.csv", "1,,,1\n")
-    assert "w.csv repeats '1', '': rename it, or name the columns with --columns where" in refusal(
-        lambda: open_table(plain)
+    assert (
+        "w.csv repeats '1', '': write another name for each in its first line, or name them with --columns where"
+        in refusal(lambda: open_table(plain))
     )
     headed = write(tmp_path / "y.csv", "a,b\n1,2\n")
     assert "y.csv has one: leave it out" in refusal(lambda: open_table(headed, columns=("a", "b")))

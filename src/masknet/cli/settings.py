@@ -33,7 +33,7 @@ def _flag(name: str, annotation: Any, help_text: str, panel: str) -> tuple[Any, 
         kind, metavar = list[str], PAIRS[name]
     elif name in ("label", "positive") or typing.get_origin(annotation) is tuple:
         kind, metavar = list[str], _METAVARS.get(name, "COLUMN")
-    if kind is bool and name != "json":
+    if kind is bool and name != "json" and not name.startswith("no_"):
         option = f"{option}/--no-{option[2:]}"
     return kind | None, typer.Option(option, help=help_text, metavar=metavar, rich_help_panel=panel)
 

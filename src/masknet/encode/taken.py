@@ -143,7 +143,10 @@ def _kind_of_texts(facts: ColumnFacts, other_decimal: bool) -> Taken:
             hint = () if texts.whole else (("numeric", name),)
             return Taken("categorical", "texts" if texts.whole else "texts, all numbers; --numeric", bool(hint), hint)
         (other, times), *_ = texts.others.most_common(1) or [("", texts.wrong)]
-        why = f"texts; {texts.share:.0%} are numbers; '{values.short(other, 20)}' ({times:,}) with --missing?"
+        percent = min(99, round(100 * texts.share))
+        why = f"texts; {percent}% are numbers; '{values.short(other, 20)}' ({times:,}) with --missing?"
+        if 2 * times < texts.wrong:  # many other texts: it may be a code
+            return Taken("categorical", why, True)
         hint = (("missing", other),) if other else ()
         return Taken("categorical", why, True, (("numeric", name), *hint) if facts.typed and hint else hint)
     distinct, known = facts.distinct.count(facts.value_type), facts.rows - facts.missing

@@ -39,7 +39,7 @@ _PARQUETS = (".parquet", ".pq")
 KNOWN = f"{', '.join((*_PARQUETS, *_TEXTS))} (texts also with {', '.join(PACKINGS)})"
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-_VOWPAL = re.compile(r"-?\d+(\.\d+)?( \d+(\.\d+)?)* ?('\S+ ?)?\|\S*(\s|$)")
+_VOWPAL = re.compile(r"-?\d+(\.\d+)?( \d+(\.\d+)?)* ('\S+ ?)?\|\S*(\s|$)")
 _LOG_TABLES = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table"}
 
 
@@ -178,7 +178,7 @@ def _nothing_at(path: str) -> DataError:
     folder = Path(path).parent
     if not folder.is_dir():
         return DataError(f"no file at '{path}'; there is no folder '{folder}'", file=path)
-    there = [other for other in os.listdir(folder) if (folder / other).exists()]
+    there = [other for other in os.listdir(folder) if other[0] != "." and (folder / other).exists()]
     near = difflib.get_close_matches(Path(path).name, there, n=1)
     way_out = f"did you mean '{folder / near[0]}'?" if near else "check the path"
     return DataError(f"no file at '{path}'; {way_out}", file=path)

@@ -108,6 +108,12 @@ def numbered(part: Part, names: list[str], bad: Report | None) -> Iterator[Numbe
 def check_names(columns: tuple[str, ...], name: str, way_out: str = "rename it") -> None:
     """Refuse names that repeat, or that Polars takes for patterns, and a table without columns."""
     repeated = list(dict.fromkeys(c for c in columns if columns.count(c) > 1))
+    if repeated == [""]:
+        raise DataError(
+            f"the columns of a table have different names; {name} has {columns.count('')} without one: {way_out}",
+            file=name,
+            column="",
+        )
     if repeated:
         shown = listed([f"'{c}'" for c in repeated], 5)
         raise DataError(

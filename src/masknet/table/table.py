@@ -304,7 +304,8 @@ def _file_table(found: Found, columns: Sequence[str], form: Form, usual: Form) -
         for path, part in zip(paths, _open_files(named, kind, columns, form, usual), strict=True)
     ]
     headed = kind in DELIMITERS and form.header and not columns
-    way_out = "rename it, or name the columns with --columns where the file has no header" if headed else "rename it"
+    in_file = "write another name for each in its first line, or name them with --columns where that line is a row"
+    way_out = in_file if headed else "rename it"
     way_out = "name each once in --columns" if kind in DELIMITERS and columns else way_out
     for part in parts:
         check_names(part.columns, part.name, way_out)
