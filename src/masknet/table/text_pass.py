@@ -22,7 +22,6 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from masknet.errors import DataError, MasknetError
-from masknet.table.arrow import from_arrow
 from masknet.table.packed import open_text_bytes
 from masknet.table.part import BadRow, NumberedFrame, Report, reading
 
@@ -91,7 +90,7 @@ class Pass:
                 for batch in self._batches(utf8, names):
                     if self._failed is not None:
                         break
-                    frame = from_arrow(pa.Table.from_batches([batch]), file.name)
+                    frame = pl.DataFrame(pa.Table.from_batches([batch]))  # texts, whose bytes are checked already
                     if utf8.quoted and _holds_lines(batch):
                         self._refuse_swallowed_rows(frame)
                     if self._bad is None or marked is None:
