@@ -82,13 +82,13 @@ def test_slices_and_appended_columns(masknet, tiny) -> None:
 
 
 def test_hints_are_flags_that_say_these_names(masknet) -> None:
-    pl.DataFrame({"click": [0, 1] * 60, "amount, net": range(0, 240, 2), "in $": range(5, 365, 3)}).write_csv("n.csv")
+    pl.DataFrame({"click": [0, 1] * 60, "size, net": range(0, 240, 2), "in $": range(5, 365, 3)}).write_csv("n.csv")
     pl.read_csv("n.csv").with_columns(pl.Series("o", range(7, 127))).write_csv("n.csv")
     shown = masknet("inspect", "n.csv", "--label", "click").out.splitlines()[-1]
-    assert shown == "to follow all hints: --categorical 'in $,o' --categorical 'amount, net'"
+    assert shown == "to follow all hints: --categorical 'in $,o' --categorical 'size, net'"
     flags = shlex.split(shown.removeprefix("to follow all hints: "))
     schema = masknet("inspect", "n.csv", "--label", "click", *flags, "--json").json["schema"]
-    assert kinds(schema) == dict.fromkeys(["amount, net", "in $", "o"], "categorical")
+    assert kinds(schema) == dict.fromkeys(["size, net", "in $", "o"], "categorical")
 
 
 def test_what_is_no_name_gets_the_nearest(masknet) -> None:

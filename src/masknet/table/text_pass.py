@@ -91,6 +91,7 @@ class Pass:
                     if self._failed is not None:
                         break
                     frame = pl.DataFrame(pa.Table.from_batches([batch]))  # texts, whose bytes are checked already
+                    frame.columns = names  # Polars has a name of its own for the empty one
                     if utf8.quoted and _holds_lines(batch):
                         self._refuse_swallowed_rows(frame)
                     if self._bad is None or marked is None:
