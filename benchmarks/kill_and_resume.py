@@ -39,11 +39,11 @@ import sys
 from masknet.cli import main
 from masknet.cli.console import ConsoleProgress
 
-def told(self, phase, done, total, detail="", track=ConsoleProgress.track):
+def told(self, phase, done, total, detail="", unit="rows", track=ConsoleProgress.track):
     if phase != getattr(self, "told", None):
         self.told = phase
         print("phase:", phase, file=sys.stderr, flush=True)
-    track(self, phase, done, total, detail)
+    track(self, phase, done, total, detail, unit)
 
 ConsoleProgress.track = told
 main(sys.argv[1:])
