@@ -24,7 +24,7 @@ from masknet.schema import Decimal, Label, labels_of, moment_column
 if TYPE_CHECKING:
     from masknet.table import Form
 
-__all__ = ["NAMES", "PAIRS", "RunConfig", "Said", "parse_setting", "read_run_file"]
+__all__ = ["NAMES", "OF_FILES", "PAIRS", "RunConfig", "Said", "parse_setting", "read_run_file"]
 
 _BY_MODEL = "(default: by the model)"
 _BY_ROWS = "(default: by model and rows)"
@@ -36,6 +36,9 @@ _MONITORS = "auc, log_loss, normalized_entropy, expected_calibration_error, pr_a
 """Their modules are too heavy for a line of help: a test holds them equal."""
 DATA, MODEL, OUTPUT = "Data", "Model and training", "Output"
 
+
+OF_FILES = ("columns", "format", "delimiter", "quote", "escape", "encoding", "no_header")
+"""The settings that say how files are written, for whoever reads some."""
 
 PAIRS = {
     "separator": "FIELD=VALUE",
@@ -367,7 +370,7 @@ class RunConfig(BaseModel):
         """
         from masknet.table import Form  # not before it is needed: it imports what reads tables
 
-        said = {name: getattr(self, name) for name in ("format", "delimiter", "quote", "escape", "encoding")}
+        said = {name: getattr(self, name) for name in OF_FILES if name not in ("columns", "no_header")}
         return Form(**said, header=not self.no_header)
 
     def of_table(self, columns: Collection[str]) -> RunConfig:

@@ -35,7 +35,7 @@ from masknet.arrays import (
     width_of,
 )
 from masknet.artifact import Artifact, load_artifact
-from masknet.config import NAMES, RunConfig
+from masknet.config import NAMES, OF_FILES, RunConfig
 from masknet.encode import Encoder, Prepared
 from masknet.errors import ConfigError, DataError, errors_said, settings_said, unknown
 from masknet.figures import metric_name, shown
@@ -311,8 +311,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _said_of_files(self) -> dict[str, Any]:
         """What the settings say of how files are written, as `open_table` takes it."""
-        names = ("columns", "format", "delimiter", "quote", "escape", "encoding", "no_header")
-        said = RunConfig(**{name: getattr(self, name) for name in names})
+        said = RunConfig(**{name: getattr(self, name) for name in OF_FILES})
         return {"columns": said.columns, "form": said.form}
 
     def _config(self, paths: dict[str, str], *, labels: tuple[str, ...], weight: str | None) -> RunConfig:

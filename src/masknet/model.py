@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from masknet.table import Form, Source
 
 __all__ = ["Model", "load"]
 
-_OF_FORM = ("format", "delimiter", "quote", "escape", "encoding", "no_header")
+_OF_FORM = ("no_header", *(field.name for field in fields(Form)))
 
 
 class Model:

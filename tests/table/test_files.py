@@ -96,6 +96,8 @@ def test_a_zip_holds_one_table(tmp_path: Path) -> None:
     assert "a zip holds one table; log.zip holds 2 (a.csv, b.csv): unpack it" in refusal(tmp_path / "log.zip")
     (tmp_path / "log.zip").write_bytes(zipped())
     assert "log.zip holds none" in refusal(tmp_path / "log.zip")
+    (tmp_path / "log.zip").write_bytes(b"PK\x03\x04 and no more")
+    assert "log.zip is not a whole zip file" in refusal(tmp_path / "log.zip")
     (tmp_path / "log.zip").write_bytes(zipped(**{"readme.doc": TEXT}))
     assert "a table's file ends in" in refusal(tmp_path / "log.zip")
 
@@ -179,6 +181,9 @@ def test_what_a_folder_passes_over_is_told(tmp_path: Path) -> None:
     everything = open_table(f"{logs}/**")
     assert (len(rows(everything)), everything.name, everything.notes) == (8, "logs", [])
     assert len(rows(open_table(f"{logs}/**/*.parquet"))) == 8
+    (logs / "_temporary").mkdir()
+    FRAME.write_parquet(logs / "_temporary" / "half.parquet")
+    assert len(rows(open_table(f"{logs}/**"))) == 8
 
 
 def test_a_folder_that_is_whole_tells_nothing(tmp_path: Path) -> None:

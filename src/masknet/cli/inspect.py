@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from masknet.cli.console import ConsoleProgress, print_inspection, print_json, screen, states_errors
-from masknet.cli.settings import OF_FILES, given, takes
-from masknet.config import RunConfig
+from masknet.cli.settings import given, takes
+from masknet.config import OF_FILES, RunConfig
 
 # fmt: off
 _DECLARED = (  # the fields of `Declared`, whose import is too heavy for a line of help: a test holds them equal

@@ -18,8 +18,8 @@ from masknet.cli.console import (
     states_errors,
     use_threads,
 )
-from masknet.cli.settings import OF_FILES, given, takes_besides
-from masknet.config import RunConfig, Said
+from masknet.cli.settings import given, takes_besides
+from masknet.config import OF_FILES, RunConfig, Said
 from masknet.errors import ConfigError
 
 EXAMPLES = (

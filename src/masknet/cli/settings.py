@@ -13,10 +13,7 @@ from pydantic.fields import FieldInfo
 
 from masknet.config import NAMES, PAIRS, RunConfig, Said
 
-__all__ = ["OF_FILES", "flags", "given", "takes", "takes_besides"]
-
-OF_FILES = ("columns", "format", "delimiter", "quote", "escape", "encoding", "no_header")
-"""The settings that say how files are written, for every command that reads some."""
+__all__ = ["flags", "given", "takes", "takes_besides"]
 
 
 _METAVARS = {"columns": "NAMES", "missing": "TEXT", "positive": "VALUE"}

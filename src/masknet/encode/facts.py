@@ -19,13 +19,14 @@ from masknet.encode.vectors import vector_parts
 from masknet.errors import DataError
 from masknet.schema import Bag, Decimal, TimeForm, ValueType
 
-__all__ = ["ColumnFacts"]
+__all__ = ["NO_CHANCE", "ColumnFacts"]
 
 _COUNT_UP_TO = 10_000
 _OTHERS = 1_000
 _ENOUGH = 10_000
 _LOOKED_AT = 1 << 20
-_NO_CHANCE = 1_000
+NO_CHANCE = 1_000
+"""Texts of which so many are different are so by no chance."""
 _FEW = 100
 _INDEX_NAMES = ("__index_level_0__", "Unnamed: 0", "")
 _DATE = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -317,7 +318,7 @@ class ColumnFacts:
     @property
     def each_row_differs(self) -> bool:
         """Whether each row has a value of its own, and they are so many that this is no chance."""
-        return self.rows >= _NO_CHANCE and not (self.missing or self.is_wanted) and bool(self._all_different)
+        return self.rows >= NO_CHANCE and not (self.missing or self.is_wanted) and bool(self._all_different)
 
     @property
     def is_saved_index(self) -> bool:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from masknet.encode import values
-from masknet.encode.facts import ColumnFacts
+from masknet.encode.facts import NO_CHANCE, ColumnFacts
 from masknet.encode.moment_forms import Dated
 from masknet.encode.moment_texts import UNITS
 
@@ -18,8 +18,8 @@ _MOST = 0.8
 FEW_DISTINCT = 50
 """Integers with fewer distinct values than this are categorical."""
 
-_NEARLY_ALL, _NO_CHANCE = 0.9, 1_000
-"""Where so many of at least so many texts are different, they are not categories."""
+_NEARLY_ALL = 0.9
+"""Where so many of at least `NO_CHANCE` texts are different, they are not categories."""
 
 # Words that make an integer column one of ids or codes, wherever they stand in its name, and the entities whose bare
 # name stands for their id in click logs.
@@ -150,7 +150,7 @@ def _kind_of_texts(facts: ColumnFacts, other_decimal: bool) -> Taken:
         hint = (("missing", other),) if other else ()
         return Taken("categorical", why, True, (("numeric", name), *hint) if facts.typed and hint else hint)
     distinct, known = facts.distinct.count(facts.value_type), facts.rows - facts.missing
-    if distinct is not None and known >= _NO_CHANCE and distinct >= _NEARLY_ALL * known:
+    if distinct is not None and known >= NO_CHANCE and distinct >= _NEARLY_ALL * known:
         return Taken("categorical", "texts, nearly each its own; --ignore leaves out", True, (("ignore", name),))
     return Taken("categorical", "texts")
 

@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,9 +112,7 @@ def _standard_input() -> Path:
 
 def _of_folder(path: Path, form: Form) -> Found:
     _refuse_log_table(path)
-    found = list(_shards(path, form))
-    # A note beside the shards is none of them.
-    found = [p for p in found if _ending(p) != _SNIFFED or form.format] or found
+    found = _without_notes(_shards(path, form), form)
     if not found:
         raise DataError(
             f"a folder of shards holds files that end in {KNOWN}; '{path}' holds none: say what they are (--format)",
@@ -123,13 +121,23 @@ def _of_folder(path: Path, form: Form) -> Found:
     return Found(_name(str(path)), found, _passed_over(path, found, form))
 
 
+def _without_notes(files: Iterable[Path], form: Form) -> list[Path]:
+    """The files without each .txt that lies beside others: a note is no shard."""
+    files = list(files)
+    return files if form.format else [path for path in files if _ending(path) != _SNIFFED] or files
+
+
 def _passed_over(folder: Path, found: Sequence[Path], form: Form) -> tuple[str, ...]:
     """What of a folder's own files and folders is not read, but for what begins with `.` or `_`."""
     there = [path for path in sorted(folder.iterdir()) if path.name[0] not in "._"]
     files = [path for path in there if path.is_file()]
-    left = [path.name for path in files if path not in set(found)]
-    folders = {path.name: _tables_in(path, form) for path in there if path.is_dir() and not is_key(path.name)}
-    folders = {name: count for name, count in folders.items() if count}
+    read = set(found)
+    left = [path.name for path in files if path not in read]
+    folders = {
+        path.name: count
+        for path in there
+        if path.is_dir() and not is_key(path.name) and (count := len(list(_shards(path, form, deep=True))))
+    }
     parts = []
     if left:
         parts.append(f"{len(files) - len(left)} of {len(files)} files are read, without {listed(left, 3)}")
@@ -144,24 +152,17 @@ def _passed_over(folder: Path, found: Sequence[Path], form: Form) -> tuple[str, 
     return (f"{folder.name or folder}: {'; '.join(parts)}",) if parts else ()
 
 
-def _tables_in(folder: Path, form: Form) -> int:
-    """How many files that could be shards lie in a folder, however deep."""
-    count = 0
-    for path in folder.iterdir():
-        if path.name[0] not in "._":
-            count += _tables_in(path, form) if path.is_dir() else is_known(path, form)
-    return count
-
-
 def _of_glob(path: str, form: Form) -> Found:
+    above, last = os.path.split(path)
+    if last == "**":  # a folder and all below it, by the rules of folders
+        tops = [above or "."] if os.path.isdir(above or ".") else sorted(glob.glob(above, recursive=True))
+        below = (file for top in tops if os.path.isdir(top) for file in _shards(Path(top), form, deep=True))
+        return _some(path, _without_notes(below, form), ())
     matches = [Path(p) for p in sorted(glob.glob(path, recursive=True))]
-    if os.path.basename(path) == "**":  # a folder and all below it, by the rules of folders
-        found = [p for p in matches if p.is_file() and is_known(p, form) and _ending(p) != _SNIFFED]
-        return _some(path, found, ())
     folders = [p for p in matches if p.is_dir()]
     shards = {p: list(_shards(p, form)) for p in folders if is_key(p.name)}
     found = [file for p in matches for file in shards.get(p, [p] if p.is_file() else [])]
-    skipped = [p.name for p in folders if p not in shards and _tables_in(p, form)]
+    skipped = [p.name for p in folders if p not in shards and any(_shards(p, form, deep=True))]
     note = f"{_name(path)}: the folders that '{path}' matches are not read ({listed(skipped, 3)}); '{path}/**' does"
     return _some(path, found, (note,) if skipped else ())
 
@@ -203,15 +204,15 @@ def _refuse_log_table(folder: Path) -> None:
         folder = folder.parent
 
 
-def _shards(folder: Path, form: Form) -> Iterator[Path]:
-    """The files of a folder and of its folders `key=value`."""
+def _shards(folder: Path, form: Form, *, deep: bool = False) -> Iterator[Path]:
+    """The files of a folder and of its folders `key=value`, or `deep` of all its folders."""
     for path in sorted(folder.iterdir()):
         if path.name[0] in "._":
             continue
         if path.is_file() and is_known(path, form):
             yield path
-        elif path.is_dir() and is_key(path.name):
-            yield from _shards(path, form)
+        elif path.is_dir() and (deep or is_key(path.name)):
+            yield from _shards(path, form, deep=deep)
 
 
 # Formats
@@ -235,8 +236,8 @@ def _ending(path: Path) -> str | None:
     """The format that a file's name tells; None where its ending is no table's."""
     if path.name.lower().endswith(_PARQUETS):
         return PARQUET
-    packed = path.suffix.lower() in PACKINGS
-    name = (name_inside(path) if packed else path.name).lower()
+    with reading(path.name):  # a zip is looked into
+        name = (name_inside(path) if path.suffix.lower() in PACKINGS else path.name).lower()
     return next((kind for suffix, kind in _TEXTS.items() if name.endswith(suffix)), None)
 
 

@@ -18,8 +18,6 @@ from masknet.table.part import FRAME
 __all__ = ["cells_of", "from_values", "type_of"]
 
 _PLAIN = (bool, int, float, str, Decimal, datetime.date, datetime.time, type(None))
-_UNITS = {"Y": "D", "M": "D", "W": "D", "h": "ms", "m": "ms", "s": "ms"}
-"""The units of NumPy's moments that Polars does not hold, and what it holds instead."""
 
 
 def _plain(values: Iterable[Any]) -> list[Any]:
