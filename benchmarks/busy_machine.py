@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from cells import with_table
+from machine import commit, hardware
 from masknet.datasets.planted import planted_log
 from masknet.threads import WAITING
-from throughput import commit, hardware
 
 PAGE = Path(__file__).parent.parent / "docs" / "serving.md"
 WAYS: dict[str, tuple[int, dict[str, str]]] = {

@@ -12,19 +12,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from machine import commit, hardware
 from masknet.config import RunConfig
 from masknet.progress import LogProgress
 from masknet.train import train
-from throughput import commit, hardware
 
 
-def probabilities_of_rate(logit: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
-    """The probabilities of logits that are all moved alike, so that their mean is the rate."""
+def shift_to_rate(logit: NDArray[np.float64], rate: float) -> float:
+    """What all logits are moved by, so that the mean of their probabilities is the rate."""
     low, high = -20.0, 20.0
     for _ in range(60):
         shift = (low + high) / 2
         low, high = (shift, high) if (1 / (1 + np.exp(-logit - shift))).mean() < rate else (low, shift)
-    return 1 / (1 + np.exp(-logit - shift))
+    return shift
+
+
+def probabilities_of_rate(logit: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
+    """The probabilities of logits that are all moved alike, so that their mean is the rate."""
+    return 1 / (1 + np.exp(-logit - shift_to_rate(logit, rate)))
 
 
 def with_table(page: str, title: str, table: str) -> str:

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from machine import commit, hardware
 from masknet import metrics
-from throughput import commit, hardware
 
 ROWS, AUCS, SHARES, DRAWS = (500, 5000), (0.75, 0.92, 0.98), (0.01, 0.05, 0.5), 1000
 NAMES = ("auc", "log_loss", "normalized_entropy", "calibration_ratio")

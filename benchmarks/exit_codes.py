@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from broken_inputs import CASES, ROOT, run
-from throughput import commit, hardware
+from machine import commit, hardware
 
 RAGGED = "click,user,site\n" + "".join(f"{i % 2},{i},north\n" for i in range(200_000)) + "1,2\n" + "0,1,south\n" * 9
 INSPECT = "from masknet.cli import main; main(['inspect', 'ragged.csv', '--label', 'click'])"

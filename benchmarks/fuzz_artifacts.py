@@ -29,6 +29,7 @@ import safetensors.torch
 import torch
 
 import masknet
+from machine import commit, hardware
 from masknet.artifact import check, load_artifact
 from masknet.config import RunConfig
 from masknet.errors import MasknetError
@@ -36,7 +37,6 @@ from masknet.manifest import write_checksums
 from masknet.progress import LogProgress
 from masknet.table import open_table
 from masknet.train import fit
-from throughput import commit, hardware
 
 SECONDS = 10
 MEMORY = 8 << 30

@@ -30,8 +30,8 @@ import polars as pl
 from safetensors import safe_open
 
 import masknet
+from machine import commit, hardware
 from masknet.datasets import planted_log
-from throughput import commit, hardware
 
 # `masknet train`, and a line each time that its progress enters another phase.
 CHILD = """

@@ -19,14 +19,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import masknet
+from machine import commit, family, hardware, resident
 from masknet.table import open_table
-from throughput import commit, hardware
 
 EVERY_SECONDS = 0.1
 # `masknet`, telling its progress often enough to know the phase that a sample belongs to.
@@ -36,20 +35,6 @@ COMMAND = (
 )
 TRAINING = re.compile(r"(?:member \d+/\d+, )?epoch \d+/\d+")
 PHASE = re.compile(rf"(inspect|learn the vocabulary|encode|(?:.*, )?validate|{TRAINING.pattern}): ([\d,]+)")
-
-
-def family(pid: int) -> Iterator[int]:
-    """A process and all that it started."""
-    yield pid
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from family(int(child))
-
-
-def resident(pid: int, kind: str) -> int:
-    """MiB of a kind of a process's memory in RAM."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:")) // 1024
 
 
 class Watch:

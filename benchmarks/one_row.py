@@ -22,12 +22,12 @@ import polars as pl
 import torch
 
 import masknet
+from machine import commit, hardware
 from masknet.config import RunConfig
 from masknet.datasets.planted import planted_log
 from masknet.progress import LogProgress
 from masknet.table import open_table
 from masknet.train import fit
-from throughput import commit, hardware
 
 TORCH = "import torch"
 LOAD = "from masknet import load; load({path!r})"

@@ -42,6 +42,7 @@ import torch
 from torch import Tensor, nn
 
 import masknet
+from machine import commit, hardware
 from masknet.batches import Batch
 from masknet.models import ParallelMaskNet, SerialMaskNet
 from masknet.nn.mask import MaskBlock
@@ -49,7 +50,6 @@ from masknet.nn.norm import FieldLayerNorm
 from masknet.space import FeatureSpace, FieldSpace
 from masknet.train.optim import Optimizer
 from masknet.train.step import NetworkStep
-from throughput import commit, hardware
 
 EPSILON = 1e-5
 """Of FuxiCTR's layer norms: PyTorch's default."""

@@ -27,7 +27,7 @@ from typing import Any
 import polars as pl
 
 from cells import with_table
-from throughput import commit, hardware
+from machine import commit, hardware
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "real_files.json"

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from machine import commit, hardware
 from masknet.cli import main as masknet
-from throughput import commit, hardware
 
 LABELS = ("label", "never_married")
 MODELS = ("parallel-masknet", "serial-masknet")

@@ -181,6 +181,13 @@ def test_the_figures_of_memory_are_the_measured_ones(monkeypatch: pytest.MonkeyP
     assert script["markdown"](result) in (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")
 
 
+def test_the_tables_of_speed_are_the_measured_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # as when the script is run
+    script = runpy.run_path(str(ROOT / "benchmarks" / "speed.py"))
+    page = script["PAGE"].read_text(encoding="utf-8")
+    assert script["with_tables"](page) == page
+
+
 def test_the_page_of_settings_is_made_from_them() -> None:
     script = runpy.run_path(str(ROOT / "scripts" / "settings_page.py"))
     assert script["PAGE"].read_text(encoding="utf-8") == script["page"]()

@@ -1,0 +1,103 @@
+"""Sides that say what the machine allows: the products of a step alone, a memory copy, one sort."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.training import Measure, settle, threads
+
+Shape = tuple[int, int, int]
+"""Rows, columns and the inner width of a product."""
+
+
+def shapes_of(kind: str, batch: int, width: int, blocks: list[int], top: list[int], reduction: float) -> list[Shape]:
+    """The products of a forward pass, the first layers of all masks that read the same embedding as one."""
+    shapes, hidden, masked = [], width, []
+    for d_out in blocks:
+        masked.append(round(reduction * hidden))
+        shapes += [(batch, hidden, masked[-1]), (batch, d_out, hidden)]
+        hidden = width if kind == "parallel" else d_out
+    shapes.append((batch, sum(masked), width))
+    d_in = sum(blocks)
+    for d_out in top:
+        shapes.append((batch, d_out, d_in))
+        d_in = d_out
+    return shapes
+
+
+def products(
+    *,
+    kind: str,
+    batch: int,
+    width: int,
+    blocks: list[int],
+    top: list[int],
+    reduction: float,
+    dtype: str,
+    backward: bool,
+    device: str = "cpu",
+    seconds: float = 0.3,
+) -> Measure:
+    """Rows a second if a step were its matrix products alone, each by the faster of PyTorch's two ways to make it.
+
+    They are those of the forward pass and, with `backward`, the two of each of them that its gradients need.
+    """
+    torch.set_num_threads(threads())
+    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    pairs = []
+    for rows, d_out, d_in in shapes_of(kind, batch, width, blocks, top, reduction):
+        x = torch.randn(rows, d_in, device=device).to(kinds[dtype])
+        w = torch.randn(d_out, d_in, device=device).to(kinds[dtype])
+        y = torch.randn(rows, d_out, device=device).to(kinds[dtype])
+        pairs += [(x, w.t())] + ([(y, w), (y.t(), x)] if backward else [])
+    work = sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b in pairs)
+
+    def measure(seen: dict[str, Any]) -> dict[str, Any]:
+        spent = 0.0
+        for a, b in pairs:
+            spent += min(_seconds_of(way, seconds / len(pairs), device) for way in _ways(a, b))
+        return {"rows_per_second": batch / spent, "gflops": work / spent / 1e9}
+
+    return measure
+
+
+def _ways(a: Tensor, b: Tensor) -> Iterator[Callable[[], object]]:
+    """A product by the library that PyTorch picks, and by oneDNN where it has picked another."""
+    yield lambda: torch.mm(a, b)
+    if a.dtype == torch.float32 and a.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        weights = b.t()
+        yield lambda: torch.ops.mkldnn._linear_pointwise(a, weights, None, "none", [], "")
+
+
+def _seconds_of(way: Callable[[], object], at_least: float, device: str) -> float:
+    """Of one call, the least of as many as take so long."""
+    way()
+    best, until = float("inf"), time.perf_counter() + at_least
+    while time.perf_counter() < until:
+        settle(device)
+        started = time.perf_counter()
+        way()
+        settle(device)
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def copy(*, row_bytes: int, megabytes: int) -> Measure:
+    """Rows a second if a row were a copy of its bytes in memory."""
+    source = np.ones(megabytes << 20, dtype=np.uint8)
+    target = np.empty_like(source)
+    np.copyto(target, source)
+
+    def measure(seen: dict[str, Any]) -> dict[str, Any]:
+        started = time.perf_counter()
+        np.copyto(target, source)
+        rate = source.nbytes / (time.perf_counter() - started)
+        return {"rows_per_second": rate / row_bytes, "gb_per_second": rate / 1e9}
+
+    return measure
