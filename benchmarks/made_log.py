@@ -36,6 +36,9 @@ _FLATNESS = 0.85
 """The exponent of the power law: rank r is drawn about r to the power of minus this."""
 
 _OF_EFFECT, _OF_VECTOR, _OF_GATE, _OF_TEXT = 1, 2, 3, 4
+_WELL_KNOWN = 18
+"""The first so many fields have few categories; those of the others are rare, and matter less."""
+
 _PAIRED = (0, 3, 5, 8, 10, 12, 14, 16)
 """The fields whose vectors are multiplied; the commonest fields, so that few rows teach them."""
 _GATES = ((1, 4, 6), (2, 9, 7), (11, 5, 3), (13, 8, 15), (10, 12, 4))
@@ -123,9 +126,9 @@ def _effect(kind: int, field: int, ranks: NDArray[np.int64], entry: int = 0) -> 
 
 
 def _logit(numbers: Sequence[NDArray[np.float64]], ranks: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
-    logit = sum(0.1 * np.tanh(number) for number in numbers) + sum(
-        0.15 * _effect(_OF_EFFECT, field, rank) for field, rank in enumerate(ranks)
-    )
+    logit = sum(0.3 * np.tanh(number) for number in numbers)
+    for field, rank in enumerate(ranks):
+        logit += (0.2 if field < _WELL_KNOWN else 0.08) * _effect(_OF_EFFECT, field, rank)
     for entry in range(_WIDTH):
         vectors = [_effect(_OF_VECTOR, field, ranks[field], entry) for field in _PAIRED]
         logit += 0.05 * (sum(vectors) ** 2 - sum(vector**2 for vector in vectors))

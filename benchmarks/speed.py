@@ -41,6 +41,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
 PAGE = ROOT / "docs" / "speed.md"
 DIGITS = 3
+PROFILES = ("parallel 3 x 400, batch 2,000", "the network of the defaults, batch 1,024", "a CSV, encoded")
 
 Figures = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -125,33 +126,33 @@ def result() -> dict[str, Any]:
     return dict(json.loads(RESULTS.read_text(encoding="utf-8")))
 
 
-def merged(old: dict[str, Any], new: dict[str, Any], key: str, names: Sequence[str]) -> dict[str, Any]:
-    """The result with new records; those of other names stay, with their commit where it is another one.
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The result with new records in the place of those of the same names; others say which commit they are of.
+
+    Those of another machine are left out.
 
     Args:
         old: the result before.
-        new: `commit`, `hardware` and `date` of now, and under `key` the records.
-        key: `stages` or `profiles`.
-        names: all that there may be, in their order.
+        new: `commit`, `hardware` and `date` of now, and records under `stages` or `profiles`.
     """
-    kept = old if old.get("hardware") == new["hardware"] else {}
-    result = {name: new[name] for name in ("commit", "hardware", "date")}
-    for part in ("stages", "profiles"):
-        records = [*new.get(part, ())]
-        fresh = {record["name"] for record in records}
-        for record in kept.get(part, ()):
-            of = record.get("commit", kept["commit"])
-            if record["name"] not in fresh and (part != key or record["name"] in names):
+    content = {name: new[name] for name in ("commit", "hardware", "date")}
+    of_here = old if old.get("hardware") == new["hardware"] else {}
+    for part, order in (("stages", list(STAGES)), ("profiles", list(PROFILES))):
+        records = list(new.get(part, ()))
+        names = {record["name"] for record in records}
+        for record in of_here.get(part, ()):
+            if record["name"] not in names:
+                of = record.get("commit", old["commit"])
                 plain = {name: value for name, value in record.items() if name != "commit"}
                 records.append(plain if of == new["commit"] else plain | {"commit": of})
-        order = names if part == key else [record["name"] for record in records]
-        result[part] = sorted(records, key=lambda record: order.index(record["name"]))
-    return result
+        known = [record for record in records if record["name"] in order]
+        content[part] = sorted(known, key=lambda record: order.index(record["name"]))
+    return content
 
 
-def write(new: dict[str, Any], key: str, names: Sequence[str]) -> None:
-    content = merged(result(), new, key, names)
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+def write(new: dict[str, Any]) -> None:
+    """Put new records into the JSON and the page."""
+    RESULTS.write_text(json.dumps(merged(result(), new), indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
@@ -170,16 +171,13 @@ def run_stages(bench: Bench, names: Sequence[str]) -> bool:
         figures, whys = measured(plan, bench)
         records = [{"name": name, "form": bench.form} | line(claim, plan, figures, whys) for claim in plan.claims]
         if bench.form != "tiny":
-            write(stamp(bench) | {"stages": records}, "stages", list(STAGES))
+            write(stamp(bench) | {"stages": records})
         for record in records:
             print(f"  {record['stage']}: {told(record)}", flush=True)
         sound = sound and not any(why.startswith("it failed") for why in whys.values())
     where = "nothing is written" if bench.form == "tiny" else f"written to {RESULTS} and {PAGE}"
     print(f"{where}; {(time.perf_counter() - began) / 60:.1f} min")
     return sound
-
-
-PROFILES = ("parallel 3 x 400, batch 2,000", "the network of the defaults, batch 1,024", "a CSV, encoded")
 
 
 def run_profiles(bench: Bench) -> None:
@@ -202,7 +200,7 @@ def run_profiles(bench: Bench) -> None:
         {"name": name, "shares": {part: _rounded(share) for part, share in sorted_shares(found[0]["shares"])}}
         for name, found in figures.items()
     ]
-    write(stamp(bench) | {"profiles": records}, "profiles", list(PROFILES))
+    write(stamp(bench) | {"profiles": records})
     print(profile_table(result()))
 
 

@@ -99,3 +99,62 @@ def test_a_made_log_is_the_same_in_any_chunks_and_hides_a_rule(monkeypatch: pyte
     assert not read.equals(other)
     shares = other.group_by("C3").agg(pl.col(made.LABEL).mean(), pl.len()).filter(pl.col("len") > 100)[made.LABEL]
     assert np.ptp(shares.to_numpy()) > 0.02
+
+
+@pytest.mark.parametrize("base", ["no history", None])
+def test_every_claim_is_of_sides_that_its_stage_measures(
+    base: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    speed = script("speed", monkeypatch)
+    bench = speed.Bench(form="tiny", device="cpu", kept=tmp_path)
+    bench.base = bench.today if base is None else base
+    monkeypatch.setattr(speed.Bench, "log", lambda self, rows, vocabulary: SimpleNamespace(rows=rows, **FILES))
+    for stage in speed.STAGES.values():
+        plan = stage(bench)
+        for claim in plan.claims:
+            assert {claim.ours, claim.baseline, claim.bound or claim.ours} <= plan.sides.keys()
+            assert claim.unit in ("rows/s", "s", "ms", "MiB")
+
+
+FILES = {"csv": "log.csv", "parquet": "log.parquet", "valid": "valid.csv"}
+
+
+def test_a_line_is_met_missed_or_says_why_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    speed = script("speed", monkeypatch)
+    faster = speed.Claim("training", "ours", "theirs", must=2.0, bound="products")
+    plan = speed.Plan("10 rows", {}, (faster,))
+    figures = {
+        name: [{"rows_per_second": rate + i} for i in (0, -9, 9)] for name, rate in (("ours", 80), ("theirs", 40))
+    }
+    found = speed.line(faster, plan, figures | {"products": [{"rows_per_second": 100}]}, {})
+    expected = {"value": 80, "low": 71, "high": 89, "baseline_value": 40, "ratio": 2.0, "met": True, "why": None}
+    assert expected.items() <= found.items()
+    assert (found["share_of_bound"], found["bound"]) == (0.8, "products")
+    slower = speed.Claim("training", "theirs", "ours", must=2.0)
+    assert speed.line(slower, plan, figures, {})["met"] is False
+    fewer = speed.Claim("training", "theirs", "ours", must=0.5, at_most=True)
+    assert speed.line(fewer, plan, figures, {})["met"] is True
+    alone = speed.line(faster, plan, {"ours": figures["ours"]}, {"theirs": "no history"})
+    assert {"value": 80, "ratio": None, "met": None, "why": "no history"}.items() <= alone.items()
+    never = {"ours": [{"rows_per_second": None, "why": "too far"}], "theirs": figures["theirs"]}
+    assert {"met": False, "why": "too far"}.items() <= speed.line(faster, plan, never, {}).items()
+
+
+def test_lines_of_another_commit_say_so_and_those_of_another_machine_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    speed = script("speed", monkeypatch)
+    old = {"commit": "a", "hardware": {"cores": 2}, "date": "then", "profiles": [{"name": "a CSV, encoded"}]}
+    old["stages"] = [{"name": "csv", "ratio": 1}, {"name": "rows", "ratio": 1}, {"name": "small", "commit": "0"}]
+    new = {"commit": "b", "hardware": {"cores": 2}, "date": "now", "stages": [{"name": "rows", "ratio": 2}]}
+    merged = speed.merged(old, new)
+    assert merged["stages"] == [
+        {"name": "csv", "ratio": 1, "commit": "a"},
+        {"name": "rows", "ratio": 2},
+        {"name": "small", "commit": "0"},
+    ]
+    assert merged["profiles"] == [{"name": "a CSV, encoded", "commit": "a"}]
+    assert (merged["commit"], merged["date"]) == ("b", "now")
+    back = speed.merged(merged, {**new, "commit": "a", "stages": []})
+    assert back["stages"][0] == {"name": "csv", "ratio": 1}
+    assert back["stages"][1] == {"name": "rows", "ratio": 2, "commit": "b"}
+    elsewhere = speed.merged(merged, {**new, "hardware": {"cores": 4}})
+    assert (elsewhere["stages"], elsewhere["profiles"]) == ([{"name": "rows", "ratio": 2}], [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
+import made_log
 from machine import family, resident
 from made_log import CATEGORICAL, LABEL, NUMERIC, MadeLog, write
 from masknet.threads import WAITING, available_processors
@@ -125,12 +127,12 @@ class Bench:
         form: `full`, the sizes that ratios are claimed for; `short`, those of minutes; or `tiny`, which only shows that
             all sides run.
         device: where networks train and score.
+        kept: the folder of made logs, which stay there, and of all else while the run lasts.
     """
 
-    def __init__(self, *, form: str, device: str) -> None:
-        self.form, self.device = form, device
+    def __init__(self, *, form: str, device: str, kept: Path = ROOT / "build" / "speed") -> None:
+        self.form, self.device, self.kept = form, device, kept
         self.threads = available_processors()
-        self.kept = ROOT / "build" / "speed"
         self.kept.mkdir(parents=True, exist_ok=True)
         held = tempfile.TemporaryDirectory(dir=self.kept, prefix="run-")
         atexit.register(held.cleanup)
@@ -148,7 +150,8 @@ class Bench:
 
     def log(self, rows: int, vocabulary: int) -> Log:
         """A log of so many rows, with others to validate on; made once, since its files stay for the next run."""
-        stem = self.kept / f"log-{rows}-{vocabulary}"
+        made_by = hashlib.sha256(Path(made_log.__file__).read_bytes()).hexdigest()[:8]
+        stem = self.kept / f"log-{made_by}-{rows}-{vocabulary}"
         paths = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in ("csv", "parquet", "valid.csv")}
         if not all(path.exists() for path in paths.values()):
             print(f"  making a log of {rows:,} rows", flush=True)
@@ -160,24 +163,24 @@ class Bench:
                 part.replace(path)
         return Log(rows, *(str(path) for path in paths.values()))
 
-    def of(self, checkout: Checkout | str, work: str, **given: Any) -> Side | str:
+    def of(self, checkout: Checkout | str, work: str, /, **given: Any) -> Side | str:
         """A side of a checkout's masknet; where there is none, why."""
         if isinstance(checkout, str):
             return checkout
         return Side(work, given, checkout, checkout.python, (checkout.source,))
 
-    def imports(self, checkout: Checkout | str, work: str, **given: Any) -> Side | str:
+    def imports(self, checkout: Checkout | str, work: str, /, **given: Any) -> Side | str:
         """A side of a checkout that imports its masknet itself, in a new process each time."""
         if isinstance(checkout, str):
             return checkout
         work = f"stages.imports:{work}"
         return Side(work, given, python=checkout.python, paths=(checkout.source,), fresh=True)
 
-    def beside(self, work: str, **given: Any) -> Side:
+    def beside(self, work: str, /, **given: Any) -> Side:
         """A side that measures no masknet; it may import that of this checkout."""
         return Side(work, given, paths=(self.today.source,))
 
-    def fuxictr(self, work: str, *, data: str, **given: Any) -> Side | str:
+    def fuxictr(self, work: str, /, *, data: str, **given: Any) -> Side | str:
         """A side of FuxiCTR, where there is one."""
         place = os.environ.get("FUXICTR", "")
         if not (Path(place) / "fuxictr").is_dir() or not place:
