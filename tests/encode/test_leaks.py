@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from masknet.encode import Declared, inspect_table
+from masknet.encode.coded import Coded
 from masknet.encode.leaks import LeakSearch
 from masknet.progress import LogProgress
 from masknet.table import open_table
@@ -99,7 +100,7 @@ def test_some_rows_are_enough_however_they_are_ordered(
     search = LeakSearch({"sold": None}, rows=estimated)
     for start in range(0, 60_000, 500):
         span = slice(start, start + 500)
-        search.add(pl.DataFrame({"sold": clicks[span, 0]}), clicks[span])
+        search.add({"sold": Coded(pl.Series("sold", clicks[span, 0]))}, clicks[span])
     assert sum(map(len, search._labels)) <= 1300
     (sentence,) = search.sentences(["sold"], ["click"])
     assert "AUC 1.0000" in sentence

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from masknet.encode import Declared, inspect_table, values
+from masknet.encode.coded import Coded
 from masknet.encode.facts import ColumnFacts
 from masknet.encode.leaks import LeakSearch
 from masknet.encode.number_texts import parse
@@ -142,7 +143,7 @@ def test_missing_integers_are_counted_however_the_table_is_cut() -> None:
     for cut in (1, 20, 71):
         facts = ColumnFacts("x", typed=False, missing=["-9"])
         for start in range(0, 71, cut):
-            facts.add(pl.Series("x", cells[start : start + cut]))
+            facts.add(Coded.of(pl.Series("x", cells[start : start + cut])))
         assert (facts.words, facts.are_integers) == (31, True)
 
 
@@ -150,7 +151,7 @@ def test_a_leak_is_found_however_its_numbers_are_written() -> None:
     clicks = np.arange(400) % 4 == 0
     leak = [f"${1000 + 500 * click + i / 1000:,.3f}" for i, click in enumerate(clicks)]
     search = LeakSearch({"x": None}, rows=400)
-    search.add(pl.DataFrame({"x": leak}), clicks[:, None].astype(np.uint8))
+    search.add({"x": Coded(pl.Series("x", leak))}, clicks[:, None].astype(np.uint8))
     assert list(search.sentences(["x"], ["click"]))
 
 

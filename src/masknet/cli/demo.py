@@ -151,7 +151,7 @@ def _compare(
 
     def clicks(path: Path, limit: int | None = None) -> NDArray[np.uint8]:
         chunks = open_table(path).chunks(config.labels, limit=limit)
-        return np.concatenate([values.all_labels(chunk.frame, config.labels, chunk.place)[:, 0] for chunk in chunks])
+        return np.concatenate([values.all_labels(chunk, config.labels)[:, 0] for chunk in chunks])
 
     labels = clicks(files.test)
     scored = {"click rate": np.full(len(labels), clicks(files.train, config.limit_rows).mean())}

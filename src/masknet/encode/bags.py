@@ -52,19 +52,24 @@ class TextShapes:
     prose: int = 0
     different: int = 0
 
-    def add_some(self, known: pl.Series) -> None:
-        """Look at a sample of some more texts, until there were very many."""
-        if self.texts < _ENOUGH:
-            self.add(sample_of(known))
+    @property
+    def wants_more(self) -> bool:
+        """Whether more texts may tell more: until there were very many."""
+        return self.texts < _ENOUGH
 
     def add(self, sample: pl.Series) -> None:
         """Look at some more texts."""
+        v = pl.col("v")
+        looks = {f"with {separator}": v.str.contains(separator, literal=True) for separator in self.separated}
+        looks |= {"listed": v.str.contains(_LISTED), "prose": v.str.contains(_PROSE)}
+        found = sample.to_frame("v").select(v.n_unique().alias("different"), **{n: x.sum() for n, x in looks.items()})
+        seen = found.row(0, named=True)
         self.texts += len(sample)
-        self.listed += int(sample.str.contains(_LISTED).sum())
-        self.prose += int(sample.str.contains(_PROSE).sum())
-        self.different += sample.n_unique()
+        self.listed += seen["listed"]
+        self.prose += seen["prose"]
+        self.different += seen["different"]
         for separator in self.separated:
-            self.separated[separator] += int(sample.str.contains(separator, literal=True).sum())
+            self.separated[separator] += seen[f"with {separator}"]
 
     @property
     def are_listed(self) -> bool:

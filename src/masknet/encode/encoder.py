@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from masknet.encode.cells import Cells, reader
+from masknet.encode.cells import reader
 from masknet.encode.fields import (
     BagEncoding,
     CategoricalEncoding,
@@ -32,11 +33,12 @@ from masknet.encode.sound import require_sound
 from masknet.encode.storage import Layout
 from masknet.encode.values import canonical
 from masknet.encode.vocabulary import Buckets, Vocabulary
+from masknet.encode.workers import Each, in_turn
 from masknet.errors import ConfigError, unknown
 from masknet.own_files import read_frame, read_json
 from masknet.schema import Bag, Categorical, Schema, ValueType
 from masknet.space import FeatureSpace
-from masknet.table import Chunk
+from masknet.table import Chunk, Rows, spread
 
 __all__ = ["EncodedRows", "Encoder", "EncoderLearner"]
 
@@ -69,6 +71,8 @@ class Encoder:
         )
         self.layout = Layout(tuple(storage for e in self.encodings for storage in e.storages))
         self._readers = [reader(field) for field in schema.fields]
+        self._slots = _spans(sum(storage.slots for storage in e.storages) for e in self.encodings)
+        self._columns = _spans(sum(storage.width for storage in e.storages) for e in self.encodings)
 
     @property
     def shown(self) -> tuple[Shown, ...]:
@@ -80,28 +84,42 @@ class Encoder:
         """Rows that may be encoded at once: fewer than a chunk has where a bag is long, so that they fit the memory."""
         return max(1, _CELLS_AT_ONCE // max(1, self.space.num_slots))
 
-    def encode(self, chunk: Chunk, *counts: Count) -> EncodedRows:
+    def encode(self, chunk: Rows, *counts: Count, each: Each = in_turn) -> EncodedRows:
         """The rows of a chunk that has the schema's fields, as a model reads them.
 
         Args:
             chunk: raw rows.
             counts: are told of the cells and ids of each field.
+            each: does the fields, one after the other or several at once.
 
         Raises:
             DataError: a cell cannot be what its column means.
         """
-        return self.encode_cells(self.read(chunk), len(chunk.frame), *counts)
+        rows, space, names = len(chunk), self.space, self.schema.field_names
+        joined = self._joined(chunk.frame) if isinstance(chunk, Chunk) and rows == 1 else {}
+        ids = np.empty((rows, space.num_slots), dtype=np.int32)
+        values = np.ones((rows, space.num_slots), dtype=np.float32)
+        dense = np.empty((rows, space.dense_width), dtype=np.float32) if space.dense_width else None
+        numbers: list[Sequence[NDArray[np.float64]]] = [()] * len(names)
 
-    def read(self, chunk: Chunk) -> Iterator[Cells]:
-        """The cells of each field, one after the other: the first half of `encode`, by what the schema says alone.
+        def encode(i: int) -> None:
+            name, encoding = names[i], self.encodings[i]
+            cells, codes = (joined[name], None) if name in joined else chunk.read(name, self._readers[i])
+            own_ids, own_values, own_dense = encoding.encode(cells)
+            for count in counts:
+                count(encoding, cells, own_ids, codes)
+            ids[:, self._slots[i]] = spread(own_ids, codes)
+            if own_values is not None:
+                values[:, self._slots[i]] = spread(own_values, codes)
+            if own_dense is not None and dense is not None:
+                dense[:, self._columns[i]] = spread(own_dense, codes)
+            if self.raw_numbers:
+                numbers[i] = [spread(own, codes) for own in encoding.numbers(cells)]
 
-        Raises:
-            DataError: a cell cannot be what its column means.
-        """
-        names, frame = self.schema.field_names, chunk.frame
-        joined = self._joined(frame) if len(frame) == 1 else {}
-        fields = zip(names, self._readers, strict=True)
-        return (joined[name] if name in joined else read(frame[name], chunk.place) for name, read in fields)
+        each(encode, range(len(names)))
+        columns = [column for own in numbers for column in own]
+        raw = np.stack(columns, axis=1) if columns else np.empty((rows, 0))
+        return EncodedRows(ids, values, dense, raw if self.raw_numbers else None)
 
     def _joined(self, row: pl.DataFrame) -> dict[str, pl.Series]:
         """The canonical texts of one row's texts, by the name of the field.
@@ -120,30 +138,6 @@ class Encoder:
             text = canonical(pl.Series([cells[name] for name in names], dtype=pl.String), values)
             joined |= {name: text[i : i + 1] for i, name in enumerate(names)}
         return joined
-
-    def encode_cells(self, cells: Iterable[Cells], rows: int, *counts: Count) -> EncodedRows:
-        """What a model reads of the cells of each field: the second half of `encode`, from what was learned."""
-        ids = np.empty((rows, self.space.num_slots), dtype=np.int32)
-        values = np.ones((rows, self.space.num_slots), dtype=np.float32)
-        dense = np.empty((rows, self.space.dense_width), dtype=np.float32) if self.space.dense_width else None
-        numbers: list[NDArray[np.float64]] = []
-        slot = column = 0
-        for encoding, own in zip(self.encodings, cells, strict=True):
-            own_ids, own_values, own_dense = encoding.encode(own)
-            for count in counts:
-                count(encoding, own, own_ids)
-            width = own_ids.shape[1]
-            ids[:, slot : slot + width] = own_ids
-            if own_values is not None:
-                values[:, slot : slot + width] = own_values
-            slot += width
-            if own_dense is not None and dense is not None:
-                dense[:, column : column + own_dense.shape[1]] = own_dense
-                column += own_dense.shape[1]
-            if self.raw_numbers:
-                numbers += encoding.numbers(own)
-        raw = np.stack(numbers, axis=1) if numbers else np.empty((rows, 0))
-        return EncodedRows(ids, values, dense, raw if self.raw_numbers else None)
 
     def extended(self, field: str, values: Sequence[str] | pl.Series) -> Encoder:
         """An encoder that also knows `values` of a field: their ids come behind all others, and no row of ids moves.
@@ -217,6 +211,11 @@ class Encoder:
         return cls(schema, encodings, content["num_ids"], raw_numbers=content.get("raw_numbers") is True)
 
 
+def _spans(widths: Iterable[int]) -> list[slice]:
+    """Where each of the fields stands, side by side."""
+    return [slice(*ends) for ends in pairwise(accumulate(widths, initial=0))]
+
+
 class EncoderLearner:
     """Learns an encoding from chunks of training rows.
 
@@ -239,7 +238,7 @@ class EncoderLearner:
         self._min_count = min_count
         self._max_vocabulary = max_vocabulary
         self._raw_numbers = raw_numbers
-        self._readers = {field.name: reader(field) for field in schema.fields}
+        self._readers = [reader(field) for field in schema.fields]
         self._learners = {field.name: learner_of(field) for field in schema.fields}
 
     def row_bytes(self, lengths: Mapping[str, float]) -> float:
@@ -256,13 +255,25 @@ class EncoderLearner:
                 total += 8 * len(stored)  # of a moment its hour and weekday too
         return total
 
-    def add(self, chunk: Chunk, keep: NDArray[np.bool_] | None = None) -> None:
-        """Learn from the rows of a chunk, or from those that `keep` marks."""
-        for name, learner in self._learners.items():
-            learner.add(self._readers[name](chunk.frame[name], chunk.place), keep)
+    def add(self, chunk: Rows, keep: NDArray[np.bool_] | None = None, *, each: Each = in_turn) -> None:
+        """Learn from the rows of a chunk, or from those that `keep` marks; `each` as in `Encoder.encode`."""
+        rows = np.arange(len(chunk)) if keep is None else np.flatnonzero(keep)
+        names = self._schema.field_names
 
-    def finish(self) -> Encoder:
-        """The encoding of all rows that were added."""
+        def add(i: int) -> None:
+            cells, codes = chunk.read(names[i], self._readers[i])
+            self._learners[names[i]].add(cells, rows if codes is None else codes.take(rows))
+
+        each(add, range(len(names)))
+
+    def finish(self, *, each: Each = in_turn) -> Encoder:
+        """The encoding of all rows that were added; `each` as in `Encoder.encode`."""
+        learners = list(self._learners.values())
+
+        def count(i: int) -> None:
+            learners[i].counts()  # which takes long the first time
+
+        each(count, range(len(learners)))
         reserve = Reserve(sum(learner.reserved for learner in self._learners.values()))
         lookups: dict[str, Lookup] = {}
 

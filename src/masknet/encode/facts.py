@@ -11,7 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from masknet.encode import values
-from masknet.encode.bags import SEPARATORS, TextShapes, bag_parts, is_pair, sample_of
+from masknet.encode.bags import SEPARATORS, TextShapes, bag_parts, is_pair
+from masknet.encode.coded import Coded, sample_of_rows
 from masknet.encode.moment_forms import DateTexts, Epoch
 from masknet.encode.moments import moments
 from masknet.encode.number_texts import ZERO_PADDED, is_missing, of_other_decimal, parse
@@ -87,11 +88,11 @@ class _AllDifferent:
         self._hashes: list[NDArray[np.uint64]] | None = []
         self._seen = 0
 
-    def add(self, known: pl.Series) -> None:
+    def add(self, known: Coded) -> None:
         if self._hashes is None or self._seen >= _LOOKED_AT:
             return
         self._seen += len(known)
-        hashes = np.unique(known.hash(seed=0).to_numpy())
+        hashes = np.unique(known.cells.hash(seed=0).to_numpy())
         self._hashes = [*self._hashes, hashes] if len(hashes) == len(known) else None
 
     def __bool__(self) -> bool:
@@ -122,36 +123,52 @@ class TextNumbers:
         self.others: Counter[str] = Counter()
         """The texts that are neither numbers nor missing; of a chunk where they are many, none."""
 
-    def add(self, known: pl.Series) -> None:
+    def add(self, known: Coded) -> None:
         # NOTE[perf]: where most of a sample are no numbers, it speaks for the chunk, and where most of very many are
         # none, for all that follows: texts take a third of an inspection otherwise.
         if self.wrong >= _ENOUGH and self.share < 0.5 and not self.others_decimal:
             self.wrong += len(known)
             return
         times = max(1, len(known) // 1_000)
-        sample = sample_of(known)
-        if times > 1 and 2 * int(parse(sample, **self._form).wrong.sum()) > len(sample):
-            self._add(sample, times)
+        sample = sample_of_rows(known) if times > 1 else None
+        if sample is not None and 2 * int(parse(sample, **self._form).wrong.sum()) > len(sample):
+            self._add(Coded(sample), times)
         else:
             self._add(known, 1)
 
-    def _add(self, known: pl.Series, times: int) -> None:
-        found = parse(known, **self._form)
-        wrong, numbers = known.filter(found.wrong), found.numbers.drop_nulls()
-        self.numbers += times * len(numbers)
-        self.wrong += times * len(wrong)
-        self.missing += times * (len(known) - len(numbers) - len(wrong))
-        self.infinite += times * int(numbers.is_infinite().sum())
-        self.fractional = self.fractional or _has_fractions(numbers)
-        written = known.filter(found.numbers.is_not_null())
-        self.padded = self.padded or bool(written.str.strip_chars().str.contains(ZERO_PADDED).any())
-        self.whole = self.whole and bool(written.str.contains(values.CANONICAL_INTEGER).all())
-        self.fractions = self.fractions or (not self.whole and bool(written.str.contains(rf"[{self.decimal}]").any()))
-        if len(wrong):
-            self.others_decimal += times * int(of_other_decimal(wrong, self.decimal).sum())
-            if times == 1:
-                self.others.update(dict(wrong.value_counts().iter_rows()))
-                self.others = Counter(dict(self.others.most_common(_OTHERS)))
+    def _add(self, known: Coded, times: int) -> None:
+        found = parse(known.cells, **self._form)
+        numbers = found.numbers.to_numpy()  # where a null is NaN
+        written = ~np.isnan(numbers)
+        there, wrong = known.count(pl.Series(written)), known.count(found.wrong)
+        self.numbers += times * there
+        self.wrong += times * wrong
+        self.missing += times * (len(known) - there - wrong)
+        self.infinite += times * known.count(pl.Series(np.isinf(numbers)))
+        self.fractional = self.fractional or _has_fractions(numbers[written])
+        self._look_at(known.cells.filter(pl.Series(written)))
+        if wrong:
+            self._add_others(known.where(found.wrong), times)
+
+    def _look_at(self, written: pl.Series) -> None:
+        """How numbers are written."""
+        v = pl.col("v")
+        looks = {
+            "padded": v.str.strip_chars().str.contains(ZERO_PADDED).any(),
+            "odd": (~v.str.contains(values.CANONICAL_INTEGER)).any(),
+            "fractions": v.str.contains(rf"[{self.decimal}]").any(),
+        }
+        seen = written.to_frame("v").select(**looks).row(0, named=True)
+        self.padded = self.padded or seen["padded"]
+        self.whole = self.whole and not seen["odd"]
+        self.fractions = self.fractions or (not self.whole and seen["fractions"])
+
+    def _add_others(self, wrong: Coded, times: int) -> None:
+        self.others_decimal += times * wrong.count(of_other_decimal(wrong.cells, self.decimal))
+        if times == 1:
+            for text, count in zip(wrong.cells.to_list(), wrong.times.tolist(), strict=True):
+                self.others[text] += count
+            self.others = Counter(dict(self.others.most_common(_OTHERS)))
 
     @property
     def share(self) -> float:
@@ -205,40 +222,41 @@ class ColumnFacts:
         self.lengths: Counter[int] = Counter()
         self.pairs = False
 
-    def add(self, column: pl.Series) -> None:
-        dtype = column.dtype
+    def add(self, column: Coded) -> None:
+        dtype = column.cells.dtype
         if isinstance(dtype, pl.List | pl.Array) or (self.bag is not None and dtype != pl.Null):
-            self._add_parts(bag_parts(column, self.bag))
+            self._add_parts(bag_parts(column.rows(), self.bag))
             return
         if self.vector and dtype == pl.String:
-            self._add_parts(vector_parts(column))
+            self._add_parts(vector_parts(column.rows()))
             return
         if self.epoch is not None and self.rows < _ENOUGH * 10:
-            self.epoch.add(column)
+            self.epoch.add(column.rows())
         self.rows += len(column)
         if values.is_nested(dtype):
             self.types.add("nested")
-            self.missing += column.null_count()
+            self.missing += column.cells.null_count()
             self.distinct.overflow = True
             return
-        known = column.drop_nulls()
+        known = column.where(column.cells.is_not_null()) if column.cells.null_count() else column
         if dtype == pl.String:
-            known = known.filter(known != "")
+            known = known.where(known.cells != "")
             self._add_text(known)
         elif dtype.is_float():
-            known = known.drop_nans()
-            finite = known.filter(known.is_finite())
-            self._infinite += len(known) - len(finite)
+            known = known.where(pl.Series(~np.isnan(known.cells.to_numpy())))
+            numbers = known.cells.to_numpy()
+            finite = np.isfinite(numbers)
+            self._infinite += known.count(pl.Series(~finite))
             self.types.add("float")
-            fractional = _has_fractions(finite)
-            self.all_integers &= len(finite) == len(known) and not fractional
+            fractional = _has_fractions(numbers[finite])
+            self.all_integers &= bool(finite.all()) and not fractional
             self._fractional = self._fractional or fractional
             self.all_booleans = False
         elif isinstance(dtype, pl.Decimal):
             self.types.add("float")
-            self._fractional = self._fractional or _has_fractions(known.cast(pl.Float64))
+            self._fractional = self._fractional or _has_fractions(known.cells.cast(pl.Float64).to_numpy())
             self.all_integers &= dtype.scale == 0  # 7.00 is no integer's text
-            self._exact &= _within(known, 2.0**53 / 10.0**dtype.scale)
+            self._exact &= _within(known.cells, 2.0**53 / 10.0**dtype.scale)
             self.all_booleans = False
         elif dtype == pl.Boolean:
             self.types.add("boolean")
@@ -246,7 +264,7 @@ class ColumnFacts:
             self._other_types = True
         elif dtype.is_integer():
             self.types.add("integer")
-            self._exact &= _within(known, 2.0**53)
+            self._exact &= _within(known.cells, 2.0**53)
             self.all_booleans = False
         elif isinstance(dtype, pl.Date | pl.Datetime):
             self.types.add("moment")
@@ -258,7 +276,7 @@ class ColumnFacts:
             self.all_integers = self.all_booleans = False
             self._other_types = True
         self.missing += len(column) - len(known)
-        self.distinct.add(known)
+        self.distinct.add(known.cells)
         if not self._within and (dtype == pl.String or dtype.is_integer()):
             self._all_different.add(known)
 
@@ -281,37 +299,39 @@ class ColumnFacts:
             self.types.add("nested")
         else:
             outer, self.bag, self.vector, self._within = (self.bag, self.vector), None, False, True
-            self.add(flat.alias(self.name))
+            self.add(Coded(flat.alias(self.name)))
             (self.bag, self.vector), self._within = outer, False
         self.rows, self.missing = rows, missing
 
-    def _add_text(self, known: pl.Series) -> None:
+    def _add_text(self, known: Coded) -> None:
         self.types.add("text")
-        self.shapes.add_some(known)
+        texts = known.cells
+        if self.shapes.wants_more:
+            self.shapes.add(sample_of_rows(known))
         if self.form is None:
             if self.all_dates:
                 self._add_dates(known)
-            if not self._within:
-                self.dates.add(known)
+            if not self._within and self.dates.wants_more:
+                self.dates.add(sample_of_rows(known))
         if self.all_integers:
-            self.all_integers = bool(known.str.contains(values.CANONICAL_INTEGER).all())
+            self.all_integers = bool(texts.str.contains(values.CANONICAL_INTEGER).all())
         if self.float_texts is not None:
-            self.float_texts.add(known)
+            self.float_texts.add(texts)
         if self.all_booleans:
-            self.all_booleans = bool(known.str.to_lowercase().is_in(["true", "false"]).all())
+            self.all_booleans = bool(texts.str.to_lowercase().is_in(["true", "false"]).all())
         if self.all_integers and not self._missing:
             self.text_numbers.numbers += len(known)
         else:
             self.text_numbers.add(known)
 
-    def _add_dates(self, known: pl.Series) -> None:
-        like = known.str.contains(_DATE)
-        dates = known.filter(like)
-        if len(dates) < len(known):
-            others = known.filter(~like)
+    def _add_dates(self, known: Coded) -> None:
+        like = known.cells.str.contains(_DATE)
+        dates = known.cells.filter(like)
+        if len(dates) < len(known.cells):
+            others = known.cells.filter(~like)
             # NOTE[perf]: of a column that holds none, a few texts tell.
             self.all_dates = all(bool(is_missing(t, self._missing).all()) for t in (others.head(_FEW), others))
-            self.blank_moments += len(known) - len(dates)
+            self.blank_moments += known.count(~like)
         self.some_dates = self.some_dates or len(dates) > 0
         self.all_moments = self.all_moments and self.all_dates and self._are_moments(dates)
 
@@ -397,9 +417,9 @@ class ColumnFacts:
         return self._exact and numbers in ({"float"}, {"integer", "float"})
 
 
-def _has_fractions(numbers: pl.Series) -> bool:
+def _has_fractions(numbers: NDArray[np.floating]) -> bool:
     """Whether one of the floats is no integer."""
-    return bool((numbers != numbers.floor()).any())
+    return bool((numbers != np.floor(numbers)).any())
 
 
 def _within(numbers: pl.Series, limit: float) -> bool:

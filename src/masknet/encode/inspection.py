@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,16 @@ from numpy.typing import NDArray
 
 from masknet.encode import values
 from masknet.encode.bags import SEPARATORS, TextShapes, likely_separator
+from masknet.encode.coded import coded_chunks
 from masknet.encode.declared import Declared
 from masknet.encode.facts import ColumnFacts
+from masknet.encode.kept import KeptRows
 from masknet.encode.leaks import LeakSearch
 from masknet.encode.moment_forms import Epoch, form_of
 from masknet.encode.moments import MomentReader, Times
 from masknet.encode.reports import ColumnReport, Inspection
 from masknet.encode.taken import Taken, named_like_a_time, taken_for
+from masknet.encode.workers import Workers
 from masknet.errors import DataError, unknown
 from masknet.progress import Progress
 from masknet.schema import (
@@ -33,7 +38,7 @@ from masknet.schema import (
     Schema,
     TimeForm,
 )
-from masknet.table import Table
+from masknet.table import Table, spread
 
 __all__ = ["inspect_table"]
 
@@ -61,6 +66,7 @@ def inspect_table(
     limit: int | None = None,
     numeric_encoding: NumericEncodingName = "linear",
     by_chance: bool = True,
+    keep: KeptRows | None = None,
 ) -> Inspection:
     """Read a whole table once and decide what each of its columns is.
 
@@ -71,6 +77,7 @@ def inspect_table(
         limit: read only the first so many rows.
         numeric_encoding: of the numbers.
         by_chance: whether the validation rows are drawn by chance where no time is declared, which then is told.
+        keep: keeps what is read.
 
     Raises:
         DataError: a declared column is not there; a label is missing or not binary; a declared moment is none; the
@@ -113,30 +120,31 @@ def inspect_table(
     )
     rows = 0
     zeros: dict[str, set[str]] = {name: set() for name in declared.labels if name not in declared.positive}
-    for chunk in table.chunks(list(facts), limit=limit):
-        rows += len(chunk.frame)
-        label_parts.append(values.all_labels(chunk.frame, declared.labels, chunk.place, declared.positive))
-        for name, seen in zeros.items():
-            seen |= values.label_zeros(chunk.frame[name])
-            if len(seen) > 1:
-                raise DataError(
-                    f"a label is 0 or 1, or it is -1 or 1; column '{name}' holds both 0 and -1 (seen by "
-                    f"{chunk.place(len(chunk.frame) - 1)}): name another label, or map its values first",
-                    file=chunk.source,
-                    column=name,
-                )
-        if declared.weight is not None:
-            values.weights(chunk.frame[declared.weight], chunk.place)
-        for name, read in readers.items():
-            found = read(chunk.frame[name], chunk.place)
-            if name == declared.time_column:
-                time_parts.append(found.instants)
-            absent[name] += found.wall.null_count()
-        for name, column in facts.items():
-            column.add(chunk.frame[name])
-        if declared.labels:
-            search.add(chunk.frame, label_parts[-1])
-        progress.track("inspect", rows, max(total, rows))
+    with Workers() as workers, closing(coded_chunks(table.chunks(list(facts), limit=limit), workers)) as chunks:
+        for coded in chunks:
+            rows += len(coded)
+            label_parts.append(values.all_labels(coded, declared.labels, declared.positive))
+            for name, seen in zeros.items():
+                seen |= values.label_zeros(coded.columns[name].cells)
+                if len(seen) > 1:
+                    raise DataError(
+                        f"a label is 0 or 1, or it is -1 or 1; column '{name}' holds both 0 and -1 (seen by "
+                        f"{coded.place(len(coded) - 1)}): name another label, or map its values first",
+                        file=coded.source,
+                        column=name,
+                    )
+            if declared.weight is not None:
+                coded.read(declared.weight, values.weights)
+            for name, read in readers.items():
+                found, codes = coded.read(name, read)
+                if name == declared.time_column:
+                    time_parts.append(spread(found.instants, codes))
+                absent[name] += coded.columns[name].count(found.wall.is_null())
+            tasks = [partial(column.add, coded.columns[name]) for name, column in facts.items()]
+            workers.each(lambda task: task(), tasks if keep is None else [partial(keep.add, coded), *tasks])
+            if declared.labels:
+                search.add(coded.columns, label_parts[-1], each=workers.each)
+            progress.track("inspect", rows, max(total, rows))
     if rows == 0:
         raise DataError(f"a table needs rows; {table.name} has a header and none", file=table.name)
     _check_positive(declared, facts, np.concatenate(label_parts), table)
@@ -155,11 +163,13 @@ def inspect_table(
         time=declared.time_column,
         ignored=tuple(report.column for report in reports if report.kind == "ignored"),
     )
+    with Workers() as workers:
+        leaks = list(search.sentences(schema.field_names, declared.labels, each=workers.each))
     return Inspection(
         schema=schema,
         reports=tuple(reports),
         rows=rows,
-        warnings=(*_warnings(reports, facts), *search.sentences(schema.field_names, declared.labels)),
+        warnings=(*_warnings(reports, facts), *leaks),
         labels=np.concatenate(label_parts) if declared.labels else None,
         times=np.concatenate(time_parts) if time_parts else None,
         time_form=None if declared.time_column is None else facts[declared.time_column].form,

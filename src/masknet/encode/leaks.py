@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from masknet.draws import keyed_uniform
 from masknet.encode import values
 from masknet.encode.bags import bag_parts, is_pair, sample_of
+from masknet.encode.coded import Coded
 from masknet.encode.moments import as_dates
 from masknet.encode.number_texts import parse
+from masknet.encode.workers import Each, in_turn
 from masknet.errors import flag
 from masknet.schema import UNKNOWN, Bag, Decimal
 
@@ -24,6 +27,7 @@ _LEAST = 20
 """Rows of each class that an AUC is taken from: among fewer, chance comes close to one."""
 
 _ROWS, _CELLS = 50_000, 4_000_000
+_READ_AT_ONCE = 8  # chunks: the few cells that are drawn of one keep the memory of all of its texts
 _BINS = 64
 _KEPT_KEY, _HELD_KEY = 50_000, 200_000  # fixed: the same rows are looked at, and held out, in every run
 
@@ -35,7 +39,8 @@ class LeakSearch:
 
     >>> search = LeakSearch({"dwell": None}, rows=1000)
     >>> clicks = np.arange(1000) % 5 == 0
-    >>> search.add(pl.DataFrame({"dwell": np.where(clicks, 3.5, 0.0)}), clicks[:, None].astype(np.uint8))
+    >>> dwell = pl.Series("dwell", np.where(clicks, 3.5, 0.0))
+    >>> search.add({"dwell": Coded.of(dwell)}, clicks[:, None].astype(np.uint8))
     >>> list(search.sentences(["dwell"], ["click"]))
     ["column 'dwell' alone tells the label (AUC 1.0000): if it is the label under another name, leave it out with \
 --ignore dwell"]
@@ -54,30 +59,28 @@ class LeakSearch:
         missing: Sequence[str] = (),
         decimal: Decimal = ".",
     ) -> None:
-        self._columns = columns
         form = {"missing": missing, "decimal": decimal}
-        self._in_texts = {name: _NumbersInTexts(form) for name in columns}
+        self._columns = {name: _SomeCells(bag, _NumbersInTexts(form)) for name, bag in columns.items()}
         self._most = max(1, min(_ROWS, _CELLS // max(1, len(columns))))
         self._share = min(1.0, self._most / max(1, rows))
         self._seen = self._kept = 0
         self._draws: list[NDArray[np.float64]] = []
         self._labels: list[NDArray[np.uint8]] = []
-        self._numbers: dict[str, list[NDArray[np.float64]]] = {name: [] for name in columns}
-        self._codes: dict[str, list[NDArray[np.uint64]]] = {name: [] for name in columns}
 
-    def add(self, frame: pl.DataFrame, labels: NDArray[np.uint8]) -> None:
-        """Take the next rows, and their labels, `[rows, tasks]`."""
-        draws = keyed_uniform(_KEPT_KEY, np.arange(self._seen, self._seen + len(frame)))
-        drawn = draws < self._share
-        self._seen += len(frame)
-        self._kept += int(drawn.sum())
+    def add(self, columns: Mapping[str, Coded], labels: NDArray[np.uint8], *, each: Each = in_turn) -> None:
+        """Take the next rows, and their labels, `[rows, tasks]`; `each` as in `Encoder.encode`."""
+        draws = keyed_uniform(_KEPT_KEY, np.arange(self._seen, self._seen + len(labels)))
+        drawn = np.flatnonzero(draws < self._share)
+        self._seen += len(labels)
+        self._kept += len(drawn)
         self._draws.append(draws[drawn])
         self._labels.append(labels[drawn])
-        some = frame.filter(pl.Series(drawn))
-        for name, bag in self._columns.items():
-            number, code = _read(some[name], bag, self._in_texts[name])
-            self._numbers[name].append(number)
-            self._codes[name].append(code)
+        names = list(self._columns)
+
+        def take(i: int) -> None:
+            self._columns[names[i]].take(columns[names[i]].rows(drawn))
+
+        each(take, range(len(names)))
         if self._kept > 2 * self._most:  # there are more rows than was thought
             self._thin()
 
@@ -86,34 +89,78 @@ class LeakSearch:
         draws = np.concatenate(self._draws)
         stay = draws < self._share
         self._draws, self._labels = [draws[stay]], [np.concatenate(self._labels)[stay]]
-        for name in self._columns:
-            self._numbers[name] = [np.concatenate(self._numbers[name])[stay]]
-            self._codes[name] = [np.concatenate(self._codes[name])[stay]]
+        for column in self._columns.values():
+            column.thin(stay)
         self._kept = int(stay.sum())
 
-    def sentences(self, fields: Iterable[str], labels: Iterable[str]) -> Iterator[str]:
+    def sentences(self, fields: Sequence[str], labels: Iterable[str], *, each: Each = in_turn) -> Iterator[str]:
         """A warning for each field and label, where the field's column alone tells the label.
 
         Args:
             fields: the columns that a model would read.
             labels: the names of the tasks.
+            each: as in `Encoder.encode`.
         """
         if not self._labels:
             return
         names, of_tasks = list(labels), np.concatenate(self._labels)
-        columns = [(name, np.concatenate(self._numbers[name]), np.concatenate(self._codes[name])) for name in fields]
         for label, of_task in zip(names, of_tasks.T, strict=True):
             known = of_task != UNKNOWN
             if np.bincount(of_task[known], minlength=2).min() < _LEAST:
                 continue
             which = "the label" if len(names) == 1 else f"the label '{label}'"
-            for name, number, code in columns:
-                auc = max(_rankings(number[known], code[known], of_task[known]))
+            aucs = [0.0] * len(fields)
+
+            def look(i: int, known: NDArray[np.bool_] = known, clicks: NDArray[np.uint8] = of_task[known]) -> None:
+                number, code = self._columns[fields[i]].found()
+                aucs[i] = max(_rankings(number[known], code[known], clicks))  # noqa: B023 -- called at once
+
+            each(look, range(len(fields)))
+            for name, auc in zip(fields, aucs, strict=True):
                 if auc > _AUC:
                     yield (
                         f"column '{name}' alone tells {which} (AUC {auc:.4f}): if it is the label under another name, "
                         f"leave it out with {flag('ignore', name)}"
                     )
+
+
+class _SomeCells:
+    """The cells of the rows that were drawn, of one column.
+
+    NOTE[perf]: those of several chunks are read at once, since a query takes its time however few the cells are.
+    """
+
+    def __init__(self, bag: Bag | None, in_texts: _NumbersInTexts) -> None:
+        self._bag, self._in_texts = bag, in_texts
+        self._unread: list[pl.Series] = []
+        self._numbers: list[NDArray[np.float64]] = []
+        self._codes: list[NDArray[np.uint64]] = []
+
+    def take(self, cells: pl.Series) -> None:
+        """Take the cells of one more chunk."""
+        self._unread.append(cells)
+        if len(self._unread) == _READ_AT_ONCE:
+            self._read()
+
+    def _read(self) -> None:
+        while self._unread:
+            dtype, alike = self._unread[0].dtype, 1
+            if self._in_texts.told or not (dtype == pl.String or dtype.is_nested()):  # else the first texts tell it
+                alike = sum(1 for _ in takewhile(lambda cells: cells.dtype == dtype, self._unread))  # noqa: B023
+            number, code = _read(pl.concat(self._unread[:alike]), self._bag, self._in_texts)
+            del self._unread[:alike]
+            self._numbers.append(number)
+            self._codes.append(code)
+
+    def thin(self, stay: NDArray[np.bool_]) -> None:
+        """Keep those that are marked."""
+        numbers, codes = self.found()
+        self._numbers, self._codes = [numbers[stay]], [codes[stay]]
+
+    def found(self) -> tuple[NDArray[np.float64], NDArray[np.uint64]]:
+        """Of all cells, as `_read` gives them."""
+        self._read()
+        return np.concatenate(self._numbers), np.concatenate(self._codes)
 
 
 def _read(
@@ -157,6 +204,11 @@ class _NumbersInTexts:
     def __init__(self, form: Mapping[str, Any]) -> None:
         self._form = form
         self._read: Callable[[pl.Series], pl.Series] | None = None
+
+    @property
+    def told(self) -> bool:
+        """Whether it is known what the texts hold."""
+        return self._read is not None
 
     def __call__(self, column: pl.Series) -> pl.Series:
         """Float64, null where there is none."""

@@ -1,7 +1,7 @@
 """What each kind of field learns from training rows: its learner, which makes its encoding.
 
-A learner sees the cells of the training rows chunk by chunk; once all vocabularies are known, `finish` takes its own
-reserved ids and makes the encoding, which is all that scoring needs.
+A learner sees the cells of a chunk, and which of them each training row has; once all vocabularies are known, `finish`
+takes its own reserved ids and makes the encoding, which is all that scoring needs.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class FieldLearner(Protocol):
     def expected(self) -> tuple[Storage, ...]:
         """How it will be kept at the most, as far as that is known before anything is learned."""
 
-    def add(self, cells: Any, keep: NDArray[np.bool_] | None) -> None:
-        """Learn from the cells of a chunk, or from those of the rows that `keep` marks."""
+    def add(self, cells: Any, rows: NDArray[np.integer]) -> None:
+        """Learn from some rows of a chunk, given its cells, and for each of the rows which of them it has."""
 
     def counts(self) -> pl.DataFrame | None:
         """How often each value occurred, where the field reads a vocabulary."""
@@ -88,12 +88,12 @@ class _Occurrences:
         self._counter = None if field.buckets is not None else ValueCounter()
         self._rows = self._missing = self._values = 0
 
-    def add(self, text: pl.Series, *, rows: int, missing: int) -> None:
+    def add(self, text: pl.Series, times: NDArray[np.int64], *, rows: int, missing: int, values: int) -> None:
         self._rows += rows
         self._missing += missing
-        self._values += len(text) - text.null_count()
+        self._values += values
         if self._counter is not None:
-            self._counter.add(text)
+            self._counter.add(text, times)
 
     def counts(self) -> pl.DataFrame | None:
         return None if self._counter is None else self._counter.counts()
@@ -119,9 +119,10 @@ class _CategoricalLearner:
         self._found = _Occurrences(field)
         self.counts = self._found.counts
 
-    def add(self, cells: pl.Series, keep: NDArray[np.bool_] | None) -> None:
-        text = cells if keep is None else cells.filter(pl.Series(keep))
-        self._found.add(text, rows=len(text), missing=text.null_count())
+    def add(self, cells: pl.Series, rows: NDArray[np.integer]) -> None:
+        times = np.bincount(rows, minlength=len(cells))
+        missing = _missing(cells, times)
+        self._found.add(cells, times, rows=len(rows), missing=missing, values=len(rows) - missing)
 
     def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> CategoricalEncoding:
         return CategoricalEncoding(self._field, *self._found.finish(reserve, lookup))
@@ -137,11 +138,12 @@ class _BagLearner:
         self.counts = self._found.counts
         self.expected = (Ragged(field.max_length or 1, field.weighted),)  # what a row takes is told by its length
 
-    def add(self, cells: BagCells, keep: NDArray[np.bool_] | None) -> None:
-        text = cells.text if keep is None else cells.text.filter(pl.Series(keep[cells.row]))
-        lengths = cells.lengths if keep is None else cells.lengths[keep]
-        self._found.add(text, rows=len(lengths), missing=int((lengths == 0).sum()))
-        self._longest = max(self._longest, int(lengths.max(initial=0)))
+    def add(self, cells: BagCells, rows: NDArray[np.integer]) -> None:
+        times = np.bincount(rows, minlength=cells.rows)
+        lengths = cells.lengths
+        missing, values = int(times[lengths == 0].sum()), int((times * lengths).sum())
+        self._found.add(cells.text, times[cells.row], rows=len(rows), missing=missing, values=values)
+        self._longest = max(self._longest, int(lengths[times > 0].max(initial=0)))
 
     def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> BagEncoding:
         slots = min(self._longest, self._field.max_length or self._longest)
@@ -157,8 +159,8 @@ class _NumberLearner:
         self._statistics = NumberStatistics()
         self._sample = KnotSample()
 
-    def add(self, cells: Numbers, keep: NDArray[np.bool_] | None) -> None:
-        numbers = cells if keep is None else cells[keep]
+    def add(self, cells: Numbers, rows: NDArray[np.integer]) -> None:
+        numbers = cells.take(rows)
         self._statistics.add(numbers)
         if self._field.encoding == "knots":
             self._sample.add(numbers)
@@ -196,7 +198,7 @@ class _DenseLearner:
         self._encoding = DenseEncoding(field)
         self.expected = self._encoding.storages
 
-    def add(self, cells: Values, keep: NDArray[np.bool_] | None) -> None:
+    def add(self, cells: Values, rows: NDArray[np.integer]) -> None:
         pass
 
     def counts(self) -> None:
@@ -218,14 +220,14 @@ class _DatetimeLearner:
         self._days = _NumberLearner(age)
         self.expected = (Column(), Column(), *self._days.expected)
 
-    def add(self, cells: Moments, keep: NDArray[np.bool_] | None) -> None:
-        wall = cells.wall if keep is None else cells.wall.filter(pl.Series(keep))
-        hour, weekday = hour_and_weekday(wall)
-        self._hours.add(hour)
-        self._weekdays.add(weekday)
-        self._rows += len(wall)
-        self._missing += wall.null_count()
-        self._days.add(cells.days, keep)
+    def add(self, cells: Moments, rows: NDArray[np.integer]) -> None:
+        times = np.bincount(rows, minlength=len(cells.wall))
+        hour, weekday = hour_and_weekday(cells.wall)
+        self._hours.add(hour, times)
+        self._weekdays.add(weekday, times)
+        self._rows += len(rows)
+        self._missing += _missing(cells.wall, times)
+        self._days.add(cells.days, rows)
 
     def counts(self) -> None:
         return None
@@ -244,6 +246,11 @@ class _DatetimeLearner:
         ids = np.array(reserve.ids(len(known)), dtype=np.int32)
         counts = Counts(self._rows, self._missing, self._rows - self._missing)
         return CategoricalEncoding(field, missing if self._missing else unseen, unseen, counts, Vocabulary(known, ids))
+
+
+def _missing(cells: pl.Series, times: NDArray[np.int64]) -> int:
+    """How many rows have no value."""
+    return int(times[cells.is_null().to_numpy()].sum()) if cells.null_count() else 0
 
 
 def learner_of(field: FieldSchema) -> FieldLearner:

@@ -192,9 +192,14 @@ class DateTexts:
         self._others: dict[TimeForm, Counter[str]] = {}
         self._texts = 0
 
+    @property
+    def wants_more(self) -> bool:
+        """Whether more texts may tell more: as long as some form reads most."""
+        return bool(self._read) and self._texts < _ENOUGH
+
     def add(self, known: pl.Series) -> None:
-        """Look at some of the next texts, as long as some form reads most."""
-        if not self._read or self._texts >= _ENOUGH:
+        """Look at some of the next texts."""
+        if not self.wants_more:
             return
         sample = sample_of(known).str.strip_chars()
         sample = sample.filter(~is_missing(sample, self._missing))

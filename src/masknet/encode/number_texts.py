@@ -59,10 +59,11 @@ def parse(text: pl.Series, *, missing: Sequence[str] = (), decimal: Decimal = ".
             stands for that number, however it is written.
         decimal: what stands before the decimals.
     """
-    # NOTE[perf]: most cells are plain, and only the others are looked at as texts.
+    # NOTE[perf]: most cells are plain or empty, and only the others are looked at as texts.
+    text = text.set(text == "", None)
     plain = text if decimal == "." else text.set(text.str.contains(".", literal=True), None)
     numbers = plain.cast(pl.Float64, strict=False)
-    wrong = pl.repeat(value=False, n=len(text), eager=True)
+    wrong = pl.Series([False]).new_from_index(0, len(text))
     if numbers.null_count() > text.null_count():
         odd = (numbers.is_null() & text.is_not_null()).arg_true()
         cells = text.gather(odd)

@@ -10,11 +10,12 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import platformdirs
@@ -24,20 +25,24 @@ from numpy.typing import NDArray
 from masknet import __version__
 from masknet.draws import keyed_uniform
 from masknet.encode import values
+from masknet.encode.coded import CodedChunk, coded_chunks
 from masknet.encode.declared import Declared
 from masknet.encode.encoder import Encoder, EncoderLearner
+from masknet.encode.fields import EncodedRows
 from masknet.encode.inspection import inspect_table
+from masknet.encode.kept import KeptRows
 from masknet.encode.overlap import Overlap
 from masknet.encode.reports import Inspection
 from masknet.encode.sift import BadRows, Quarantine, declared_checks, schema_checks
-from masknet.encode.skew import ValueCounts
+from masknet.encode.skew import FieldCount, ValueCounts
 from masknet.encode.split import latest_rows, random_rows
 from masknet.encode.store import EncodedSet, SetWriter
+from masknet.encode.workers import Workers, ahead
 from masknet.errors import DataError
 from masknet.places import locked, sweep, temporary_folder
 from masknet.progress import Progress
 from masknet.schema import UNKNOWN, NumericEncodingName, Schema
-from masknet.table import Chunk, Table
+from masknet.table import ROWS, Table
 
 __all__ = ["EncodingPlan", "Prepared", "default_cache", "prepare"]
 
@@ -103,16 +108,17 @@ class Prepared:
 
 @dataclass(frozen=True)
 class _Source:
-    table: Table
+    """Rows to encode, and which of them are to validate."""
+
+    kept: KeptRows
     to_valid: NDArray[np.bool_]
 
-    def chunks(self, columns: Sequence[str], at_most: int = 1 << 16) -> Iterator[tuple[Chunk, NDArray[np.bool_]]]:
+    def chunks(self, columns: Sequence[str], at_most: int = ROWS) -> Iterator[tuple[CodedChunk, NDArray[np.bool_]]]:
         start = 0
-        for whole in self.table.chunks(columns, limit=len(self.to_valid)):
-            for chunk in whole.pieces(at_most):
-                end = start + len(chunk.frame)
-                yield chunk, self.to_valid[start:end]
-                start = end
+        for chunk in self.kept.chunks(columns, at_most):
+            end = start + len(chunk)
+            yield chunk, self.to_valid[start:end]
+            start = end
 
 
 def prepare(
@@ -227,6 +233,7 @@ def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, 
         quarantine = Quarantine(folder, progress)
         checks, unread = declared_checks(plan.declared), _unread(table, table, plan)
         table = quarantine.sift("train", table, checks, but=unread, limit=plan.limit_rows)
+    kept = KeptRows(folder.parent / "rows")
     inspection = inspect_table(
         table,
         plan.declared,
@@ -234,6 +241,7 @@ def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, 
         limit=plan.limit_rows,
         numeric_encoding=plan.numeric_encoding,
         by_chance=valid is None and plan.valid_fraction is None,
+        keep=kept,
     )
     schema = inspection.schema
     if quarantine is not None and valid is not None:
@@ -242,7 +250,10 @@ def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, 
         valid = quarantine.sift("valid", valid, schema_checks(schema), but=unread, limit=plan.limit_rows)
     assert inspection.labels is not None
     _check_classes(inspection.labels, f"rows of {table.name}", plan)
-    sources = _sources(table, valid, plan, inspection, join)
+    kept_valid = None
+    if valid is not None:
+        kept_valid = _keep_valid(folder.parent / "valid rows", table, valid, schema, plan.limit_rows)
+    sources = _sources(kept, kept_valid, plan, inspection, join)
     _check_classes(inspection.labels[~sources[0].to_valid], f"training rows split off {table.name}", plan)
     learner = EncoderLearner(
         schema, min_count=plan.min_count, max_vocabulary=plan.max_vocabulary, raw_numbers=plan.raw_numbers
@@ -311,27 +322,33 @@ def _check_weights(weighs: NDArray[np.bool_], schema: Schema) -> None:
 
 
 def _sources(
-    table: Table, valid: Table | None, plan: EncodingPlan, inspection: Inspection, join: bool
+    kept: KeptRows, valid: KeptRows | None, plan: EncodingPlan, inspection: Inspection, join: bool
 ) -> list[_Source]:
     if valid is not None:
-        _check_columns(table, valid, inspection.schema)
-        rows = valid.num_rows
-        if rows is None:
-            rows = sum(len(chunk.frame) for chunk in valid.chunks(inspection.schema.role_names))
-        if rows == 0:
-            raise DataError(f"validation needs rows; {valid.name} has a header and none", file=valid.name)
-        rows = rows if plan.limit_rows is None else min(rows, plan.limit_rows)
         return [
-            _Source(table, np.zeros(inspection.rows, dtype=np.bool_)),
-            _Source(valid, np.full(rows, not join, dtype=np.bool_)),
+            _Source(kept, np.zeros(inspection.rows, dtype=np.bool_)),
+            _Source(valid, np.full(valid.num_rows, not join, dtype=np.bool_)),
         ]
     if join:
-        return [_Source(table, np.zeros(inspection.rows, dtype=np.bool_))]
+        return [_Source(kept, np.zeros(inspection.rows, dtype=np.bool_))]
     if inspection.times is not None and plan.valid_fraction is None:
         form = inspection.time_form or "iso"
-        return [_Source(table, latest_rows(inspection.times, after=plan.valid_after, form=form))]
+        return [_Source(kept, latest_rows(inspection.times, after=plan.valid_after, form=form))]
     assert inspection.labels is not None
-    return [_Source(table, random_rows(inspection.labels, plan.valid_fraction or 0.1))]
+    return [_Source(kept, random_rows(inspection.labels, plan.valid_fraction or 0.1))]
+
+
+def _keep_valid(folder: Path, table: Table, valid: Table, schema: Schema, limit: int | None) -> KeptRows:
+    """What the rows of a validation table are encoded from."""
+    _check_columns(table, valid, schema)
+    kept = KeptRows(folder)
+    columns = list(dict.fromkeys((*schema.field_names, *schema.role_names)))
+    with Workers() as workers, closing(coded_chunks(valid.chunks(columns, limit=limit), workers)) as chunks:
+        for chunk in chunks:
+            kept.add(chunk)
+    if kept.num_rows == 0:
+        raise DataError(f"validation needs rows; {valid.name} has a header and none", file=valid.name)
+    return kept
 
 
 def _check_columns(table: Table, valid: Table, schema: Schema) -> None:
@@ -356,19 +373,19 @@ def _learn(
 ) -> Encoder:
     columns = (*schema.field_names, *(schema.labels if plan.negative_rate < 1 else ()))
     done = 0
-    for source in sources:
-        if source.to_valid.all():
-            done += len(source.to_valid)
-            continue
-        for chunk, to_valid in source.chunks(columns):
-            kept = ~to_valid
-            if plan.negative_rate < 1:
-                labels = values.all_labels(chunk.frame, schema.labels, chunk.place, schema.positive)
-                kept &= _drawn(labels, plan.negative_rate, done)
-            learner.add(chunk, None if kept.all() else kept)
-            done += len(to_valid)
-            progress.track("learn the vocabulary", done, rows)
-    return learner.finish()
+    with Workers() as workers:
+        for source in sources:
+            if source.to_valid.all():
+                done += len(source.to_valid)
+                continue
+            for chunk, to_valid in source.chunks(columns):
+                kept = ~to_valid
+                if plan.negative_rate < 1:
+                    kept &= _drawn(values.all_labels(chunk, schema.labels, schema.positive), plan.negative_rate, done)
+                learner.add(chunk, None if kept.all() else kept, each=workers.each)
+                done += len(to_valid)
+                progress.track("learn the vocabulary", done, rows)
+        return learner.finish(each=workers.each)
 
 
 def _drawn(labels: NDArray[np.uint8], negative_rate: float, first_row: int) -> NDArray[np.bool_]:
@@ -384,53 +401,79 @@ def _positive(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return found
 
 
+@dataclass(frozen=True)
+class _Encoded:
+    """Some rows of a source, encoded: those to train on and those to validate with, and what they play a part by."""
+
+    rows: EncodedRows
+    marks: dict[str, NDArray[np.bool_]]
+    roles: dict[str, dict[str, NDArray[Any]]]
+    left_out: int
+
+
+class _RowEncoder:
+    """Encodes the rows of sources, one after the other, and counts what is met."""
+
+    def __init__(self, encoder: Encoder, plan: EncodingPlan, workers: Workers) -> None:
+        self._encoder, self._rate, self._workers = encoder, plan.negative_rate, workers
+        names = encoder.schema.field_names
+        self.counts = {part: ValueCounts({name: FieldCount() for name in names}) for part in ("train", "valid")}
+
+    def encode(self, sources: Sequence[_Source]) -> Generator[_Encoded, None, None]:
+        encoder, schema, rate, done = self._encoder, self._encoder.schema, self._rate, 0
+        columns = list(dict.fromkeys((*schema.field_names, *schema.role_names)))
+        for source in sources:
+            for chunk, to_valid in source.chunks(columns, encoder.rows_at_once):
+                roles = values.read_roles(chunk, schema)
+                labels, to_train, train_roles, left_out = roles["labels"], ~to_valid, roles, 0
+                if rate < 1:
+                    drawn = _drawn(labels, rate, done)
+                    left_out = int((to_train & ~drawn).sum())
+                    to_train &= drawn
+                    # Each that stays stands for 1 / rate of them, so that the probabilities stay calibrated.
+                    own = roles.get("weights", np.ones(len(labels)))
+                    train_roles = roles | {"weights": np.where(_positive(labels), own, own / rate)}
+                marks = {"train": to_train, "valid": to_valid}
+                counts = (self.counts[part].where(marked) for part, marked in marks.items())
+                rows = encoder.encode(chunk, *counts, each=self._workers.each)
+                yield _Encoded(rows, marks, {"train": train_roles, "valid": roles}, left_out)
+                done += len(to_valid)
+
+
 def _encode(
     folder: Path, sources: Sequence[_Source], encoder: Encoder, plan: EncodingPlan, rows: int, progress: Progress
 ) -> NDArray[np.bool_]:
     """Write both sets, and mark the rows of all sources that are trained on."""
     trained = np.zeros(rows, dtype=np.bool_)
     schema = encoder.schema
-    columns = list(dict.fromkeys((*schema.field_names, *schema.role_names)))
     weighted, grouped = schema.weight is not None, schema.group is not None
     rate = plan.negative_rate
     weighs = np.zeros((len(schema.labels), 2), dtype=np.bool_)  # whether a training row of each class does
     done = left_out = 0
-    counts = {"train": ValueCounts(), "valid": ValueCounts()}
     # Of a validation table, and not of rows that were split off, it is asked whether it is training's, and like it.
     overlap = Overlap(rows) if len(sources) > 1 and sources[1].to_valid.any() else None
-    with (
-        SetWriter(folder / "train", encoder, weighted=weighted or rate < 1, grouped=grouped) as train,
-        SetWriter(folder / "valid", encoder, weighted=weighted, grouped=grouped) as valid,
-    ):
-        for source in sources:
-            for chunk, to_valid in source.chunks(columns, encoder.rows_at_once):
-                roles = values.read_roles(chunk, schema)
-                labels, to_train, train_roles = roles["labels"], ~to_valid, roles
-                if rate < 1:
-                    drawn = _drawn(labels, rate, done)
-                    left_out += int((to_train & ~drawn).sum())
-                    to_train &= drawn
-                    # Each that stays stands for 1 / rate of them, so that the probabilities stay calibrated.
-                    own = roles.get("weights", np.ones(len(labels)))
-                    train_roles = roles | {"weights": np.where(_positive(labels), own, own / rate)}
-                trained[done : done + len(to_train)] = to_train
-                marks = {"train": to_train, "valid": to_valid}
-                encoded = encoder.encode(chunk, *(counts[part].where(marked) for part, marked in marks.items()))
+    with ExitStack() as stack:
+        weighted_parts = {"train": weighted or rate < 1, "valid": weighted}
+        writers = {
+            part: stack.enter_context(SetWriter(folder / part, encoder, weighted=own, grouped=grouped))
+            for part, own in weighted_parts.items()
+        }
+        row_encoder = _RowEncoder(encoder, plan, stack.enter_context(Workers()))
+        for found in stack.enter_context(closing(ahead(row_encoder.encode(sources)))):
+            to_train, labels = found.marks["train"], found.roles["train"]["labels"]
+            for part, writer in writers.items():
                 if overlap is not None:
-                    for part, marked in marks.items():
-                        overlap.add(part, encoded, labels, marked)
-                valid.add(encoded, roles, to_valid)
-                train.add(encoded, train_roles, to_train)
-                if weighted:
-                    heavy = to_train & (train_roles["weights"] > 0)
-                    for task, of_task in zip(weighs, labels.T, strict=True):
-                        task |= [(of_task[heavy] == label).any() for label in (0, 1)]
-                done += len(to_valid)
-                progress.track("encode", done, rows)
-    if done != rows:
-        raise DataError(
-            f"a table stays as it is while it is read; {rows - done:,} of its {rows:,} rows are gone: try again"
-        )
+                    overlap.add(part, found.rows, labels, found.marks[part])
+                writer.add(found.rows, found.roles[part], found.marks[part])
+            if weighted:
+                heavy = to_train & (found.roles["train"]["weights"] > 0)
+                for task, of_task in zip(weighs, labels.T, strict=True):
+                    task |= [(of_task[heavy] == label).any() for label in (0, 1)]
+            trained[done : done + len(to_train)] = to_train
+            left_out += found.left_out
+            done += len(to_train)
+            progress.track("encode", done, rows)
+    counts = row_encoder.counts
     if weighted:
         _check_weights(weighs, schema)
     if left_out:

@@ -19,11 +19,12 @@ from masknet.encode.cells import Cells
 from masknet.encode.fields import BagEncoding, CategoricalEncoding, Encoding
 from masknet.encode.moments import Moments
 from masknet.encode.values import short
+from masknet.table import Codes, spread
 
 __all__ = ["Count", "FieldCount", "FieldSkew", "Shares", "ValueCounts", "far_above", "percent"]
 
-Count: TypeAlias = Callable[[Encoding, Cells, NDArray[np.int32]], None]
-"""Is told of each field's cells and ids, while they are encoded."""
+Count: TypeAlias = Callable[[Encoding, Cells, NDArray[np.int32], Codes | None], None]
+"""Is told of each field's cells, their ids, and which cell each row has, while they are encoded."""
 
 Shares: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
 """By field, then `train` and `valid`: the shares `missing` and, where values can be unseen, `unseen`."""
@@ -134,28 +135,34 @@ class ValueCounts:
         """What counts a chunk's rows, or those of them that `keep` marks."""
         return partial(self._add, keep)
 
-    def _add(self, keep: NDArray[np.bool_] | None, encoding: Encoding, cells: Cells, ids: NDArray[np.int32]) -> None:
+    def _add(
+        self,
+        keep: NDArray[np.bool_] | None,
+        encoding: Encoding,
+        cells: Cells,
+        ids: NDArray[np.int32],
+        codes: Codes | None,
+    ) -> None:
         own = self.fields.setdefault(encoding.field.name, FieldCount())
         if keep is not None and not keep.any():
             return
-        kept = slice(None) if keep is None else keep
-        absent = _absent(cells)[kept]
-        own.rows += len(absent)
-        own.missing += int(np.count_nonzero(absent))
+        times = _times(keep, codes, len(ids))
+        absent = _absent(cells)
+        own.rows += int(times.sum())
+        own.missing += int(times[absent].sum())
         if isinstance(encoding, BagEncoding):
             own.slots = encoding.slots
-            lengths = cells.lengths[kept]  # type: ignore[union-attr]
-            own.kept += int(np.minimum(lengths, encoding.slots).sum())
-            own.cut += int(np.maximum(lengths - encoding.slots, 0).sum())
+            lengths = cells.lengths  # type: ignore[union-attr]
+            own.kept += int((times * np.minimum(lengths, encoding.slots)).sum())
+            own.cut += int((times * np.maximum(lengths - encoding.slots, 0)).sum())
         if not isinstance(encoding, CategoricalEncoding | BagEncoding) or not encoding.vocabulary.has_unseen:
             return
-        known = ids[kept][~absent]
-        unseen = known == encoding.unseen
-        own.values += int(np.count_nonzero(known))  # 0 is padding
-        met = int(np.count_nonzero(unseen))
+        times[absent] = 0
+        own.values += int((times * np.count_nonzero(ids, axis=1)).sum())  # 0 is padding
+        met = int((times * np.count_nonzero(ids == encoding.unseen, axis=1)).sum())
         own.unseen = (own.unseen or 0) + met
         if own.example is None and met:
-            own.example = _example(encoding, cells, keep)
+            own.example = _example(encoding, cells, keep, codes)
 
     def shares(self) -> dict[str, dict[str, float]]:
         """Those of each field."""
@@ -210,11 +217,28 @@ def _absent(cells: Cells) -> NDArray[np.bool_]:
     return found
 
 
-def _example(encoding: CategoricalEncoding | BagEncoding, cells: Cells, keep: NDArray[np.bool_] | None) -> str | None:
+def _times(keep: NDArray[np.bool_] | None, codes: Codes | None, cells: int) -> NDArray[np.int64]:
+    """How many of the rows have each of the cells."""
+    if codes is not None:
+        return np.bincount(codes if keep is None else codes[keep], minlength=cells)
+    return np.ones(cells, dtype=np.int64) if keep is None else keep.astype(np.int64)
+
+
+def _example(
+    encoding: CategoricalEncoding | BagEncoding,
+    cells: Cells,
+    keep: NDArray[np.bool_] | None,
+    codes: Codes | None,
+) -> str | None:
+    """The first unseen value of the rows."""
     assert isinstance(cells, BagCells | pl.Series)
-    text = cells.text if isinstance(cells, BagCells) else cells
-    unseen = encoding.vocabulary.ids(text, missing=0, unseen=-1) == -1
-    if keep is not None:
-        unseen &= keep[cells.row] if isinstance(cells, BagCells) else keep
-    found = text.filter(pl.Series(unseen))
-    return None if found.is_empty() else short(found[0])
+    size = cells.rows if isinstance(cells, BagCells) else len(cells)
+    text, cell = (cells.text, cells.row) if isinstance(cells, BagCells) else (cells, np.arange(size))
+    unseen = np.flatnonzero(encoding.vocabulary.ids(text, missing=0, unseen=-1) == -1)
+    marks = np.zeros(size, dtype=np.bool_)
+    marks[cell[unseen]] = True
+    rows = spread(marks, codes) if keep is None else spread(marks, codes) & keep
+    if not rows.any():
+        return None
+    first = rows.argmax() if codes is None else codes[rows.argmax()]
+    return short(text[int(unseen[np.searchsorted(cell[unseen], first)])])

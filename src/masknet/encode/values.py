@@ -9,7 +9,7 @@ training rows say; a field of texts compares letter by letter. Numbers are float
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +21,7 @@ from masknet.encode.moment_texts import is_outside
 from masknet.encode.number_texts import parse, without
 from masknet.errors import DataError, Where, flag
 from masknet.schema import UNKNOWN, Decimal, Schema, ValueType
-from masknet.table import Chunk
+from masknet.table import Rows, spread
 
 Place = Callable[[int], str]
 """Says where row `i` of a chunk stands: "row 17 of ads.csv"."""
@@ -139,8 +139,7 @@ def canonical(text: pl.Series, values: ValueType) -> pl.Series:
     if len(text) <= _FEW:  # NOTE[perf]: of a single row, a query takes a tenth of what scores it
         known = pl.Series([cell or None for cell in text.to_list()], dtype=pl.String)
     else:
-        v = pl.col("v")  # a column's own name may be a pattern to Polars
-        known = text.to_frame("v").select(pl.when(v != "").then(v)).to_series()
+        known = text.set(text == "", None)
     if values == "integer":
         known = _integers(_without_nan(known))
     elif values == "boolean":
@@ -425,7 +424,7 @@ def _grades(column: pl.Series) -> list[float]:
 
 
 def all_labels(
-    frame: pl.DataFrame, names: Sequence[str], place: Place, positive: Mapping[str, str] = MappingProxyType({})
+    chunk: Rows, names: Sequence[str], positive: Mapping[str, str] = MappingProxyType({})
 ) -> NDArray[np.uint8]:
     """The labels of all tasks, `[rows, tasks]`; where there are several, one that is missing is `UNKNOWN`.
 
@@ -435,8 +434,9 @@ def all_labels(
         DataError: as in `labels`.
     """
     several = len(names) > 1
-    columns = [labels(frame[name], place, positive=positive.get(name), may_lack=several) for name in names]
-    return np.stack(columns, axis=1) if columns else np.empty((len(frame), 0), dtype=np.uint8)
+    readers = {name: partial(labels, positive=positive.get(name), may_lack=several) for name in names}
+    columns = [spread(*chunk.read(name, read)) for name, read in readers.items()]
+    return np.stack(columns, axis=1) if columns else np.empty((len(chunk), 0), dtype=np.uint8)
 
 
 def label_zeros(column: pl.Series) -> set[str]:
@@ -466,12 +466,12 @@ def weights(column: pl.Series, place: Place) -> NDArray[np.float64]:
     return weight
 
 
-def groups(column: pl.Series) -> NDArray[np.uint64]:
+def groups(column: pl.Series, place: Place = lambda row: "") -> NDArray[np.uint64]:
     """A number a group: equal where the cells are equal, all missing ones together."""
-    return categorical_text(column, "text", lambda row: "").hash(seed=0).to_numpy()
+    return categorical_text(column, "text", place).hash(seed=0).to_numpy()
 
 
-def read_roles(chunk: Chunk, schema: Schema) -> dict[str, NDArray[Any]]:
+def read_roles(chunk: Rows, schema: Schema) -> dict[str, NDArray[Any]]:
     """The `labels` `[rows, tasks]`, and the `weights` and `groups` where the schema names them, of a chunk.
 
     Raises:
@@ -479,11 +479,11 @@ def read_roles(chunk: Chunk, schema: Schema) -> dict[str, NDArray[Any]]:
     """
     roles: dict[str, NDArray[Any]] = {}
     if schema.labels:
-        roles["labels"] = all_labels(chunk.frame, schema.labels, chunk.place, schema.positive)
+        roles["labels"] = all_labels(chunk, schema.labels, schema.positive)
     if schema.weight is not None:
-        roles["weights"] = weights(chunk.frame[schema.weight], chunk.place)
+        roles["weights"] = spread(*chunk.read(schema.weight, weights))
     if schema.group is not None:
-        roles["groups"] = groups(chunk.frame[schema.group])
+        roles["groups"] = spread(*chunk.read(schema.group, groups))
     return roles
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import count
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from masknet.encode.murmur import murmur3
 __all__ = ["Buckets", "ValueCounter", "Vocabulary"]
 
 _FEW, _SMALL = 8, 1 << 17
-"""NOTE[perf]: so few texts are looked up in a dict, which takes a µs where an Enum takes 60, if the values are so few
+"""NOTE[perf]: so few texts are looked up in a dict, which takes a µs where queries take 200, if the values are so few
 that it takes less than 20 MB."""
 
 
@@ -26,11 +27,12 @@ class ValueCounter:
         self._pending: list[pl.DataFrame] = []
         self._num_pending = 0
 
-    def add(self, text: pl.Series) -> None:
-        """Count a chunk of canonical texts; nulls are passed over."""
-        counts = text.alias("value").drop_nulls().value_counts().cast({"count": pl.Int64})
-        # A text of its own for each value: those of value_counts keep the memory of the whole chunk.
-        counts = counts.with_columns(pl.col("value") + "")
+    def add(self, text: pl.Series, times: NDArray[np.int64] | None = None) -> None:
+        """Count canonical texts, each so many times, or once; nulls are passed over."""
+        often = pl.Series("count", np.ones(len(text), dtype=np.int64) if times is None else times, dtype=pl.Int64)
+        counts = pl.DataFrame([text.alias("value"), often]).filter((text.is_not_null()) & (often > 0))
+        # A text of its own for each value: those of a chunk keep the memory of the whole chunk.
+        counts = counts.group_by("value").agg(pl.col("count").sum()).with_columns(pl.col("value") + "")
         self._pending.append(counts)
         self._num_pending += len(counts)
         if self._num_pending > max(100_000, len(self._known)):
@@ -43,8 +45,10 @@ class ValueCounter:
 
     def counts(self) -> pl.DataFrame:
         """Columns `value` and `count`, the commonest first, ties by value."""
-        self._merge()
-        return self._known.sort(["count", "value"], descending=[True, False])
+        if self._pending:
+            self._merge()
+            self._known = self._known.sort(["count", "value"], descending=[True, False])
+        return self._known
 
 
 class Vocabulary:
@@ -67,8 +71,15 @@ class Vocabulary:
         return len(self.values)
 
     @cached_property
-    def _enum(self) -> pl.Enum:
-        return pl.Enum(self.values)
+    def _hashed(self) -> tuple[int, NDArray[np.uint64], NDArray[np.intp]]:
+        """A seed by which all values have different hashes, the hashes in their order, and the value of each."""
+        for seed in count():
+            hashes = self.values.hash(seed).to_numpy()
+            order = np.argsort(hashes)
+            hashes = hashes[order]
+            if (hashes[1:] != hashes[:-1]).all():
+                break
+        return seed, hashes, order
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -80,17 +91,15 @@ class Vocabulary:
             known_ids = self._ids
             few = [missing if cell is None else known_ids.get(cell, unseen) for cell in text.to_list()]
             return np.array(few, dtype=np.int32)
-        # NOTE[perf]: an Enum keeps its hash table between chunks; a join would build one a chunk.
-        codes = text.cast(self._enum, strict=False).to_physical()
-        found = codes.to_numpy()  # floats where some are null, which hold every code, and NaN
-        if not codes.null_count():
-            all_known: NDArray[np.int32] = self.id_array[found]
-            return all_known
         ids = np.full(len(text), unseen, dtype=np.int32)
+        if len(self):
+            # NOTE[perf]: a join, and a cast to an Enum too, hash the whole vocabulary anew for every chunk.
+            seed, hashes, order = self._hashed
+            value = order[np.searchsorted(hashes[:-1], text.hash(seed).to_numpy())]
+            known = (self.values.gather(value) == text).fill_null(value=False).to_numpy()
+            ids[known] = self.id_array[value[known]]
         if text.null_count():
             ids[text.is_null().to_numpy()] = missing
-        known = ~np.isnan(found)
-        ids[known] = self.id_array[found[known].astype(np.intp)]
         return ids
 
     def extended(self, values: pl.Series, first_id: int) -> Vocabulary:

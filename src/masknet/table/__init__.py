@@ -6,20 +6,24 @@ no file open in between, and never changes what it was given.
 
 from masknet.table.derived import Kept, with_columns, without_rows
 from masknet.table.memory import is_matrix
-from masknet.table.part import BadRow
+from masknet.table.part import ROWS, BadRow
 from masknet.table.style import PLAIN, Form
-from masknet.table.table import Chunk, Source, Table, open_table
+from masknet.table.table import Chunk, Codes, Rows, Source, Table, open_table, spread
 
 __all__ = [
     "PLAIN",
+    "ROWS",
     "BadRow",
     "Chunk",
+    "Codes",
     "Form",
     "Kept",
+    "Rows",
     "Source",
     "Table",
     "is_matrix",
     "open_table",
+    "spread",
     "with_columns",
     "without_rows",
 ]

@@ -10,10 +10,10 @@ import difflib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -36,12 +36,38 @@ if TYPE_CHECKING:
     import pandas as pd
     import scipy.sparse
 
-__all__ = ["BadRow", "Chunk", "Form", "Source", "Table", "open_table"]
+__all__ = ["BadRow", "Chunk", "Codes", "Form", "Rows", "Source", "Table", "open_table", "spread"]
 
 Source: TypeAlias = (
     "str | os.PathLike[str] | pl.DataFrame | pd.DataFrame | pa.Table | pa.RecordBatch | np.ndarray[Any, Any]"
     " | scipy.sparse.spmatrix | scipy.sparse.sparray | Sequence[Mapping[str, Any]] | Sequence[str | os.PathLike[str]]"
 )
+
+
+Codes: TypeAlias = NDArray[np.uint16]
+"""For each row of a chunk which of some cells it has."""
+
+_T = TypeVar("_T")
+_Kind = TypeVar("_Kind", bound=np.generic)
+
+
+def spread(found: NDArray[_Kind], codes: Codes | None) -> NDArray[_Kind]:
+    """For each row what was found of its cell.
+
+    >>> spread(np.array([7.0, 9.0]), np.array([1, 1, 0], dtype=np.uint16))
+    array([9., 9., 7.])
+    """
+    return found if codes is None else found.take(codes, axis=0)
+
+
+class Rows(Protocol):
+    """Some neighbouring rows, of which columns are read."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def read(self, name: str, read: Callable[[pl.Series, Callable[[int], str]], _T]) -> tuple[_T, Codes | None]:
+        """What a reader makes of the cells of a column, and which of these each row has; None: each has its own."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +109,17 @@ class Chunk:
             numbers = None if self.rows is None else self.rows[start : start + rows]
             yield Chunk(self.frame.slice(start, rows), self.source, self.first_row + start, numbers)
 
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.frame)
+
     def place(self, i: int) -> Where:
         """Where row `i` of the chunk (from 0) stands, for a message."""
         return Where("row", self.first_row + i if self.rows is None else int(self.rows[i]), self.source)
+
+    def read(self, name: str, read: Callable[[pl.Series, Callable[[int], str]], _T]) -> tuple[_T, Codes | None]:
+        """What a reader makes of the cells of a column, of which each row has its own."""
+        return read(self.frame[name], self.place), None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,197 @@
+"""Columns as their different cells, and which of these each row has: most cells of a log are repeats.
+
+What a cell means is then found out once, however many rows have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from masknet.encode.bags import sample_of
+from masknet.encode.values import BadCellsError, Place
+from masknet.encode.workers import Workers, ahead
+from masknet.errors import Where
+from masknet.table import ROWS, Chunk, Codes
+
+__all__ = ["Coded", "CodedChunk", "coded_chunks", "sample_of_rows"]
+
+_Found = TypeVar("_Found")
+
+_CODED = (
+    *(pl.String, pl.Boolean, pl.Date, pl.Datetime, pl.Float32, pl.Float64),
+    *(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64),
+)
+"""The types of cells that are told apart at less cost than it saves."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """The cells of neighbouring rows of one column.
+
+    >>> city = Coded.of(pl.Series("city", ["Ulm", "Ulm", None, "Bonn", "Ulm", "Ulm"]))
+    >>> city.cells.to_list(), city.codes.tolist(), city.times.tolist()
+    (['Ulm', None, 'Bonn'], [0, 0, 1, 2, 0, 0], [4, 1, 1])
+    >>> known = city.where(city.cells.is_not_null())
+    >>> known.cells.to_list(), known.rows().to_list()
+    (['Ulm', 'Bonn'], ['Ulm', 'Ulm', 'Bonn', 'Ulm', 'Ulm'])
+
+    Args:
+        cells: those of the rows, each once, missing ones too.
+        codes: for each row which of them it has; None where the cells are the rows', one by one.
+    """
+
+    cells: pl.Series
+    codes: Codes | None = None
+
+    @classmethod
+    def of(cls, column: pl.Series) -> Coded:
+        """A column of at most 65,536 rows: its cells in the order in which they come; as it is where most come once."""
+        if column.dtype not in _CODED:
+            return cls(column)
+        found = column.to_arrow().dictionary_encode(null_encoding="encode")
+        if 2 * len(found.dictionary) > len(column):
+            return cls(column)
+        cells = pl.Series(column.name, found.dictionary, dtype=column.dtype)
+        return cls(cells, pl.Series(found.indices).to_numpy().astype(np.uint16))
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.cells) if self.codes is None else len(self.codes)
+
+    @cached_property
+    def times(self) -> NDArray[np.int64]:
+        """How many rows have each cell."""
+        if self.codes is None:
+            return np.ones(len(self.cells), dtype=np.int64)
+        return np.bincount(self.codes, minlength=len(self.cells))
+
+    def count(self, marked: pl.Series) -> int:
+        """How many rows have one of the marked cells."""
+        return int(marked.sum()) if self.codes is None else int(self.times[marked.to_numpy()].sum())
+
+    def rows(self, some: NDArray[np.intp] | None = None) -> pl.Series:
+        """The cell of each row, or of some rows."""
+        if self.codes is None:
+            return self.cells if some is None else self.cells.gather(some)
+        return self.cells.gather(self.codes if some is None else self.codes.take(some))
+
+    def where(self, stay: pl.Series) -> Coded:
+        """The rows whose cells `stay` marks."""
+        if stay.all():
+            return self
+        if self.codes is None:
+            return Coded(self.cells.filter(stay))
+        marks = stay.to_numpy()
+        codes = self.codes[marks.take(self.codes)]
+        return Coded(self.cells.filter(stay), (np.cumsum(marks) - 1).astype(np.uint16).take(codes))
+
+    def piece(self, span: slice) -> Coded:
+        """Neighbouring rows, with the cells that they have."""
+        if self.codes is None:
+            return Coded(self.cells[span])
+        used, codes = np.unique(self.codes[span], return_inverse=True)
+        return Coded(self.cells.gather(used), codes.astype(np.uint16))
+
+
+def sample_of_rows(column: Coded) -> pl.Series:
+    """The cells of some rows of a chunk: those that `sample_of` gives of the cells of all."""
+    return sample_of(column.cells) if column.codes is None else column.cells.gather(sample_of(pl.Series(column.codes)))
+
+
+@dataclass(frozen=True)
+class CodedChunk:
+    """Some neighbouring rows of a table with their columns coded, and where they stand.
+
+    Args:
+        columns: by name.
+        source, first_row, rows: as of a `Chunk`.
+    """
+
+    columns: Mapping[str, Coded]
+    source: str
+    first_row: int
+    rows: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(next(iter(self.columns.values())))
+
+    def pieces(self, rows: int) -> Iterator[CodedChunk]:
+        """The chunk in pieces of so many rows at most, in order."""
+        if len(self) <= rows:
+            yield self
+            return
+        for start in range(0, len(self), rows):
+            span = slice(start, start + rows)
+            columns = {name: column.piece(span) for name, column in self.columns.items()}
+            numbers = None if self.rows is None else self.rows[span]
+            yield CodedChunk(columns, self.source, self.first_row + start, numbers)
+
+    def place(self, i: int) -> Where:
+        """Where row `i` of the chunk (from 0) stands, for a message."""
+        return Where("row", self.first_row + i if self.rows is None else int(self.rows[i]), self.source)
+
+    def read(self, name: str, read: Callable[[pl.Series, Place], _Found]) -> tuple[_Found, Codes | None]:
+        """What a reader makes of the cells of a column, and which of these each row has; as of a `Chunk`.
+
+        Raises:
+            DataError: the reader refuses a cell, or the column.
+        """
+        column = self.columns[name]
+        try:
+            return read(column.cells, self.place), column.codes
+        except BadCellsError:
+            if column.codes is not None:
+                read(column.rows(), self.place)  # which says in what row the cell stands, and how many are like it
+            raise
+
+
+def coded_chunks(chunks: Iterator[Chunk], workers: Workers) -> Generator[CodedChunk, None, None]:
+    """The rows of a table with their columns coded, read ahead: neighbouring chunks are joined to 65,536 rows."""
+    with closing(ahead(_joined(chunks))) as joined:
+        for chunk in joined:
+            columns = chunk.frame.get_columns()
+            coded = dict(zip(chunk.frame.columns, workers.each(Coded.of, columns), strict=True))
+            yield CodedChunk(coded, chunk.source, chunk.first_row, chunk.rows)
+
+
+def _joined(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    waiting: list[Chunk] = []
+    for chunk in chunks:
+        if waiting and not _follows(waiting[-1], chunk):
+            yield _as_one(waiting)
+            waiting = []
+        room = ROWS - sum(map(len, waiting))
+        waiting.append(_part(chunk, slice(room)))
+        if len(chunk) >= room:
+            yield _as_one(waiting)
+            waiting = [_part(chunk, slice(room, None))] if len(chunk) > room else []
+    if waiting:
+        yield _as_one(waiting)
+
+
+def _follows(first: Chunk, second: Chunk) -> bool:
+    """Whether the rows of a chunk stand behind those of another, and have the same types."""
+    beside = first.source == second.source and (second.rows is not None or second.first_row == first.numbers[-1] + 1)
+    return beside and first.frame.schema == second.frame.schema
+
+
+def _part(chunk: Chunk, span: slice) -> Chunk:
+    rows = None if chunk.rows is None else chunk.rows[span]
+    return Chunk(chunk.frame[span], chunk.source, int(chunk.numbers[span][0]), rows)
+
+
+def _as_one(chunks: Sequence[Chunk]) -> Chunk:
+    if len(chunks) == 1:
+        return chunks[0]
+    gaps = any(chunk.rows is not None for chunk in chunks)
+    rows = np.concatenate([chunk.numbers for chunk in chunks]) if gaps else None
+    return Chunk(pl.concat([chunk.frame for chunk in chunks]), chunks[0].source, chunks[0].first_row, rows)

@@ -1,0 +1,102 @@
+"""Columns as their different cells: nothing is lost, and an error still knows its row."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_series_equal
+
+from masknet.encode import values
+from masknet.encode.bags import sample_of
+from masknet.encode.coded import Coded, CodedChunk, coded_chunks, sample_of_rows
+from masknet.encode.values import BadCellsError
+from masknet.encode.workers import Workers
+from masknet.table import Chunk, open_table
+
+COLUMNS = [
+    pl.Series("x", ["b", "", None, "a", "b"] * 9),
+    pl.Series("x", [0.5, -0.0, 0.0, None, float("nan")] * 9),
+    pl.Series("x", [0.5, float("inf"), None], dtype=pl.Float32).new_from_index(0, 9),
+    pl.Series("x", [2**63 - 1, -1, None] * 9),
+    pl.Series("x", [2**100, None] * 9, dtype=pl.Int128),
+    pl.Series("x", [True, None, False] * 9),
+    pl.Series("x", [date(2026, 1, 31), None] * 9),
+    pl.Series("x", [datetime(2026, 1, 31, 1), None] * 9, dtype=pl.Datetime("ns", "Europe/Berlin")),
+    pl.Series("x", [["a", "b"], [], None] * 9),
+    pl.Series("x", [None] * 9),
+    pl.Series("x", [f"{i}" for i in range(50)]),
+]
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: str(column.dtype))
+def test_the_rows_are_those_of_the_column(column: pl.Series) -> None:
+    coded = Coded.of(column)
+    assert len(coded) == len(column) == coded.times.sum()
+    assert_series_equal(coded.rows(), column)
+    some = np.array([4, 0, 2])
+    assert_series_equal(coded.rows(some), column.gather(some))
+    assert list(map(repr, coded.rows().to_list())) == list(map(repr, column.to_list()))  # -0.0 is not 0.0
+    if coded.codes is not None:
+        assert list(map(repr, coded.cells.to_list())) == list(dict.fromkeys(map(repr, column.to_list())))
+
+
+@pytest.mark.parametrize("column", [COLUMNS[0], COLUMNS[-1]], ids=["coded", "as it is"])
+def test_rows_are_left_out_and_cut(column: pl.Series) -> None:
+    coded = Coded.of(column)
+    stay = coded.cells.is_in(["b", "7"]).fill_null(value=False)
+    assert_series_equal(coded.where(stay).rows(), column.filter(column.is_in(["b", "7"])))
+    assert coded.count(stay) == len(coded.where(stay))
+    assert coded.where(coded.cells.is_in(coded.cells.implode(), nulls_equal=True)) is coded
+    piece = coded.piece(slice(3, 9))
+    assert_series_equal(piece.rows(), column[3:9])
+    assert set(piece.cells) == set(column[3:9])
+
+
+def test_the_sample_is_that_of_the_rows() -> None:
+    column = pl.Series("x", np.random.default_rng(0).integers(0, 90, 5_000)).cast(pl.String)
+    assert Coded.of(column).codes is not None
+    assert_series_equal(sample_of_rows(Coded.of(column)), sample_of(column))
+    assert_series_equal(sample_of_rows(Coded(column)), sample_of(column))
+
+
+def test_an_error_is_that_of_the_rows() -> None:
+    labels = pl.Series("click", ["1", "0", "?", "0", "?", "1"] * 3)
+    frame = pl.DataFrame({"click": labels})
+    chunk = CodedChunk({"click": Coded.of(labels)}, "ads.csv", first_row=101, rows=None)
+    assert chunk.columns["click"].codes is not None
+    found = []
+    for rows in (chunk, Chunk(frame, "ads.csv", 101)):
+        with pytest.raises(BadCellsError) as caught:
+            rows.read("click", values.labels)
+        found.append((str(caught.value), caught.value.row, caught.value.wrong.tolist()))
+    assert found[0] == found[1]
+    assert found[0][1] == 103
+
+
+def test_neighbouring_chunks_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of one file with the same types; each row keeps its place."""
+    monkeypatch.setattr("masknet.encode.coded.ROWS", 5)
+    frame = pl.DataFrame({"x": range(3)})
+    chunks = [
+        *(Chunk(frame, "a", 1), Chunk(frame, "a", 4), Chunk(frame, "a", 7)),
+        *(Chunk(frame, "b", 1), Chunk(frame.cast(pl.String), "b", 4)),
+        *(Chunk(frame, "b", 7, np.array([7, 9, 12])), Chunk(frame, "b", 13, np.array([13, 14, 18]))),
+    ]
+    with Workers() as workers:
+        found = list(coded_chunks(iter(chunks), workers))
+    assert list(map(len, found)) == [5, 4, 3, 3, 5, 1]
+    places = [chunk.place(i) for chunk in found for i in range(len(chunk))]
+    assert places == [chunk.place(i) for chunk in chunks for i in range(3)]
+    assert [str(cell) for chunk in found for cell in chunk.columns["x"].rows()] == [*"012"] * 7
+
+
+def test_a_table_is_coded_as_it_stands(tmp_path: pytest.TempPathFactory) -> None:
+    frame = pl.DataFrame({"x": ["a", "b", "a"] * 30_000, "y": range(90_000)})
+    with Workers() as workers:
+        chunks = list(coded_chunks(open_table(frame).chunks(), workers))
+    assert list(map(len, chunks)) == [65_536, 24_464]
+    assert_series_equal(pl.concat([chunk.columns["x"].rows() for chunk in chunks]), frame["x"])
+    assert chunks[1].place(0) == "row 65537 of the frame"
