@@ -19,6 +19,10 @@ from sklearn import metrics as reference
 from masknet import metrics
 from masknet.errors import ConfigError, DataError
 from masknet.metrics import MONITORS, Estimate, evaluate
+from masknet.metrics.order import bits_of, ordered, ranks_of
+from masknet.metrics.placements import blocks_of_rows, blocks_of_tally, placements_of
+from masknet.metrics.rows import checked_rows
+from masknet.metrics.tally import tally_of
 
 NAMES = ["auc", "log_loss", "normalized_entropy", "calibration_ratio", "expected_calibration_error", "pr_auc"]
 GROUPED = ["grouped_auc", "ndcg_at_5", "ndcg_at_10"]
@@ -206,6 +210,91 @@ def test_what_to_know_before_the_numbers_are_believed() -> None:
     assert useless.endswith("the probabilities are no better than predicting the click rate for everybody")
     assert "is 3.3219" in useless
     assert metrics.doubts({"normalized_entropy": Estimate(None, why="all 9 rows are negatives")}, 40) == []
+
+
+# --- the order of rows, and blocks of them ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.uint64])
+@pytest.mark.parametrize("distinct", [1, 3, 700, None])
+@pytest.mark.parametrize("groups", [None, 1, 40, 5000])
+def test_rows_are_ordered_as_a_plain_sort_orders_them(dtype: type, distinct: int | None, groups: int | None) -> None:
+    rng = np.random.default_rng(0)
+    high = rng.integers(0, 5, 2000, dtype=dtype) << (8 * np.dtype(dtype).itemsize - 4)
+    values = high + rng.integers(0, distinct or 2**30, 2000, dtype=dtype)  # alike in their leading bits
+    of_groups = None if groups is None else rng.integers(0, groups, 2000, dtype=np.uint64)
+    found = ordered(values, of_groups)
+    keys = np.zeros(2000) if of_groups is None else of_groups
+    expected = np.lexsort((values, keys))
+    assert (found.rows == expected).all()
+    pairs = list(zip(keys[expected], values[expected], strict=True))
+    assert found.starts.tolist() == [i for i in range(2000) if not i or pairs[i] != pairs[i - 1]] + [2000]
+    if of_groups is not None:
+        assert found.groups is not None
+        assert (found.groups == of_groups[expected][found.starts[:-1]]).all()
+
+
+def test_no_row_and_one_row_have_an_order() -> None:
+    nothing = ordered(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint64))
+    assert (len(nothing.rows), nothing.starts.tolist()) == (0, [0])
+    one = ordered(np.array([2**63], dtype=np.uint64), np.array([7], dtype=np.uint64))
+    assert (one.rows.tolist(), one.starts.tolist(), one.groups) == ([0], [0, 1], [7])
+
+
+def test_ranks_are_those_of_the_distinct_values() -> None:
+    values = np.random.default_rng(1).integers(0, 2**64, 500, dtype=np.uint64)[np.arange(900) % 500]
+    assert (ranks_of(values) == np.unique(values, return_inverse=True)[1]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_bits_are_in_the_order_of_the_probabilities(dtype: type) -> None:
+    p = np.concatenate([[0.0, -0.0, 1.0, 5e-324], np.random.default_rng(2).beta(1, 3, 300) ** 9]).astype(dtype)
+    if dtype is not np.float16:
+        order = np.argsort(bits_of(p), kind="stable")
+        assert (order == np.argsort(p, kind="stable")).all()
+    y = np.arange(304) % 3 == 0
+    same(metrics.auc(y, p), metrics.auc(y, p.astype(np.float64)))
+    assert metrics.auc([1, 0], [0.0, -0.0]).value == 0.5
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 7, 100, 5000])
+@pytest.mark.parametrize("ties", [True, False])
+def test_an_auc_is_the_same_in_blocks_of_any_size(at_once: int, ties: bool) -> None:
+    y, p, _ = simulated(3, 3000, ties=ties)
+    whole = placements_of(blocks_of_tally(tally_of(checked_rows(y, p, None))))
+    found = placements_of(blocks_of_rows(y == 1, p, at_once=at_once))
+    assert (found.auc, found.effective) == (whole.auc, whole.effective)  # whole numbers, exact
+    assert_allclose(found.variance, whole.variance, rtol=1e-13)
+    assert_allclose(found.variance, delong_by_sorting(y, p)[1], rtol=1e-12)
+
+
+def test_the_variance_of_a_ranking_that_is_nearly_perfect_keeps_its_digits() -> None:
+    y = np.arange(40_000) >= 20_000
+    p = y * 0.5 + np.random.default_rng(4).random(40_000) / 4
+    p[0] = 0.7
+    found = metrics.auc(y, p)
+    _, variance, m, n = delong_by_sorting(y, p)
+    same(found, newcombe(found.value or 0, variance, m, n), 1e-11)
+
+
+def delong_by_sorting(y: np.ndarray, p: np.ndarray) -> tuple[float, float, float, float]:
+    """As `delong`, of rows that all weigh alike, without a loop over pairs."""
+    above, below = np.sort(p[y == 1]), np.sort(p[y == 0])
+    of_positives = (np.searchsorted(below, above, "left") + np.searchsorted(below, above, "right")) / 2 / len(below)
+    of_negatives = 1 - (np.searchsorted(above, below, "left") + np.searchsorted(above, below, "right")) / 2 / len(above)
+    variance = of_positives.var(ddof=1) / len(above) + of_negatives.var(ddof=1) / len(below)
+    return float(of_positives.mean()), variance, len(above), len(below)
+
+
+def test_groups_that_are_far_apart_are_those_that_are_near() -> None:
+    y, p, w = simulated(8, 3000)
+    near = np.random.default_rng(8).integers(0, 300, 3000)
+    far = np.random.default_rng(9).integers(-(2**62), 2**62, 300)
+    far.sort()
+    for weights in (None, w):
+        expected = metrics.Sample(y, p, weights, near).bootstrap(20, only_grouped=True)
+        assert metrics.Sample(y, p, weights, far[near]).bootstrap(20, only_grouped=True) == expected
+        assert metrics.Sample(y, p, weights, (near - 150).astype(np.int8)).estimates.keys() >= expected.keys()
 
 
 # --- coverage of the intervals ----------------------------------------------------------------------------------------

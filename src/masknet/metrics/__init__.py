@@ -1,9 +1,10 @@
 """How good the probabilities are: every metric exact, weighted, with an interval where theory gives one.
 
 Rows are sorted by probability once and those of equal probability are merged; all metrics but the grouped ones are sums
-over that short table, so ties are never split and the order of the rows does not matter. A row of weight 0 is as if
-absent. A weight says how much a row counts, not how often it was seen: intervals take a weighted row for one
-observation. A resample is the same sorted rows with other weights: how often each row, or its group, was drawn.
+over that short table, so ties are never split and the order of the rows does not matter. (The AUC alone, of rows
+without weights, needs no table: `placements.py`.) A row of weight 0 is as if absent. A weight says how much a row
+counts, not how often it was seen: intervals take a weighted row for one observation. A resample is the same sorted rows
+with other weights: how often each row, or its group, was drawn.
 
 NOTE[perf]: without weights all running totals are whole numbers in float64, hence exact. With weights they are summed
 in blocks: the relative error stays below `2 sqrt(n) 2^-53`, 7e-13 for 10 million rows in the worst case, and was 2e-15

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,10 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from masknet.errors import ConfigError
 from masknet.intervals import normal_interval
 from masknet.metrics.estimate import Estimate, estimate_of
+from masknet.metrics.order import bits_of, ordered
 from masknet.metrics.rows import Floats, Rows, checked_rows
-from masknet.metrics.tally import masses_of, ratio_of, running_totals, starts_of, sum_of, tally_of, variance_of_mean
+from masknet.metrics.tally import masses_of, ratio_of, running_totals, starts_of, sum_of, variance_of_mean
 
 __all__ = ["grouped_auc", "grouped_auc_of", "groups_of", "ndcg", "ndcg_of"]
+
+_BLOCK_ROWS = 1 << 16
 
 
 def grouped_auc(
@@ -69,11 +73,19 @@ class _Groups:
     """What each group says, by rising group: all that grouped metrics need."""
 
     why_empty: str | None
-    codes: NDArray[np.intp]  # the group of each row, in the order in which the rows were given
+    order: NDArray[np.intp]  # of the rows, by rising group
+    ends: NDArray[np.intp]  # where in it a group ends
     mass: Floats  # of a group's rows: its weight in the grouped AUC
     importance: Floats  # its weight in NDCG
     auc: Floats  # NaN where a class is absent
     ndcg: dict[int, Floats]  # by k; NaN where there is no positive
+
+    @cached_property
+    def codes(self) -> NDArray[np.intp]:
+        """The group of each row, in the order in which the rows were given."""
+        codes = np.empty(len(self.order), dtype=np.intp)
+        codes[self.order] = np.repeat(np.arange(len(self.ends)), np.diff(self.ends, prepend=0))
+        return codes
 
     @cached_property
     def _sums(self) -> Floats:
@@ -92,43 +104,79 @@ class _Groups:
 def groups_of(rows: Rows, ks: tuple[int, ...]) -> _Groups:
     """What each group says, with NDCG at each of `ks`."""
     assert rows.groups is not None
-    order = np.argsort(rows.groups, kind="stable")  # keeps the order by probability inside each group
-    groups, probabilities, is_positive = rows.groups[order], rows.probabilities[order], rows.positive[order]
-    weights = None if rows.weights is None else rows.weights[order]
-    starts = starts_of(groups, probabilities)
-    positive, negative = masses_of(is_positive, weights, starts)
-    firsts = starts_of(groups[starts])
-    runs = np.diff(firsts, append=len(starts))
-    positives, negatives = np.add.reduceat(positive, firsts), np.add.reduceat(negative, firsts)
-    negatives_below = running_totals(negative)
-    negatives_below -= np.repeat(negatives_below[firsts] - negative[firsts], runs) + negative / 2
-    wins = np.add.reduceat(positive * negatives_below, firsts)
-    pairs = positives * negatives
-
-    # For NDCG rows are counted, not weighed. A run of equal probability takes the places from `above` to `below`.
-    sizes = np.diff(starts, append=len(order))
-    ends = np.append(starts[firsts[1:]], len(order))[: len(firsts)]
-    above = np.repeat(ends, runs) - starts - sizes
-    below = above + sizes
-    clicks = positive if weights is None else np.add.reduceat(is_positive, starts, dtype=np.float64)
-    clicked = np.add.reduceat(clicks, firsts).astype(np.intp)
-    ndcg: dict[int, Floats] = {}
-    for k in ks:
-        gains = np.append(0.0, np.cumsum(1 / np.log2(np.arange(2.0, k + 2))))
-        gained = clicks / sizes * (gains[np.minimum(below, k)] - gains[np.minimum(above, k)])
-        ndcg[k] = ratio_of(np.add.reduceat(gained, firsts), gains[np.minimum(clicked, k)])
-
+    order, starts, groups = ordered(bits_of(rows.probabilities), rows.groups)
+    assert groups is not None
+    firsts = np.append(starts_of(groups), len(groups))
+    ends = starts[firsts]  # where in `order` each group starts, and the last one ends
+    cuts = np.unique(np.searchsorted(ends, np.arange(0, len(order) + _BLOCK_ROWS, _BLOCK_ROWS)).clip(0, len(ends) - 1))
+    parts = [np.empty((3 + len(ks), 0))]
+    for first, last in pairwise(cuts):
+        own = order[ends[first] : ends[last]]
+        block = _Block(
+            positive=rows.positive[own],
+            weights=None if rows.weights is None else rows.weights[own],
+            runs=starts[firsts[first] : firsts[last] + 1] - ends[first],
+            groups=firsts[first : last + 1] - firsts[first],
+        )
+        parts.append(np.stack([*block.pairs(), *(block.ndcg(k) for k in ks)]))
+    positives, negatives, wins, *ndcgs = np.concatenate(parts, axis=1)
     mass = positives + negatives
-    codes = np.empty(len(order), dtype=np.intp)
-    codes[rows.unit[order]] = np.repeat(np.arange(len(firsts)), np.add.reduceat(sizes, firsts))
     return _Groups(
-        why_empty=None if len(order) else tally_of(rows).why_empty,
-        codes=codes,
+        why_empty=rows.why_empty,
+        order=order,
+        ends=ends[1:],
         mass=mass,
-        importance=np.ones(len(mass)) if weights is None else mass,
-        auc=ratio_of(wins, pairs),
-        ndcg=ndcg,
+        importance=np.ones(len(mass)) if rows.weights is None else mass,
+        auc=ratio_of(wins, positives * negatives),
+        ndcg=dict(zip(ks, ndcgs, strict=True)),
     )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The rows of some groups, by rising group and probability, few enough to stay in the processor's cache.
+
+    Args:
+        positive: whether a row is.
+        weights: None where all weigh alike.
+        runs: where in the rows a new probability or group begins, and how many rows there are.
+        groups: where in `runs` a new group begins, and how many runs there are.
+    """
+
+    positive: NDArray[np.bool_]
+    weights: Floats | None
+    runs: NDArray[np.intp]
+    groups: NDArray[np.intp]
+
+    def pairs(self) -> tuple[Floats, Floats, Floats]:
+        """What each group's positives weigh, its negatives, and its pairs that are ranked rightly, ties half."""
+        firsts = self.groups[:-1]
+        if self.weights is None:  # whole numbers, whose running totals tell all
+            totals = np.zeros(len(self.positive) + 1, dtype=np.int64)
+            np.cumsum(self.positive, out=totals[1:])
+            positives = totals[self.runs]
+            negatives = self.runs - positives
+            twice = np.add.reduceat((positives[1:] - positives[:-1]) * (negatives[1:] + negatives[:-1]), firsts)
+            of_groups, before = np.diff(positives[self.groups]), negatives[firsts]
+            return of_groups, np.diff(negatives[self.groups]), twice / 2 - of_groups * before
+        positive, negative = masses_of(self.positive, self.weights, self.runs[:-1])
+        below = running_totals(negative)
+        below -= np.repeat(below[firsts] - negative[firsts], np.diff(self.groups)) + negative / 2
+        of_groups = np.add.reduceat(positive, firsts)
+        return of_groups, np.add.reduceat(negative, firsts), np.add.reduceat(positive * below, firsts)
+
+    @cached_property
+    def _clicks(self) -> Floats:
+        return np.add.reduceat(self.positive, self.runs[:-1], dtype=np.float64)
+
+    def ndcg(self, k: int) -> Floats:
+        """NDCG of each group: rows are counted, not weighed."""
+        ends = np.repeat(self.runs[self.groups[1:]], np.diff(self.groups))
+        above, below = ends - self.runs[1:], ends - self.runs[:-1]  # a run takes the places between
+        clicked = np.add.reduceat(self._clicks, self.groups[:-1]).astype(np.intp)
+        gains = np.append(0.0, np.cumsum(1 / np.log2(np.arange(2.0, k + 2))))
+        gained = self._clicks / (below - above) * (gains[np.minimum(below, k)] - gains[np.minimum(above, k)])
+        return ratio_of(np.add.reduceat(gained, self.groups[:-1]), gains[np.minimum(clicked, k)])
 
 
 def grouped_auc_of(groups: _Groups) -> Estimate:

@@ -87,8 +87,8 @@ def log_loss_value(tally: Tally) -> float:
 
 def log_loss_of(tally: Tally) -> Estimate:
     """As `log_loss`."""
-    if tally.why_empty:
-        return Estimate(None, why=tally.why_empty)
+    if tally.rows.why_empty:
+        return Estimate(None, why=tally.rows.why_empty)
     of_positive, of_negative = tally.scores.losses
     value = log_loss_value(tally)
     spread = tally.positive_squares * (of_positive - value) ** 2 + tally.negative_squares * (of_negative - value) ** 2
@@ -104,8 +104,8 @@ def entropy_of(tally: Tally) -> float:
 
 def normalized_entropy_of(tally: Tally, loss: Estimate) -> Estimate:
     """As `normalized_entropy`, given the log loss of the same rows."""
-    if tally.why_one_class or loss.value is None:
-        return Estimate(None, why=tally.why_one_class)
+    if tally.rows.why_one_class or loss.value is None:
+        return Estimate(None, why=tally.rows.why_one_class)
     entropy = entropy_of(tally)
     value = loss.value / entropy
     of_positive, of_negative = tally.scores.losses
@@ -124,7 +124,7 @@ def predicted_of(tally: Tally) -> float:
 def calibration_ratio_of(tally: Tally) -> Estimate:
     """As `calibration_ratio`."""
     if not tally.positive.any():
-        return Estimate(None, why=tally.why_one_class)
+        return Estimate(None, why=tally.rows.why_one_class)
     p, clicks = tally.scores.probability, sum_of(tally.positive)
     value = predicted_of(tally) / clicks
     spread = tally.positive_squares * (p - value) ** 2 + tally.negative_squares * p**2
@@ -136,8 +136,8 @@ def expected_calibration_error_of(tally: Tally, bins: int) -> Estimate:
     """As `expected_calibration_error`."""
     if bins < 1:
         raise ConfigError(f"calibration error needs at least 1 bin; bins is {bins}; 20 is the default")
-    if tally.why_empty:
-        return Estimate(None, why=tally.why_empty)
+    if tally.rows.why_empty:
+        return Estimate(None, why=tally.rows.why_empty)
     mass = tally.positive + tally.negative
     running = running_totals(mass)
     starts = starts_of(np.floor((running - mass / 2) * (bins / running[-1])))

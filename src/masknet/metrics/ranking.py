@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from masknet.intervals import auc_interval, normal_interval
 from masknet.metrics.estimate import Estimate, estimate_of
-from masknet.metrics.rows import Floats, checked_rows
+from masknet.metrics.placements import Block, blocks_of_rows, blocks_of_tally, placements_of
+from masknet.metrics.rows import Floats, Rows, checked_rows
 from masknet.metrics.tally import Ranking, Tally, running_totals, sum_of, tally_of, variance_of_mean
 
 __all__ = [
@@ -42,7 +44,7 @@ def auc(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None =
     Raises:
         DataError: an array breaks these rules. The same holds for every metric here.
     """
-    return auc_of(tally_of(checked_rows(labels, probabilities, weights)))
+    return auc_of_rows(checked_rows(labels, probabilities, weights))
 
 
 def pr_auc(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Estimate:
@@ -67,12 +69,7 @@ def rela_imp(auc_value: float, base_auc: float) -> float | None:
 
 def auc_value(tally: Tally) -> float:
     """As `auc`, without an interval; NaN of one class."""
-    positives, negatives = sum_of(tally.positive), sum_of(tally.negative)
-    if not positives or not negatives:
-        return math.nan
-    negatives_below = running_totals(tally.negative)
-    negatives_below -= tally.negative / 2
-    return min(sum_of(tally.positive * negatives_below) / (positives * negatives), 1.0)
+    return placements_of(blocks_of_tally(tally)).auc
 
 
 def _placements(tally: Tally, value: float) -> tuple[Floats, Floats]:
@@ -84,23 +81,24 @@ def _placements(tally: Tally, value: float) -> tuple[Floats, Floats]:
     return negatives_below / negatives - value, 1 - positives_below / positives - value
 
 
+def auc_of_rows(rows: Rows) -> Estimate:
+    """As `auc`."""
+    if rows.weights is None:
+        return _auc(rows, blocks_of_rows(rows.positive, rows.probabilities))
+    return auc_of(tally_of(rows))
+
+
 def auc_of(tally: Tally) -> Estimate:
     """As `auc`."""
-    if tally.why_one_class:
-        return Estimate(None, why=tally.why_one_class)
-    value = auc_value(tally)
-    variance = math.nan if _is_end(value) else _delong(tally, value)
-    return estimate_of(value, auc_interval(value, variance, *tally.effective))
+    return _auc(tally.rows, blocks_of_tally(tally))
 
 
-def _delong(tally: Tally, value: float) -> float:
-    """The variance of an AUC, from the weighted placement values."""
-    above, below = _placements(tally, value)
-    return variance_of_mean(
-        sum_of(tally.positive), sum_of(tally.positive_squares), sum_of(tally.positive_squares * above**2)
-    ) + variance_of_mean(
-        sum_of(tally.negative), sum_of(tally.negative_squares), sum_of(tally.negative_squares * below**2)
-    )
+def _auc(rows: Rows, blocks: Iterable[Block]) -> Estimate:
+    if rows.why_one_class:
+        return Estimate(None, why=rows.why_one_class)
+    found = placements_of(blocks)
+    variance = math.nan if _is_end(found.auc) else found.variance
+    return estimate_of(found.auc, auc_interval(found.auc, variance, *found.effective))
 
 
 def _is_end(auc_value: float) -> bool:
@@ -110,14 +108,13 @@ def _is_end(auc_value: float) -> bool:
 
 def auc_difference_of(model: Ranking, baseline: Ranking) -> Estimate:
     """The model's AUC less the baseline's, with DeLong's interval for two rankings of the same rows."""
-    why = model.tally.why_one_class
+    why = model.tally.rows.why_one_class
     if why:
         return Estimate(None, why=why)
     value, base = auc_value(model.tally), auc_value(baseline.tally)
     if _is_end(value) or _is_end(base):
         return Estimate(value - base)
     gap = model.by_row(*_placements(model.tally, value)) - baseline.by_row(*_placements(baseline.tally, base))
-    gap = gap[model.rows.unit]
     variance = 0.0
     for of_class in (model.rows.positive, ~model.rows.positive):
         d = gap[of_class]
@@ -147,4 +144,4 @@ def pr_auc_value(tally: Tally) -> float:
 
 def pr_auc_of(tally: Tally) -> Estimate:
     """As `pr_auc`."""
-    return Estimate(None, why=tally.why_one_class) if tally.why_one_class else Estimate(pr_auc_value(tally))
+    return Estimate(None, why=tally.rows.why_one_class) if tally.rows.why_one_class else Estimate(pr_auc_value(tally))

@@ -164,7 +164,7 @@ class Sample:
         """
         if resamples < 2:
             raise ConfigError(f"a bootstrap compares resamples; {resamples} were asked for: take 1000")
-        kept = len(self._model.rows.unit)
+        kept = len(self._model.rows)
         units = kept if self._groups is None else self.num_groups
         wanted = {n: e for n, e in self.estimates.items() if not only_grouped or n.startswith(("grouped_auc", "ndcg"))}
         if not units or not wanted:

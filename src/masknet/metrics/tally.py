@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from masknet.metrics.order import bits_of, ordered
 from masknet.metrics.rows import Floats, Rows
 
 __all__ = [
@@ -43,8 +44,7 @@ class _Scores:
 class Tally:
     """What the rows of one probability weigh together, by rising probability: all that ungrouped metrics need."""
 
-    given: int
-    kept: int
+    rows: Rows
     scores: _Scores
     positive: Floats  # sum of w over positives
     negative: Floats
@@ -72,22 +72,6 @@ class Tally:
         """How well a spread is known: the rows of the rarer class less one, of all where there is one class."""
         return (min(self.effective) or max(self.effective)) - 1
 
-    @property
-    def why_empty(self) -> str | None:
-        if self.kept:
-            return None
-        return f"all {self.given} rows have weight 0" if self.given else "there are no rows"
-
-    @property
-    def why_one_class(self) -> str | None:
-        if self.why_empty:
-            return self.why_empty
-        if not self.positive.any():
-            return f"all {self.kept} rows are negatives"
-        if not self.negative.any():
-            return f"all {self.kept} rows are positives"
-        return None
-
 
 def tally_of(rows: Rows) -> Tally:
     """The rows of one probability merged."""
@@ -96,63 +80,64 @@ def tally_of(rows: Rows) -> Tally:
 
 def ranking_of(rows: Rows) -> Ranking:
     """The rows, with their tally."""
-    starts = starts_of(rows.probabilities)
-    positive, negative = masses_of(rows.positive, rows.weights, starts)
+    order, starts, _ = ordered(bits_of(rows.probabilities))
+    positive_rows, starts = rows.positive[order], starts[:-1]
+    weights = None if rows.weights is None else rows.weights[order]
+    positive, negative = masses_of(positive_rows, weights, starts)
     positive_squares, negative_squares = positive, negative
-    if rows.weights is not None:
-        positive_squares, negative_squares = masses_of(rows.positive, rows.weights**2, starts)
+    if weights is not None:
+        positive_squares, negative_squares = masses_of(positive_rows, weights**2, starts)
     tally = Tally(
-        given=rows.given,
-        kept=len(rows.probabilities),
-        scores=_Scores(rows.probabilities[starts], rows.eps),
+        rows=rows,
+        scores=_Scores(rows.probabilities[order[starts]].astype(np.float64), rows.eps),
         positive=positive,
         negative=negative,
         positive_squares=positive_squares,
         negative_squares=negative_squares,
     )
-    return Ranking(rows, starts, tally)
+    return Ranking(rows, order, starts, tally)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Rows, where the next probability begins among them, and their tally."""
+    """Rows, their order by rising probability, where in it the next one begins, and their tally."""
 
     rows: Rows
+    order: NDArray[np.intp]
     starts: NDArray[np.intp]
     tally: Tally
 
+    @cached_property
+    def _positive(self) -> NDArray[np.bool_]:
+        return self.rows.positive[self.order]
+
     def counted(self, counts: Floats) -> Tally:
-        """The tally where the kept row i is there `counts[i]` times; the squares, which intervals read, stay."""
-        weights = counts[self.rows.unit]
-        if self.rows.weights is not None:
-            weights *= self.rows.weights
-        positive, negative = masses_of(self.rows.positive, weights, self.starts)
+        """The tally where row i is there `counts[i]` times; the squares, which intervals read, stay."""
+        weights = counts if self.rows.weights is None else counts * self.rows.weights
+        positive, negative = masses_of(self._positive, weights[self.order], self.starts)
         return replace(self.tally, positive=positive, negative=negative)
 
     def by_row(self, of_positive: Floats, of_negative: Floats) -> Floats:
-        """What the tally says of the class of each row, in the order in which the rows were given."""
-        sizes = np.diff(self.starts, append=len(self.rows.positive))
-        found = np.empty(len(self.rows.positive))
-        found[self.rows.unit] = np.where(
-            self.rows.positive, np.repeat(of_positive, sizes), np.repeat(of_negative, sizes)
-        )
+        """What the tally says of the class of each row."""
+        sizes = np.diff(self.starts, append=len(self.order))
+        found = np.empty(len(self.order))
+        found[self.order] = np.where(self._positive, np.repeat(of_positive, sizes), np.repeat(of_negative, sizes))
         return found
 
 
-def starts_of(*keys: NDArray[Any]) -> NDArray[np.intp]:
-    """Where, in rows sorted by these keys, a new combination of them begins."""
-    new = np.zeros(len(keys[0]), dtype=bool)
-    new[:1] = True
-    for key in keys:
-        new[1:] |= key[1:] != key[:-1]
+def starts_of(keys: NDArray[Any]) -> NDArray[np.intp]:
+    """Where, in keys that are sorted, a new one begins."""
+    new = np.ones(len(keys), dtype=bool)
+    np.not_equal(keys[1:], keys[:-1], out=new[1:])
     return np.flatnonzero(new)
 
 
 def masses_of(positive: NDArray[np.bool_], weights: Floats | None, starts: NDArray[np.intp]) -> tuple[Floats, Floats]:
     """What the positives and the negatives of each run of rows weigh."""
     if weights is None:
-        positives = np.add.reduceat(positive, starts, dtype=np.float64)
-        return positives, np.diff(starts, append=len(positive)) - positives
+        ends = np.append(starts[1:], len(positive))[: len(starts)]
+        positives = np.diff(np.cumsum(positive)[ends - 1], prepend=0)
+        return positives.astype(np.float64), (ends - starts - positives).astype(np.float64)
     return (
         np.add.reduceat(np.where(positive, weights, 0.0), starts),
         np.add.reduceat(np.where(positive, 0.0, weights), starts),
