@@ -64,7 +64,7 @@ class AttentionalFM(nn.Module):
         self.linear = LinearTerm(space)
         self.embedding = FieldEmbedding(space, embedding_dim)
         self.embedding.require_vectors(2)
-        self.hidden = glorot_linear(embedding_dim, attention_dim)
+        self.hidden = glorot_linear(embedding_dim, attention_dim, relu=True)
         self.score = glorot_linear(attention_dim, 1, bias=False)
         self.weighing = glorot_linear(embedding_dim, space.num_tasks, bias=False)
         self.attention_dropout, self.dropout = nn.Dropout(attention_dropout), nn.Dropout(dropout)
@@ -84,7 +84,7 @@ class AttentionalFM(nn.Module):
         """
         vectors = self.embedding(ids, values, dense)
         products = vectors[:, self.left] * vectors[:, self.right]  # [batch, pairs, emb]
-        attention = self.score(self.hidden(products).relu()).softmax(1)  # [batch, pairs, 1]
+        attention = self.score(self.hidden(products)).softmax(1)  # [batch, pairs, 1]
         pooled = (self.attention_dropout(attention) * products).sum(1)
         weighed: Tensor = self.weighing(self.dropout(pooled)).squeeze(1)  # [batch, tasks], or [batch] of one
         linear: Tensor = self.linear(ids, values, dense)

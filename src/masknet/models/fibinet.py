@@ -36,12 +36,12 @@ class SqueezeExcitation(nn.Module):
         super().__init__()
         require_positive("reduction", reduction)
         width = max(1, int(num_fields / reduction))
-        self.squeeze = glorot_linear(num_fields, width, bias=False)
-        self.excite = glorot_linear(width, num_fields, bias=False)
+        self.squeeze = glorot_linear(num_fields, width, bias=False, relu=True)
+        self.excite = glorot_linear(width, num_fields, bias=False, relu=True)
 
     def forward(self, fields: Float[Tensor, "batch fields emb"]) -> Float[Tensor, "batch fields emb"]:
         """Return the re-weighed vectors."""
-        weights = self.excite(self.squeeze(fields.mean(2)).relu()).relu()
+        weights = self.excite(self.squeeze(fields.mean(2)))
         weighed: Tensor = fields * weights.unsqueeze(2)
         return weighed
 

@@ -63,12 +63,12 @@ class InstanceGuidedMask(nn.Module):
             )
         if max_mask_weights is not None:
             d_aggregation = min(d_aggregation, max(1, max_mask_weights // (d_embedding + d_hidden)))
-        self.aggregation = glorot_linear(d_embedding, d_aggregation)
+        self.aggregation = glorot_linear(d_embedding, d_aggregation, relu=True)
         self.projection = glorot_linear(d_aggregation, d_hidden)
 
     def forward(self, embedding: Float[Tensor, "batch emb"]) -> Float[Tensor, "batch hidden"]:
         """Return the mask; NOTE[paper]: `embedding` is the raw `V_emb`, never the normalised one (eq. 5 and 11)."""
-        mask: Tensor = self.projection(self.aggregation(embedding).relu())
+        mask: Tensor = self.projection(self.aggregation(embedding))
         return mask
 
 
@@ -119,7 +119,7 @@ class MaskBlock(nn.Module):
         mask: Tensor = self.mask(embedding)
         keep(mask)
         mixed: Tensor = self.norm(self.mix(mask * hidden))
-        return mixed.relu()
+        return mixed.relu_()
 
 
 class MasklessBlock(nn.Module):
@@ -144,7 +144,7 @@ class MasklessBlock(nn.Module):
     ) -> Float[Tensor, "batch out"]:
         """Mix `hidden`; the embedding is not read, and there is no mask to keep."""
         mixed: Tensor = self.norm(self.mix(hidden))
-        return mixed.relu()
+        return mixed.relu_()
 
 
 class MaskOnlyBlock(nn.Module):
@@ -178,7 +178,7 @@ class MaskOnlyBlock(nn.Module):
         mask: Tensor = self.mask(embedding)
         keep(mask)
         gated: Tensor = self.norm(mask * hidden)
-        return gated.relu()
+        return gated.relu_()
 
 
 def build_block(

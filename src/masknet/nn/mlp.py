@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from masknet.nn.dense import Linear
 from masknet.nn.norm import BatchNorm, hidden_norm
 from masknet.nn.rules import require_count, require_one_of, require_share, require_widths
 
@@ -20,15 +21,15 @@ Activation = Literal["relu", "tanh"]
 _NORMS: dict[NormName, Callable[[int], nn.Module]] = {"batch": BatchNorm, "layer": hidden_norm}
 
 
-def glorot_linear(d_in: int, d_out: int, *, bias: bool = True) -> nn.Linear:
-    """Build a linear layer with a Glorot normal kernel and a zero bias.
+def glorot_linear(d_in: int, d_out: int, *, bias: bool = True, relu: bool = False) -> Linear:
+    """Build a linear layer with a Glorot normal kernel and a zero bias, and with a ReLU where asked.
 
     NOTE[paper]: the paper names no initialisation; the authors' lab uses this one in its other models.
 
     >>> glorot_linear(3, 2).bias.tolist()
     [0.0, 0.0]
     """
-    layer = nn.Linear(d_in, d_out, bias=bias)
+    layer = Linear(d_in, d_out, bias=bias, relu=relu)
     nn.init.xavier_normal_(layer.weight)
     if bias:
         nn.init.zeros_(layer.bias)
@@ -73,9 +74,10 @@ class MLP(nn.Module):
         require_count("d_in", d_in)
         require_widths("dims", dims)
         self.d_out = dims[-1]
-        self.layers = nn.ModuleList(glorot_linear(a, b) for a, b in pairwise((d_in, *dims)))
+        in_layer = norm is None and activation == "relu"
+        self.layers = nn.ModuleList(glorot_linear(a, b, relu=in_layer) for a, b in pairwise((d_in, *dims)))
         self.norms = nn.ModuleList(nn.Identity() if norm is None else _NORMS[norm](width) for width in dims)
-        self.activation = nn.ReLU() if activation == "relu" else nn.Tanh()
+        self.activation = nn.Identity() if in_layer else nn.ReLU() if activation == "relu" else nn.Tanh()
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, hidden: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch out"]:
