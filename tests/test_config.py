@@ -153,7 +153,7 @@ def test_a_format_of_moments_may_hold_a_comma() -> None:
         ({"embedding_l2": float("inf")}, "the 'embedding_l2' setting must be a finite number; got inf"),
         ({"seed": -1}, "the 'seed' setting must be greater than or equal to 0; got -1"),
         ({"seed": 2**63}, f"the 'seed' setting must be less than {2**63}"),
-        ({"precision": "bf16"}, "the 'precision' setting must be 'fp32'; got 'bf16'"),
+        ({"precision": "fp16"}, "the 'precision' setting must be 'bf16' or 'fp32'; got 'fp16'"),
         ({"schedule": "cosine"}, "the 'schedule' setting must be 'plateau' or 'constant'; got 'cosine'"),
         ({"label": 5}, "the 'label' setting must be a valid string; got 5"),
         ({"categorical": [1]}, "the 'categorical.0' setting must be a valid string; got 1"),

@@ -47,7 +47,7 @@ The probability of {labels} for a row of raw columns, by {networks} `{manifest.m
 
 ## How it was trained
 
-{_bullets(manifest.training)}
+{_bullets(manifest.training | {"precision": manifest.precision})}
 
 The settings are in `run.json`{again}.
 

@@ -321,7 +321,9 @@ class RunConfig(BaseModel):
     embedding_updates: Literal["dense"] = _setting(MODEL, "dense: Adam moves every row at every step.", "dense")
     refit: bool = _setting(MODEL, "Train once more on training and validation rows for the epochs found.", False)
     seed: int = _setting(MODEL, "Fixes the initial weights, the order of rows and dropout.", 0, ge=0, lt=2**63)
-    precision: Literal["fp32"] | None = _setting(MODEL, "The arithmetic of the network.")
+    precision: Literal["bf16", "fp32"] | None = _setting(
+        MODEL, "The numbers that a network is trained in; it is evaluated, and scores, in fp32 (default: fp32)."
+    )
     device: str = _setting(MODEL, "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.", "auto")
     threads: int | None = _setting(MODEL, "Processor threads (default: all that the process may use).", ge=1)
     checkpoint_minutes: float = _setting(MODEL, "Write the state of the run every so many minutes.", 10.0, ge=0)

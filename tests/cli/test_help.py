@@ -88,7 +88,7 @@ def test_every_setting_is_a_flag_with_its_default_told(masknet, monkeypatch: pyt
 CHOICES = (
     "--numeric-encoding linear|knots",
     "--schedule plateau|constant",
-    "--precision fp32",
+    "--precision bf16|fp32",
     "--pooling FIELD=mean|sum",
 )
 

@@ -26,12 +26,15 @@ from masknet.train import Interrupted, train
 from masknet.train.checkpoint import RunFolder
 
 SMALL = {"embedding_dim": 3, "block_dims": [6, 5], "top_dims": [7]}
+WIDE = {"embedding_dim": 9, "block_dims": [33, 17], "top_dims": [19]}  # so that products take the processor's fast path
 BATCHES = 9  # of 64 rows, in an epoch of 540 training rows
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "lr": {"model": "lr", "set": {}},
     "dropout": {"model": "serial-masknet", "set": {"dropout": 0.3, "block_dims": [6, 5]}, "unseen_rate": 0.2},
     "average": {"average_weights": 0.9},
+    "wide layers": {"set": WIDE},
+    "bf16": {"precision": "bf16", "average_weights": 0.9, "set": WIDE | {"dropout": 0.3}},
     "penalties": {"embedding_l2": 0.01, "network_l2": 0.001, "clip": 0.1},
     "weights": {"weight": "w", "ignore": ["timestamp"], "monitor": "log_loss"},
     "constant": {"schedule": "constant", "learning_rate": 0.05, "patience": 9},

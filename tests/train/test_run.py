@@ -174,6 +174,35 @@ def test_success_leaves_the_model_and_the_log(run: Run, tmp_path: Path) -> None:
     assert not fitted.network.training
 
 
+@pytest.mark.parametrize(("processor", "said"), [(False, ["this processor does not multiply in bf16"]), (True, [])])
+def test_the_precision_is_recorded_and_told(
+    run: Run, processor: bool, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("masknet.train.run.has_bf16", lambda device: processor)
+    heard = Hears()
+    config = run(precision="bf16")
+    fitted = trained(config, heard)
+    assert (fitted.manifest.precision, fitted.run["precision"]) == ("bf16", "bf16")
+    assert "- precision: bf16\n" in Path(str(config.out), "README.md").read_text()
+    assert [note.partition(":")[0] for note in heard.notes if "does not multiply" in note] == said
+    assert any(note.startswith("it trains in bf16 for 2 epochs at most") for note in heard.notes)
+    assert {tensor.dtype for tensor in fitted.network.state_dict().values()} == {torch.float32}
+
+
+def test_without_a_wish_the_precision_is_fp32_and_the_run_says_so(run: Run) -> None:
+    heard = Hears()
+    fitted = trained(run(), heard)
+    assert (fitted.manifest.precision, fitted.run["precision"]) == ("fp32", "fp32")
+    assert any(note.startswith("it trains in fp32 for 2 epochs at most") for note in heard.notes)
+
+
+def test_a_resumed_run_keeps_the_precision_that_it_began_with(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = stopped(run(precision="bf16"))
+    monkeypatch.setattr("masknet.train.precision.has_bf16", lambda device: False)
+    fitted = trained(config.replace(resume=True, precision=None))
+    assert (fitted.manifest.precision, fitted.run["precision"]) == ("bf16", "bf16")
+
+
 def test_the_model_is_named_after_the_data_unless_told_otherwise(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

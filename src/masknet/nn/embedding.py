@@ -122,7 +122,7 @@ class FieldEmbedding(nn.Module):
                 for project, columns in zip(self.projections, self._projected_columns, strict=True)
             ]
             # [batch, projections, emb] -> [batch, vectors, emb]: each stands in the place of its field, zero until now.
-            fields = fields.index_add(1, self.projected, torch.stack(made, dim=1))
+            fields = fields.index_add(1, self.projected, torch.stack(made, dim=1).to(fields.dtype))
         if not self._has_mean:
             return fields
         counted = values.masked_fill(ids == 0, 0)

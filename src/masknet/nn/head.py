@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -37,5 +38,9 @@ class Head(nn.Linear):
         nn.init.zeros_(self.bias)
 
     def forward(self, hidden: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch *tasks"]:
-        """Return `[batch]` logits for one task, `[batch, tasks]` for several."""
+        """Return `[batch]` logits for one task, `[batch, tasks]` for several; autocast does not lower them."""
+        device = hidden.device.type
+        if torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self.forward(hidden.to(self.weight.dtype))
         return super().forward(hidden).squeeze(1)  # [batch, 1] -> [batch]; [batch, tasks] stays

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from masknet.nn.dense import lowered
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.mask import Keep, drop
 from masknet.nn.norm import FieldLayerNorm
@@ -41,7 +42,7 @@ class MaskNetwork(nn.Module):
         Raises:
             ValueError: where the rows are not of the space.
         """
-        embedding = self.embedding.flat(ids, values, dense)
+        embedding = lowered(self.embedding.flat(ids, values, dense))
         return self._logits(self.norm(embedding), embedding, drop)
 
     def forward_with_masks(
@@ -52,7 +53,7 @@ class MaskNetwork(nn.Module):
     ) -> tuple[Float[Tensor, "batch *tasks"], tuple[Float[Tensor, "batch _"], ...]]:
         """Return the logits, and the masks that made them: `[B, z]` each, block by block; none where there are none."""
         masks: list[Tensor] = []
-        embedding = self.embedding.flat(ids, values, dense)
+        embedding = lowered(self.embedding.flat(ids, values, dense))
         logits = self._logits(self.norm(embedding), embedding, masks.append)
         return logits, tuple(masks)
 

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 -- the name by which all of PyTorch's users know it
 
+from masknet.nn.dense import lowered
+
 # NOTE[paper]: the paper names no epsilon. Embeddings start at N(0, 0.01), a variance of 1e-4: PyTorch's default of 1e-5
 # would shrink them visibly, and a smaller start would not be normalised at all.
 EPSILON = 1e-6
@@ -56,14 +58,17 @@ class FieldLayerNorm(nn.Module):
         """Normalise each field of the flat `V_emb`, then scale and shift it by its own gain and bias."""
         num_fields, width = self.gain.shape
         vectors = embedding[:, : num_fields * width].reshape(embedding.shape[0], num_fields, width)
-        normed = torch.addcmul(self.bias, F.layer_norm(vectors, (width,), eps=self.eps), self.gain).flatten(1)
+        normed = torch.addcmul(
+            lowered(self.bias), F.layer_norm(vectors, (width,), eps=self.eps), lowered(self.gain)
+        ).flatten(1)
         if not self._plain_widths:
             return normed
         plain = [
             F.layer_norm(part, part.shape[1:], eps=self.eps)
             for part in torch.split(embedding[:, num_fields * width :], self._plain_widths, dim=1)
         ]
-        return torch.cat([normed, torch.addcmul(self.plain_bias, torch.cat(plain, dim=1), self.plain_gain)], dim=1)
+        scaled = torch.addcmul(lowered(self.plain_bias), torch.cat(plain, dim=1), lowered(self.plain_gain))
+        return torch.cat([normed, scaled], dim=1)
 
 
 def hidden_norm(width: int, *, on: bool = True) -> nn.Module:

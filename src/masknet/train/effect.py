@@ -14,7 +14,7 @@ _OF_GRADIENTS = ("embedding_l2", "network_l2", "clip", "average_weights", "sched
 
 BY_ROW_LEAVES_OUT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "is moved by no gradient": ("learning_rate", *_OF_GRADIENTS),
+        "is moved by no gradient": ("learning_rate", "precision", *_OF_GRADIENTS),
         "learns from each row once": ("epochs",),
         "learns from whole rows": ("weight", "negative_rate"),
     }

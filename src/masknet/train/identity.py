@@ -11,6 +11,7 @@ from masknet.errors import ConfigError
 from masknet.scoring import resolve_device
 from masknet.threads import available_processors
 from masknet.train.checkpoint import Checkpoint
+from masknet.train.precision import default_precision
 from masknet.train.pretrained import digests
 
 __all__ = ["identity_of", "machine_of", "require_same_data", "require_same_run"]
@@ -45,10 +46,11 @@ def identity_of(config: RunConfig, machine: dict[str, Any]) -> dict[str, Any]:
 def machine_of(config: RunConfig, checkpoint: Checkpoint | None) -> dict[str, Any]:
     """Threads, precision and device: other ones give other bits, so a resumed run keeps those it began with."""
     if checkpoint is None:
+        device = resolve_device(config.device)
         return {
             "threads": config.threads or available_processors(),
-            "precision": config.precision or "fp32",
-            "device": str(resolve_device(config.device)),
+            "precision": config.precision or default_precision(config.model, device),
+            "device": str(device),
         }
     kept: dict[str, Any] = checkpoint.state["machine"]
     for name in _OF_THE_MACHINE:

@@ -358,6 +358,7 @@ def network_step(
         seed=config.seed,
         sample_weights=sample_weights,
         task_weights=[config.task_weight.get(label, 1.0) for label in config.labels] if config.task_weight else None,
+        lowered=config.precision == "bf16",
     )
 
 

@@ -38,6 +38,7 @@ from masknet.train.manifest import manifest_of, manifest_of_trees
 from masknet.train.members import Job, Search, whereabouts
 from masknet.train.monitor import Watched, parse_monitor
 from masknet.train.plan import encoding_plan
+from masknet.train.precision import has_bf16
 from masknet.train.pretrained import digests, read_vectors
 from masknet.train.size import free_memory, require_memory, size_of
 from masknet.train.tracking import summary_writer
@@ -198,6 +199,10 @@ def fit(
         config, line = resolved(config, rows=len(prepared.train), by_time=by_time)
         if line:
             progress.note(line)
+        if not by_row:
+            config = config.replace(precision=machine["precision"])
+            if config.precision == "bf16" and not has_bf16(torch.device(machine["device"])):
+                progress.note("this processor does not multiply in bf16: it trains faster with --precision fp32")
         if checkpoint is not None:
             require_same_data(prepared.fingerprint, checkpoint)
             progress.note(f"resumed {whereabouts(checkpoint, config.members or 1)}")
@@ -393,8 +398,9 @@ def _length(config: RunConfig, watched: Watched) -> str:
     parts = config.evaluations or 1
     epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     looks = f" with {parts} evaluations each" if parts > 1 else ""
+    numbers = "" if config.precision is None else f" in {config.precision}"
     return (
-        f"{each} for {epochs} at most{looks}, and stops after {config.patience} evaluations in a row "
+        f"{each}{numbers} for {epochs} at most{looks}, and stops after {config.patience} evaluations in a row "
         f"without a better {metric_name(str(watched))}"
     )
 

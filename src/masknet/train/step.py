@@ -80,6 +80,8 @@ class NetworkStep:
         seed: of dropout.
         sample_weights: of all training rows, whose mean counts as 1; None where they have none.
         task_weights: of each task's loss; None for 1 each.
+        lowered: whether the network goes forward and back in bf16. Its weights, their gradients, its logits and the
+            loss are in fp32 all the same.
 
     Raises:
         DataError: the training rows weigh nothing.
@@ -96,8 +98,9 @@ class NetworkStep:
         seed: int = 0,
         sample_weights: NDArray[np.float64] | None = None,
         task_weights: Sequence[float] | None = None,
+        lowered: bool = False,
     ) -> None:
-        self._network = network.train()
+        self._network, self._lowered = network.train(), lowered
         self._optimizer, self._average, self._seed = optimizer, average, seed
         self._device = next(network.parameters()).device
         self._mean_weight = None if sample_weights is None else _mean_weight(sample_weights).to(self._device)
@@ -118,7 +121,10 @@ class NetworkStep:
         # Shares of the mean, divided and not scaled by its inverse: equal weights are 1, and change no bit.
         weights = None if batch.weights is None or self._mean_weight is None else batch.weights / self._mean_weight
         with own_draws(int(keyed_uniform(self._seed, number)[0] * 2**53), self._device):
-            logits = self._network(batch.ids, batch.values, batch.dense)
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._lowered):
+                logits = self._network(batch.ids, batch.values, batch.dense)
+            if self._lowered:
+                logits = logits.float()
             loss = loss_over_tasks(logits, batch.labels, weights, self._task_weights)
             self._optimizer.step(loss)
         if self._average is not None:
