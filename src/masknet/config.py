@@ -318,7 +318,12 @@ class RunConfig(BaseModel):
         {},
     )
     freeze: Names = _setting(MODEL, "Fields whose pretrained rows are not trained (repeatable).", ())
-    embedding_updates: Literal["dense"] = _setting(MODEL, "dense: Adam moves every row at every step.", "dense")
+    embedding_updates: Literal["dense", "sparse"] = _setting(
+        MODEL,
+        "dense: Adam moves every row of a table at every step; sparse: those of the batch's ids, and makes up for the "
+        "steps that they missed.",
+        "dense",
+    )
     refit: bool = _setting(MODEL, "Train once more on training and validation rows for the epochs found.", False)
     seed: int = _setting(MODEL, "Fixes the initial weights, the order of rows and dropout.", 0, ge=0, lt=2**63)
     precision: Literal["bf16", "fp32"] | None = _setting(

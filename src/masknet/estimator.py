@@ -146,6 +146,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         members: int | None = None,
         pretrained: Mapping[str, str | Path] | None = None,
         freeze: str | Sequence[str] = (),
+        embedding_updates: Literal["dense", "sparse"] = "dense",
         refit: bool = False,
         seed: int = 0,
         device: str = "auto",
@@ -208,6 +209,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.members = members
         self.pretrained = pretrained
         self.freeze = freeze
+        self.embedding_updates = embedding_updates
         self.refit = refit
         self.seed = seed
         self.device = device

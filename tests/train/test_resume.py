@@ -57,6 +57,19 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "ignore": ["w"],
         **dict.fromkeys(("learning_rate", "embedding_l2", "average_weights", "schedule", "members", "epochs")),
     },
+    "sparse": {"embedding_updates": "sparse", "average_weights": 0.9, "embedding_l2": 0.01, "unseen_rate": 0.1},
+    "sparse alone": {"embedding_updates": "sparse", "learning_rate": 0.05},
+    "sparse tables": {
+        "model": "fnn",
+        "set": {"embedding_dim": 3, "hidden_dims": [6]},
+        "embedding_updates": "sparse",
+        "average_weights": 0.99,
+        "embedding_l2": 0.01,
+        "clip": 0.1,
+        "members": 2,
+        "refit": True,
+        "epochs": 1,
+    },
     "all": {
         "set": SMALL | {"dropout": 0.2},
         "average_weights": 0.8,
@@ -577,8 +590,10 @@ class Command:
         return self.checkpoint.stat().st_mtime_ns if self.checkpoint.exists() else 0
 
 
-def test_killed_at_random_moments_it_ends_with_the_bits_of_another_process(run: Run, whole: Run) -> None:
-    killed, moments = run(**STEPWISE), random.Random(0)
+@pytest.mark.parametrize("updates", ["dense", "sparse"])
+def test_killed_at_random_moments_it_ends_with_the_bits_of_another_process(run: Run, whole: Run, updates: str) -> None:
+    settings = STEPWISE | {"embedding_updates": updates, "embedding_l2": 0.01}
+    killed, moments = run(**settings), random.Random(0)
     command = Command(killed)
     for number in range(3):
         process = command.start_training(*(["--resume"] if number else []))
@@ -590,7 +605,7 @@ def test_killed_at_random_moments_it_ends_with_the_bits_of_another_process(run: 
     process.join()
     assert process.exitcode == 0, command.said.read_text()
     assert "resumed after" in command.said.read_text()
-    assert_same_run(killed, whole(**STEPWISE))
+    assert_same_run(killed, whole(**settings))
 
 
 def test_ctrl_c_leaves_a_resumable_run_and_says_so(run: Run, whole: Run) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 -- the name by which all of PyTorch's users know it
 
 from masknet.nn.rules import require_count, require_not_negative
 
@@ -40,21 +44,52 @@ class IdTable(nn.Embedding):
             with torch.no_grad():
                 self.weight.normal_().mul_(std)
                 self.weight[0] = 0
+        self._taken: tuple[Tensor, Tensor] | None = None
 
     def forward(self, ids: Tensor) -> Tensor:
         """The rows of some ids.
 
         Raises:
-            ValueError: an id is none of the table; said where PyTorch itself finds out, which is on a processor.
+            ValueError: an id is none of the table, or none of those that are taken out of it; said where PyTorch itself
+                finds out, which is on a processor.
         """
         try:
-            return super().forward(ids)
+            if self._taken is None:
+                return super().forward(ids)
+            rows, place = self._taken
+            return F.embedding(place.index_select(0, ids.reshape(-1)).reshape(ids.shape), rows, padding_idx=0)
         except IndexError:
-            worst = next(number for number in (int(ids.max()), int(ids.min())) if not 0 <= number < self.num_embeddings)
+            extremes = (int(ids.max()), int(ids.min()))
+            worst = next((number for number in extremes if not 0 <= number < self.num_embeddings), None)
+            if worst is None:
+                raise ValueError(
+                    "while some rows are taken out of a table, as in a step with sparse updates, no others are looked "
+                    "up; an id that is none of the batch was: train with --embedding-updates dense"
+                ) from None
             raise ValueError(
                 f"an id of this space lies between 0 and {self.num_embeddings - 1:,}; got {worst:,}: encode the rows "
                 f"with the encoder of the same space, or build the network for one of more ids"
             ) from None
+
+    @contextmanager
+    def lending(self, rows: Tensor, place: Tensor) -> Iterator[None]:
+        """While it lasts, look ids up in `rows` and not in the table, and let them have the gradient.
+
+        >>> table = IdTable(num_ids=9, embedding_dim=4)
+        >>> place = torch.full((9,), -1).index_copy(0, torch.tensor([0, 5]), torch.tensor([0, 1]))
+        >>> with table.lending(torch.tensor([[0.0] * 4, [1.0] * 4]), place):
+        ...     table(torch.tensor([5])).tolist()
+        [[1.0, 1.0, 1.0, 1.0]]
+
+        Args:
+            rows: those of some ids, `[n, width]`, the first one that of padding.
+            place: for every id of the table the number of its row, or -1 where it has none.
+        """
+        self._taken = (rows, place)
+        try:
+            yield
+        finally:
+            self._taken = None
 
 
 def id_tables(network: nn.Module) -> dict[str, IdTable]:

@@ -10,7 +10,10 @@ from masknet.errors import ConfigError
 
 __all__ = ["BY_ROW_LEAVES_OUT", "TREES_LEAVE_OUT", "require_effect"]
 
-_OF_GRADIENTS = ("embedding_l2", "network_l2", "clip", "average_weights", "schedule", "members", "pretrained", "freeze")
+_OF_GRADIENTS = (
+    *("embedding_l2", "network_l2", "clip", "average_weights", "schedule", "members", "pretrained", "freeze"),
+    "embedding_updates",
+)
 
 BY_ROW_LEAVES_OUT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -72,6 +72,7 @@ def manifest_of(
             "monitor": str(job.watched),
             "refit": job.config.refit,
             "average_weights": job.config.average_weights,
+            **({"embedding_updates": "sparse"} if job.config.embedding_updates == "sparse" else {}),
             **({"pretrained": {given.field: given.to_json() for given in vectors}} if vectors else {}),
         },
     )

@@ -22,7 +22,7 @@ from masknet.draws import keyed_uniform
 from masknet.encode import Prepared
 from masknet.generator import own_draws
 from masknet.models import build_network
-from masknet.nn import output_biases
+from masknet.nn import id_tables, output_biases
 from masknet.nn.ensemble import as_one
 from masknet.progress import Progress
 from masknet.train.checkpoint import Checkpoint, RunFolder, prefixed
@@ -30,6 +30,7 @@ from masknet.train.level import level_of, move_biases
 from masknet.train.monitor import Watched
 from masknet.train.optim import Optimizer, WeightAverage
 from masknet.train.pretrained import Vectors, start_from
+from masknet.train.sparse import SparseAverage, SparseOptimizer
 from masknet.train.step import LearnsByRow, NetworkStep, OnlineStep, Step, start_at
 from masknet.train.tracking import Tracker
 from masknet.train.trainer import Trainer, Turn
@@ -302,8 +303,10 @@ class Job:
     def _largest_checkpoint(self, network: nn.Module) -> int:
         """Bytes of the last member's checkpoints, given one member: all others lie in it, finished."""
         size: int = sum(t.nbytes for t in network.state_dict().values())
-        # Its weights, Adam's two moments, the best weights; the average where one is kept.
-        return size * (4 + bool(self.config.average_weights) + self.members - 1)
+        rows = max(table.num_embeddings for table in id_tables(network).values())
+        steps = 4 * rows if self.config.embedding_updates == "sparse" else 0
+        # Its weights, Adam's two moments, the best weights; the average where one is kept, and sparse rows' steps.
+        return size * (4 + bool(self.config.average_weights) + self.members - 1) + steps
 
     def _initial_network(self, rows: Prepared, number: int) -> nn.Module:
         space = rows.encoder.space
@@ -343,18 +346,26 @@ def network_step(
     assert config.embedding_l2 is not None
     if click_rates is not None:
         start_at(network, click_rates)
-    optimizer = Optimizer(
-        network,
-        learning_rate=config.learning_rate,
-        embedding_l2=config.embedding_l2,
-        network_l2=config.network_l2,
-        clip=config.clip,
-        frozen=frozen,
-    )
+    settings: dict[str, Any] = {
+        "learning_rate": config.learning_rate,
+        "embedding_l2": config.embedding_l2,
+        "network_l2": config.network_l2,
+        "clip": config.clip,
+        "frozen": frozen,
+    }
+    decay = config.average_weights
+    optimizer: Optimizer | SparseOptimizer
+    average: WeightAverage | None
+    if config.embedding_updates == "sparse":
+        average = of_rows = SparseAverage(network, decay) if decay else None
+        optimizer = SparseOptimizer(network, average=of_rows, **settings)
+    else:
+        average = WeightAverage(network, decay) if decay else None
+        optimizer = Optimizer(network, **settings)
     return NetworkStep(
         network,
         optimizer=optimizer,
-        average=WeightAverage(network, decay=config.average_weights) if config.average_weights else None,
+        average=average,
         seed=config.seed,
         sample_weights=sample_weights,
         task_weights=[config.task_weight.get(label, 1.0) for label in config.labels] if config.task_weight else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MappingProxyType
 from typing import Protocol
 
@@ -59,6 +59,13 @@ class Optimizer:
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
         self._adam.param_groups[0]["lr"] = rate
+
+    def reading(self, ids: Tensor) -> AbstractContextManager[None]:
+        """While it lasts, the network may look up these ids, and `step` be called."""
+        return nullcontext()
+
+    def settle(self) -> None:
+        """Bring all weights to where they are now: they are there."""
 
     def step(self, loss: Tensor) -> None:
         """Move the weights against the gradient of `loss` and the penalties."""
@@ -153,6 +160,7 @@ class WeightAverage:
         stored = network.state_dict().keys()
         self._buffers = [name for name, b in network.named_buffers() if name in stored and b.is_floating_point()]
         self.tensors = {name: t.detach().clone() for name, t in self._current().items()}
+        self._weights = [name for name in self.tensors if name not in self._buffers]
 
     def _current(self) -> dict[str, Tensor]:
         # Looked up anew each time: a module may put another tensor in a buffer's place.
@@ -161,14 +169,18 @@ class WeightAverage:
 
     def update(self, step: int) -> None:
         """Take in the weights after a step; `step` is how many there were before it."""
-        share = 1.0 - min(self._decay, (1 + step) / (10 + step))
-        current = {name: t.detach() for name, t in self._current().items()}
-        weights = [name for name in self.tensors if name not in self._buffers]
-        torch._foreach_lerp_([self.tensors[name] for name in weights], [current[name] for name in weights], share)
+        share, current = self._share(step), {name: t.detach() for name, t in self._current().items()}
+        averaged, weights = ([tensors[name] for name in self._weights] for tensors in (self.tensors, current))
+        if weights:
+            torch._foreach_lerp_(averaged, weights, share)
         for name in self._buffers:
             mean = self.tensors[name].lerp(current[name], share)
             # A constant may be infinite, as a mask of attention is: its average is no number, and it is its own.
             self.tensors[name].copy_(mean.where(mean.isfinite(), current[name]))
+
+    def _share(self, step: int) -> float:
+        """Of the weights after a step in the average, where there were `step` before it."""
+        return 1.0 - min(self._decay, (1 + step) / (10 + step))
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Go on from what `tensors` was."""

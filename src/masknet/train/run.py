@@ -386,9 +386,17 @@ def _tell_size(config: RunConfig, settings: dict[str, Any], prepared: Prepared, 
     """Say how large the network is, and refuse what does not fit."""
     assert config.members is not None
     assert config.batch_size is not None
-    size = size_of(config.model, prepared.encoder.space, settings, members=config.members, batch_size=config.batch_size)
+    sparse = config.embedding_updates == "sparse"
+    size = size_of(
+        config.model,
+        prepared.encoder.space,
+        settings,
+        members=config.members,
+        batch_size=config.batch_size,
+        sparse=sparse,
+    )
     members = f"{config.members} members, each " if config.members > 1 else ""
-    progress.note(f"{members}{size}")
+    progress.note(f"{members}{size}" + ("; sparse updates of the tables" if sparse else ""))
     require_memory(size, config.model, free_memory())
 
 

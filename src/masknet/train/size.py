@@ -12,11 +12,15 @@ from masknet.models import build_network
 from masknet.models.undrawn import undrawn
 from masknet.nn import id_tables
 from masknet.space import FeatureSpace
+from masknet.train.sparse import SWEPT_ROWS
 
 __all__ = ["Size", "free_memory", "require_memory", "size_of"]
 
 _COPIES = 7
 """Of the weights while one member is trained: itself, gradient, Adam's two moments and its work, average, best."""
+
+_WORK_COPIES = 24
+"""Of the rows that a sparse step, or a sweep, brings up to date: what is computed of them."""
 
 _SLOT_COPIES = 4
 """Of what a batch reads of a table: the rows, their products with the values, and the gradients of both."""
@@ -40,7 +44,15 @@ class Size:
         return f"{self.parameters:,} parameters; training takes about {self.num_bytes / 1e9:.2g} GB of memory"
 
 
-def size_of(model: str, space: FeatureSpace, settings: dict[str, Any], *, members: int, batch_size: int) -> Size:
+def size_of(
+    model: str,
+    space: FeatureSpace,
+    settings: dict[str, Any],
+    *,
+    members: int,
+    batch_size: int,
+    sparse: bool = False,
+) -> Size:
     """The size of a network, without the memory of its weights.
 
     >>> from masknet.space import FieldSpace
@@ -53,6 +65,7 @@ def size_of(model: str, space: FeatureSpace, settings: dict[str, Any], *, member
         settings: keywords of its constructor.
         members: how many are trained, one after the other; each finished one is kept.
         batch_size: rows a step.
+        sparse: whether a step touches the rows of its ids alone.
 
     Raises:
         ConfigError: there is no such model, or a setting is out of range.
@@ -62,8 +75,12 @@ def size_of(model: str, space: FeatureSpace, settings: dict[str, Any], *, member
         network = build_network(model, replace(space, num_ids=_FEW_IDS), settings)
     width = sum(table.embedding_dim for table in id_tables(network).values())
     parameters = sum(p.numel() for p in network.parameters()) + width * (space.num_ids - _FEW_IDS)
-    read = batch_size * space.num_slots * width
-    return Size(parameters, 4 * ((_COPIES + members - 1) * parameters + _SLOT_COPIES * read))
+    slots = batch_size * space.num_slots
+    numbers = (_COPIES + members - 1) * parameters + _SLOT_COPIES * slots * width
+    if sparse:  # a gradient of the rows that are read alone, and two integers an id
+        read = min(space.num_ids, max(slots, SWEPT_ROWS))
+        numbers += (2 - width) * space.num_ids + _WORK_COPIES * read * width
+    return Size(parameters, 4 * numbers)
 
 
 def require_memory(size: Size, model: str, free: int | None) -> None:

@@ -25,6 +25,7 @@ from masknet.nn import output_biases
 from masknet.scoring import NetworkScorer, Scorer
 from masknet.train.checkpoint import Checkpoint, prefixed
 from masknet.train.optim import Optimizer, Rated, WeightAverage
+from masknet.train.sparse import SparseOptimizer
 
 __all__ = ["LearnsByRow", "NetworkStep", "OnlineStep", "Step", "loss_over_tasks", "start_at"]
 
@@ -93,7 +94,7 @@ class NetworkStep:
         self,
         network: nn.Module,
         *,
-        optimizer: Optimizer,
+        optimizer: Optimizer | SparseOptimizer,
         average: WeightAverage | None = None,
         seed: int = 0,
         sample_weights: NDArray[np.float64] | None = None,
@@ -120,7 +121,8 @@ class NetworkStep:
         batch = batch.to(self._device)
         # Shares of the mean, divided and not scaled by its inverse: equal weights are 1, and change no bit.
         weights = None if batch.weights is None or self._mean_weight is None else batch.weights / self._mean_weight
-        with own_draws(int(keyed_uniform(self._seed, number)[0] * 2**53), self._device):
+        draws = own_draws(int(keyed_uniform(self._seed, number)[0] * 2**53), self._device)
+        with draws, self._optimizer.reading(batch.ids):
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._lowered):
                 logits = self._network(batch.ids, batch.values, batch.dense)
             if self._lowered:
@@ -135,6 +137,7 @@ class NetworkStep:
     @contextmanager
     def evaluating(self) -> Iterator[Scorer]:
         """The network with its average in place, where it has one."""
+        self._optimizer.settle()
         with nullcontext() if self._average is None else self._average.applied():
             yield NetworkScorer(self._network)
 
