@@ -112,7 +112,7 @@ class Run:
 
     def step(self) -> str:
         """The step of the last whole checkpoint, as "120", or "refit 7"; "none" before the first."""
-        file = self.folder / "checkpoint.safetensors"
+        file = self.folder / "checkpoint-1.safetensors"
         if not file.exists():
             return "none"
         with safe_open(file, framework="np") as opened:

@@ -211,7 +211,7 @@ def test_a_disk_that_is_full_when_the_model_is_written(masknet, tiny, rows, left
     with disk_of(30_000):
         assert "the disk is full" in masknet("train", "log.parquet", *COMMON, *golden).error
     # What was reached is kept, to go on from when there is room; nothing else is.
-    run = {f"o.masknet.run/{name}" for name in ("run.json", "log.jsonl", "checkpoint.safetensors")}
+    run = {f"o.masknet.run/{name}" for name in ("run.json", "log.jsonl", "checkpoint-1.safetensors")}
     assert set(left_behind()) - set(before) == run
     assert masknet("train", "log.parquet", *COMMON, *golden, "--resume").code == 0
     assert masknet("check", "o.masknet").code == 0

@@ -30,8 +30,7 @@ def state(number: int) -> Checkpoint:
     return Checkpoint({"trainer": {"step": number, "learning_rate": 0.1 / 3, "history": [{"auc": None}]}}, tensors)
 
 
-def assert_same(found: Checkpoint | None, expected: Checkpoint) -> None:
-    assert found is not None
+def assert_same(found: Checkpoint, expected: Checkpoint) -> None:
     assert found.state == expected.state
     assert found.tensors.keys() == expected.tensors.keys()
     for name, tensor in expected.tensors.items():
@@ -47,21 +46,20 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def test_a_state_comes_back_as_it_was(folder: RunFolder) -> None:
-    assert folder.load() is None
+    assert folder.load() == {}
     folder.save(state(1))
     folder.save(state(2))
-    found = folder.load()
+    found = folder.load()[1]
     assert_same(found, state(2))
-    assert found is not None
     assert found.part("network").keys() == {"head.weight"}
     assert found.part("adam").keys() == {"head.weight/step"}
-    assert sorted(os.listdir(folder.path)) == ["checkpoint.safetensors", "run.json"]
+    assert sorted(os.listdir(folder.path)) == ["checkpoint-1.safetensors", "run.json"]
 
 
 def test_what_was_loaded_does_not_change_with_the_file(folder: RunFolder) -> None:
     folder.save(state(1))
-    found = folder.load()
-    file = folder.path / "checkpoint.safetensors"
+    found = folder.load()[1]
+    file = folder.path / "checkpoint-1.safetensors"
     file.write_bytes(bytes(file.stat().st_size))
     assert_same(found, state(1))
 
@@ -69,8 +67,7 @@ def test_what_was_loaded_does_not_change_with_the_file(folder: RunFolder) -> Non
 def test_a_view_or_a_transposed_tensor_is_kept_by_its_values(folder: RunFolder) -> None:
     whole = torch.arange(6.0).reshape(2, 3)
     folder.save(Checkpoint({}, {"t": whole.T, "row": whole[1]}))
-    found = folder.load()
-    assert found is not None
+    found = folder.load()[1]
     assert torch.equal(found.tensors["t"], whole.T)
     assert torch.equal(found.tensors["row"], whole[1])
 
@@ -84,8 +81,7 @@ def test_a_weight_that_two_modules_share_is_kept_under_both_names(folder: RunFol
 
     network = tied(2.0)
     folder.save(Checkpoint({}, {f"network:{name}": t for name, t in network.state_dict().items()}))
-    found = folder.load()
-    assert found is not None
+    found = folder.load()[1]
     assert found.part("network").keys() == network.state_dict().keys()
     again = tied(0.0)
     again.load_state_dict(found.part("network"))
@@ -128,10 +124,10 @@ def test_the_last_state_outlives_whatever_stops_the_next(
         patched.setattr(f"{module.__name__}.{place}", failing)
         with pytest.raises(error):
             folder.save(state(2))
-    assert_same(folder.load(), state(1))
-    assert sorted(os.listdir(folder.path)) == ["checkpoint.safetensors", "run.json"]
+    assert_same(folder.load()[1], state(1))
+    assert sorted(os.listdir(folder.path)) == ["checkpoint-1.safetensors", "run.json"]
     folder.save(state(3))
-    assert_same(folder.load(), state(3))
+    assert_same(folder.load()[1], state(3))
 
 
 def test_a_full_disk_is_an_error_of_the_system(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +135,7 @@ def test_a_full_disk_is_an_error_of_the_system(folder: RunFolder, monkeypatch: p
     with pytest.raises(OSError, match="No space left") as caught:
         folder.save(state(1))
     assert caught.value.errno == errno.ENOSPC
-    assert caught.value.filename == str(folder.path / "checkpoint.safetensors")
+    assert caught.value.filename == str(folder.path / "checkpoint-1.safetensors")
 
 
 def test_what_a_killed_process_left_half_written_is_swept_away(folder: RunFolder) -> None:
@@ -149,7 +145,7 @@ def test_what_a_killed_process_left_half_written_is_swept_away(folder: RunFolder
 
     killed()
     folder.save(state(1))
-    assert sorted(os.listdir(folder.path)) == ["checkpoint.safetensors", "run.json"]
+    assert sorted(os.listdir(folder.path)) == ["checkpoint-1.safetensors", "run.json"]
     killed()
     folder.finish()
     assert os.listdir(folder.path) == []
@@ -158,14 +154,14 @@ def test_what_a_killed_process_left_half_written_is_swept_away(folder: RunFolder
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "no state", "no JSON"])
 def test_a_damaged_state_is_refused_with_a_sentence(folder: RunFolder, damage: str) -> None:
     folder.save(state(1))
-    file = folder.path / "checkpoint.safetensors"
+    file = folder.path / "checkpoint-1.safetensors"
     content = file.read_bytes()
     if damage in ("no state", "no JSON"):
         metadata = {"other": "{}"} if damage == "no state" else {"state": "{"}
         module.save_file({"a": torch.zeros(1)}, file, metadata=metadata)
     else:
         file.write_bytes({"cut": content[:-1], "empty": b"", "text": b"not a checkpoint"}[damage])
-    with pytest.raises(ArtifactError, match=r"'.*checkpoint\.safetensors' is damaged .*--overwrite") as caught:
+    with pytest.raises(ArtifactError, match=r"'.*checkpoint-1\.safetensors' is damaged .*--overwrite") as caught:
         folder.load()
     assert "\n" not in str(caught.value)
 
@@ -173,7 +169,7 @@ def test_a_damaged_state_is_refused_with_a_sentence(folder: RunFolder, damage: s
 def test_a_run_is_unfinished_from_its_beginning_to_its_end(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "deep" / "ads.masknet.run")
     assert not folder.unfinished
-    assert folder.load() is None
+    assert folder.load() == {}
     folder.begin({"label": "click", "unicode": "é"})
     assert folder.unfinished
     assert json.loads((folder.path / "run.json").read_text(encoding="utf-8")) == {"label": "click", "unicode": "é"}
@@ -189,7 +185,7 @@ def test_a_new_run_forgets_the_old_one(folder: RunFolder) -> None:
     folder.save(state(1))
     folder.append_log({"epoch": 1})
     folder.begin({"label": "sale"})
-    assert folder.load() is None
+    assert folder.load() == {}
     assert sorted(os.listdir(folder.path)) == ["log.jsonl", "run.json"]  # the log is cut back when training begins
 
 
@@ -206,20 +202,18 @@ def test_the_log_grows_by_lines_and_is_cut_back(folder: RunFolder) -> None:
     assert log.read_text() == ""
 
 
-def test_the_old_checkpoint_and_the_new_need_room_side_by_side(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_checkpoints_together_need_room(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = namedtuple("disk", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk(0, 0, 199))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk(0, 0, 99))
     with pytest.raises(
         ArtifactError, match=r"need 0\.0 MB; the disk of .* has 0\.0 MB free: make room, or name another"
     ):
         folder.require_room(100)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk(0, 0, 200))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk(0, 0, 100))
     folder.require_room(100)
     folder.save(state(1))
-    lies = (folder.path / "checkpoint.safetensors").stat().st_size
+    lies = (folder.path / "checkpoint-1.safetensors").stat().st_size
     monkeypatch.setattr(shutil, "disk_usage", lambda _: disk(0, 0, 3000 - lies))
-    folder.require_room(1500)
+    folder.require_room(3000)
     with pytest.raises(ArtifactError):
-        folder.require_room(1501)
+        folder.require_room(3001)

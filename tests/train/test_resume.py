@@ -177,7 +177,7 @@ def finish(config: RunConfig, after: int) -> int:
             stopped += 1
             assert stopped < 100, "it does not move on"
             assert not Path(str(config.out)).exists()
-            assert RunFolder(Path(f"{config.out}.run")).load() is not None
+            assert RunFolder(Path(f"{config.out}.run")).load()
         else:
             return stopped
 
@@ -565,7 +565,7 @@ class Command:
     def __init__(self, config: RunConfig) -> None:
         self.run_file = Path(f"{config.out}.yaml")
         self.run_file.write_text(json.dumps(config.settings()))
-        self.checkpoint = Path(f"{config.out}.run", "checkpoint.safetensors")
+        self.checkpoint = Path(f"{config.out}.run", "checkpoint-1.safetensors")
         self.printed, self.said = (Path(f"{config.out}.{name}") for name in ("stdout", "stderr"))
 
     def start(self, *flags: str) -> BaseProcess:

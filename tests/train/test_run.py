@@ -34,6 +34,7 @@ from masknet.train.level import move_biases
 from masknet.train.members import network_step
 from masknet.train.monitor import Watched
 from masknet.train.plan import encoding_plan
+from masknet.train.standing import Board
 from masknet.train.trainer import Trainer
 
 SMALL = {"embedding_dim": 3, "block_dims": [6], "top_dims": [7]}
@@ -276,7 +277,7 @@ def test_a_finished_run_says_so(run: Run) -> None:
 def test_a_finished_run_that_was_killed_while_it_tidied_up_is_tidied_up(run: Run, tmp_path: Path) -> None:
     config = run()
     train(config, Hears())
-    left = tmp_path / "ads.masknet.run" / "checkpoint.safetensors"
+    left = tmp_path / "ads.masknet.run" / "checkpoint-1.safetensors"
     left.write_bytes(b"left over")
     train(config.replace(resume=True), Hears())
     assert not left.exists()
@@ -363,8 +364,7 @@ def test_other_settings_are_refused(run: Run, change: dict[str, Any]) -> None:
 def rewrite(config: RunConfig, change: Callable[[dict[str, Any]], None]) -> None:
     """Make the checkpoint one that began otherwise."""
     folder = RunFolder(Path(f"{config.out}.run"))
-    checkpoint = folder.load()
-    assert checkpoint is not None
+    checkpoint = folder.load()[1]
     change(checkpoint.state)
     folder.save(Checkpoint(checkpoint.state, checkpoint.tensors))
 
@@ -412,7 +412,7 @@ def test_changed_data_are_refused_and_moved_data_are_not(run: Run, home: Path, t
 
 def test_a_damaged_checkpoint_is_one_sentence(run: Run) -> None:
     config = stopped(run())
-    file = Path(f"{config.out}.run", "checkpoint.safetensors")
+    file = Path(f"{config.out}.run", "checkpoint-1.safetensors")
     file.write_bytes(file.read_bytes()[:-7])
     assert "is damaged" in refusal(config.replace(resume=True), ArtifactError)
 
@@ -459,7 +459,13 @@ def test_a_refit_trains_on_all_rows_for_the_epochs_and_with_the_rates_found(run:
     torch.set_num_threads(1)
     step = network_step(network, config, sample_weights=rows.train.weights, click_rates=rows.train.click_rates)
     Trainer(
-        step, train=rows.train, valid=None, config=config, watched=Watched("log_loss"), progress=Hears(), rates=rates
+        step,
+        train=rows.train,
+        valid=None,
+        config=config,
+        watched=Watched("log_loss"),
+        board=Board(Hears()),
+        rates=rates,
     ).run()
     torch.set_num_threads(before)
     move_biases(network, fitted.manifest.training["bias_shifts"])  # what the validation rows of the search told

@@ -28,8 +28,9 @@ from masknet.space import FeatureSpace, FieldSpace
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.members import network_step
 from masknet.train.monitor import Watched
+from masknet.train.standing import Board, Interrupted, Turn
 from masknet.train.step import OnlineStep, Step
-from masknet.train.trainer import Interrupted, State, Trainer, Turn
+from masknet.train.trainer import State, Trainer
 
 IDS = 12
 SPACE = FeatureSpace(num_ids=IDS, fields=(FieldSpace("user"), FieldSpace("ad")))
@@ -134,7 +135,7 @@ class Trained:
             valid=valid,
             config=config,
             watched=Watched(monitor),
-            progress=progress or LogProgress(),
+            board=Board(progress or LogProgress()),
             rates=[0.02] * config.epochs if valid is None and rates is None else rates,
             folder=folder,
             turn=turn or Turn(),
@@ -343,7 +344,7 @@ def test_numbers_that_are_no_longer_finite_are_one_sentence_and_never_kept(tmp_p
         Trained(rows, drawn(50), learning_rate=1e30, folder=folder, checkpoint_minutes=minutes)
     assert "\n" not in str(caught.value)
     kept = folder.load()
-    assert kept is None or all(bool(t.isfinite().all()) for t in kept.part("network").values())
+    assert all(bool(t.isfinite().all()) for c in kept.values() for t in c.part("network").values())
 
 
 def test_a_network_that_breaks_only_when_it_scores_is_the_same_sentence() -> None:
@@ -743,13 +744,11 @@ def ended(step: Step, folder: RunFolder, stop_after: int = 0, *, resume: bool = 
         valid=drawn(50, seed=1),
         config=CONFIG,
         watched=Watched("log_loss"),
-        progress=StopsAfter(stop_after),
+        board=Board(StopsAfter(stop_after)),
         folder=folder,
     )
     if resume:
-        checkpoint = folder.load()
-        assert checkpoint is not None
-        trainer.restore(checkpoint)
+        trainer.restore(folder.load()[1])
     trainer.run()
     return step.kept()
 

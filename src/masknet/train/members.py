@@ -1,4 +1,4 @@
-"""The members of a run: independent networks, trained one after the other, whose probabilities are averaged.
+"""The members of a run: independent networks, several of them trained at once, whose probabilities are averaged.
 
 Member 1 draws from the run's seed, so a run of several begins with the run of one. Each other member has a seed of its
 own, derived from it: for its initial weights, the order of rows, dropout, and what is shown as unseen.
@@ -22,18 +22,20 @@ from masknet.draws import keyed_uniform
 from masknet.encode import Prepared
 from masknet.generator import own_draws
 from masknet.models import build_network
-from masknet.nn import id_tables, output_biases
+from masknet.nn import output_biases
 from masknet.nn.ensemble import as_one
 from masknet.progress import Progress
-from masknet.train.checkpoint import Checkpoint, RunFolder, prefixed
+from masknet.train.checkpoint import Checkpoint, RunFolder
+from masknet.train.lanes import Lanes, draws, in_lanes
 from masknet.train.level import level_of, move_biases
 from masknet.train.monitor import Watched
 from masknet.train.optim import Optimizer, WeightAverage
 from masknet.train.pretrained import Vectors, start_from
 from masknet.train.sparse import SparseAverage, SparseOptimizer
+from masknet.train.standing import Board, Turn
 from masknet.train.step import LearnsByRow, NetworkStep, OnlineStep, Step, start_at
 from masknet.train.tracking import Tracker
-from masknet.train.trainer import Trainer, Turn
+from masknet.train.trainer import Trainer
 
 __all__ = ["Job", "Outcome", "Search", "member_seed", "network_step", "whereabouts"]
 
@@ -129,7 +131,7 @@ class _Phase:
 
 @dataclass(frozen=True)
 class Job:
-    """What all training of a run shares, and the checkpoint to go on from.
+    """What all training of a run shares, and the checkpoints to go on from, one a member that has one.
 
     A run is a search, on the training rows and judged by the validation rows; and where asked a refit, on all rows for
     as long as the search found best.
@@ -142,7 +144,8 @@ class Job:
     identity: dict[str, Any]
     progress: Progress
     folder: RunFolder | None
-    checkpoint: Checkpoint | None
+    checkpoints: Mapping[int, Checkpoint]
+    lanes: Lanes
 
     @property
     def members(self) -> int:
@@ -151,9 +154,9 @@ class Job:
 
     @property
     def finished_search(self) -> Search | None:
-        """The search, where the checkpoint is of its refit."""
-        found = None if self.checkpoint is None else self.checkpoint.state["found"]
-        return None if found is None else Search.from_json(found)
+        """The search, where a checkpoint is of its refit."""
+        found = [c.state["found"] for c in self.checkpoints.values() if c.state["found"] is not None]
+        return Search.from_json(found[0]) if found else None
 
     def search(self, rows: Prepared, vectors: Sequence[Vectors]) -> tuple[nn.Module, list[Outcome]]:
         """Train all members on the training rows, each until the validation rows have seen its best.
@@ -197,45 +200,64 @@ class Job:
         return self._train(rows, vectors, phase)
 
     def _train(self, rows: Prepared, vectors: Sequence[Vectors], phase: _Phase) -> tuple[nn.Module, list[Outcome]]:
-        checkpoint = self.checkpoint
-        if checkpoint is not None and (checkpoint.state["found"] is None) != (phase.search is None):
-            checkpoint = None  # of the other phase
+        checkpoints = {
+            member: checkpoint
+            for member, checkpoint in self.checkpoints.items()
+            if (checkpoint.state["found"] is None) == (phase.search is None)  # or it is of the other phase
+        }
+        if self.folder is not None:
+            reached = [record for checkpoint in checkpoints.values() for record in _records(checkpoint)]
+            self.folder.reset_log([*phase.earlier, *reached])
+
+        def member(number: int, board: Board) -> tuple[nn.Module, list[Outcome]]:
+            return self._train_member(number, rows, vectors, phase, checkpoints.get(number + 1), board)
+
+        trained = in_lanes(member, members=self.members, lanes=self.lanes, progress=self.progress)
+        outcomes = [outcome for _, of_member in trained for outcome in of_member]
+        if self.folder is not None:  # in the order of the members, whoever was first
+            records = [record for outcome in outcomes for record in outcome.history]
+            self.folder.reset_log([*phase.earlier, *records])
+        return as_one([network for network, _ in trained]).eval(), outcomes
+
+    def _train_member(
+        self,
+        number: int,
+        rows: Prepared,
+        vectors: Sequence[Vectors],
+        phase: _Phase,
+        checkpoint: Checkpoint | None,
+        board: Board,
+    ) -> tuple[nn.Module, list[Outcome]]:
+        """A member, trained through all its stages, on the processor; and what each of them gave."""
+        network = self._initial_network(rows, number, board)
+        frozen = start_from(vectors, network)
+        network.to(self.device)
+        stages = _stages(network)
         outcomes = [] if checkpoint is None else _outcomes(checkpoint.state)
-        networks: list[nn.Module] = []
-        for number in range(self.members):
-            network = self._initial_network(rows, number)
-            if number == 0 and self.folder is not None:
-                self.folder.require_room(self._largest_checkpoint(network))
-            frozen = start_from(vectors, network)
-            stages = _stages(network)
-            finished = len(outcomes) - number * len(stages)
-            if checkpoint is not None and finished >= len(stages):
-                network.load_state_dict(checkpoint.part(_prefix(number)))
-                networks.append(network.eval())
-                continue
-            network.to(self.device)
-            for stage, module in list(stages.items())[finished:]:
-                own = {id(p): frozen[name] for name, p in network.named_parameters() if name in frozen}
-                fixed = {name: own[id(p)] for name, p in module.named_parameters() if id(p) in own}
-                trainings = self.members * len(stages)
-                to_come = trainings - len(outcomes) - 1
-                if phase.search is None and self.config.refit:
-                    to_come += trainings
-                turn = Turn(number + 1, self.members, stage, to_come)
-                trainer = self._trainer(module, turn, rows, phase, networks, outcomes, fixed)
-                if checkpoint is not None:
-                    trainer.restore(checkpoint)
-                    checkpoint = None
-                state, evaluations = trainer.run(), trainer.evaluations
-                del trainer  # and with it Adam's memory, before the next one has its own
-                network.zero_grad(set_to_none=True)
-                assert state.best_evaluation is not None  # the first evaluation is the best so far
-                shifts = [] if stage else self._level(network, rows, phase, len(outcomes))
-                outcomes.append(
-                    Outcome(state.history, state.best_evaluation, evaluations, state.seconds, stage, shifts)
-                )
-            networks.append(network.cpu())
-        return as_one(networks).eval(), outcomes
+        for stage, module in list(stages.items())[len(outcomes) :]:
+            own = {id(p): frozen[name] for name, p in network.named_parameters() if name in frozen}
+            fixed = {name: own[id(p)] for name, p in module.named_parameters() if id(p) in own}
+            fit = number * len(stages) + len(outcomes)
+            turn = Turn(number + 1, self.members, stage, self._to_come(number, len(outcomes), len(stages), phase))
+            trainer = self._trainer(module, turn, rows, phase, fit, outcomes, fixed, board)
+            if checkpoint is not None:
+                trainer.restore(checkpoint)
+                checkpoint = None
+            state, evaluations = trainer.run(), trainer.evaluations
+            del trainer  # and with it Adam's memory, before the next one has its own
+            network.zero_grad(set_to_none=True)
+            assert state.best_evaluation is not None  # the first evaluation is the best so far
+            shifts = [] if stage else self._level(network, rows, phase, fit)
+            outcomes.append(Outcome(state.history, state.best_evaluation, evaluations, state.seconds, stage, shifts))
+        return network.cpu(), outcomes
+
+    def _to_come(self, number: int, stage: int, stages: int, phase: _Phase) -> int:
+        """How many trainings, one after the other, follow on this one where it is done."""
+        lanes = self.lanes.at_once
+        to_come = (stages - stage - 1) + stages * ((self.members - number - 1) // lanes)
+        if phase.search is None and self.config.refit:
+            to_come += stages * -(-self.members // lanes)
+        return to_come
 
     def _level(self, network: nn.Module, rows: Prepared, phase: _Phase, fit: int) -> list[float]:
         """Move the biases of a trained network, and say by how much; of a refit, as its search found."""
@@ -254,26 +276,21 @@ class Job:
         turn: Turn,
         rows: Prepared,
         phase: _Phase,
-        networks: Sequence[nn.Module],
+        fit: int,
         outcomes: Sequence[Outcome],
         frozen: dict[str, Tensor],
+        board: Board,
     ) -> Trainer:
-        """Of the next stage of a member, after what `networks` and `outcomes` tell of."""
-        number, fit = len(networks), len(outcomes)
+        """Of the next stage of a member, after those that `outcomes` tell of; `fit` counts those of all members."""
+        number = turn.member - 1
         evaluations = self.config.evaluations if phase.evaluations is None else phase.evaluations[fit]
         config = self.config.model_copy(
             update={"seed": member_seed(self.config.seed, number), "evaluations": evaluations}
         )
         tracker = None
         if self.config.tensorboard is not None:
-            of_member = f"member-{number + 1}" if self.members > 1 else ""
+            of_member = f"member-{turn.member}" if self.members > 1 else ""
             tracker = Tracker(Path(self.config.tensorboard, of_member, phase.curves, turn.stage))
-        # Earlier members lie in every checkpoint: one file is whole or not there, and a run is rarely of many.
-        finished = [prefixed(_prefix(i), earlier.state_dict()) for i, earlier in enumerate(networks)]
-        beside = Checkpoint(
-            self.identity | {"found": phase.search, "fits": [asdict(outcome) for outcome in outcomes]},
-            {name: tensor for of_member in finished for name, tensor in of_member.items()},
-        )
         step: Step
         if isinstance(network, LearnsByRow):
             step = OnlineStep(network)
@@ -291,31 +308,22 @@ class Job:
             valid=rows.valid,
             config=config,
             watched=self.watched,
-            progress=self.progress,
+            board=board,
             rates=None if phase.rates is None else phase.rates[fit],
             turn=turn,
             folder=self.folder,
-            beside=beside,
-            earlier=[*phase.earlier, *(record for outcome in outcomes for record in outcome.history)],
+            beside=self.identity | {"found": phase.search, "fits": [asdict(outcome) for outcome in outcomes]},
             tracker=tracker,
         )
 
-    def _largest_checkpoint(self, network: nn.Module) -> int:
-        """Bytes of the last member's checkpoints, given one member: all others lie in it, finished."""
-        size: int = sum(t.nbytes for t in network.state_dict().values())
-        rows = max(table.num_embeddings for table in id_tables(network).values())
-        steps = 4 * rows if self.config.embedding_updates == "sparse" else 0
-        # Its weights, Adam's two moments, the best weights; the average where one is kept, and sparse rows' steps.
-        return size * (4 + bool(self.config.average_weights) + self.members - 1) + steps
-
-    def _initial_network(self, rows: Prepared, number: int) -> nn.Module:
+    def _initial_network(self, rows: Prepared, number: int, board: Board) -> nn.Module:
         space = rows.encoder.space
         with own_draws(member_seed(self.config.seed, number)):
             network = build_network(self.config.model, space, self.settings)
         if number == 0 and (note := getattr(network, "note", None)) is not None:
-            self.progress.note(f"{self.config.model}: {note}")
+            board.note(f"{self.config.model}: {note}")
         if number == 0 and not (isinstance(network, LearnsByRow) or output_biases(network, space.num_tasks)):
-            self.progress.note(
+            board.note(
                 f"{self.config.model} begins with a guess of its own, not with the click rate: it adds no bias of "
                 f"masknet.nn's Head or LinearTerm to its logits"
             )
@@ -367,6 +375,7 @@ def network_step(
         optimizer=optimizer,
         average=average,
         seed=config.seed,
+        draws=draws(config.model, network),
         sample_weights=sample_weights,
         task_weights=[config.task_weight.get(label, 1.0) for label in config.labels] if config.task_weight else None,
         lowered=config.precision == "bf16",
@@ -379,15 +388,21 @@ def _stages(network: nn.Module) -> dict[str, nn.Module]:
     return {"": network} if pretraining is None else {"pretraining": pretraining(), "": network}
 
 
-def whereabouts(checkpoint: Checkpoint, members: int) -> str:
-    """Where in its run a checkpoint was written, in words: `after 1,200 steps of member 2/4`."""
-    finished = sum(not fit["stage"] for fit in checkpoint.state["fits"])
-    turn = f" of member {finished + 1}/{members}" if members > 1 else ""
-    return f"after {checkpoint.state['trainer']['step']:,} steps{turn}"
+def whereabouts(checkpoints: Mapping[int, Checkpoint], members: int) -> str:
+    """Where in a run its checkpoints were written, in words: `after 1,200 steps of member 2/4`."""
+    refitted = [c for c in checkpoints.values() if c.state["found"] is not None]
+    of_phase = refitted or list(checkpoints.values())
+    going_on = [c for c in of_phase if not c.state["trainer"]["done"]] or of_phase[-1:]
+    of_member = [f" of member {c.member}/{members}" if members > 1 else "" for c in going_on]
+    return "after " + " and ".join(
+        f"{c.state['trainer']['step']:,} steps{turn}" for c, turn in zip(going_on, of_member, strict=True)
+    )
 
 
-def _prefix(number: int) -> str:
-    return f"member {number}"
+def _records(checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    """Those of a member's evaluations until a checkpoint."""
+    earlier = [record for outcome in _outcomes(checkpoint.state) for record in outcome.history]
+    return [*earlier, *checkpoint.state["trainer"]["history"]]
 
 
 def _outcomes(content: dict[str, Any]) -> list[Outcome]:

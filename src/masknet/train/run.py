@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -34,15 +35,16 @@ from masknet.train.defaults import network_defaults, resolved
 from masknet.train.effect import BY_ROW_LEAVES_OUT, TREES_LEAVE_OUT, require_effect
 from masknet.train.golden import golden_rows
 from masknet.train.identity import identity_of, machine_of, require_same_data, require_same_run
+from masknet.train.lanes import Lanes, lanes_of
 from masknet.train.manifest import manifest_of, manifest_of_trees
 from masknet.train.members import Job, Search, whereabouts
 from masknet.train.monitor import Watched, parse_monitor
 from masknet.train.plan import encoding_plan
 from masknet.train.precision import has_bf16
 from masknet.train.pretrained import digests, read_vectors
-from masknet.train.size import free_memory, require_memory, size_of
+from masknet.train.size import checkpoint_bytes, free_memory, outline, require_memory, size_of
+from masknet.train.standing import Interrupted
 from masknet.train.tracking import summary_writer
-from masknet.train.trainer import Interrupted
 from masknet.train.trees import grow
 
 __all__ = ["fit", "logistic_regression", "train"]
@@ -110,21 +112,21 @@ def _train(
         progress.note(f"the run of {out} is finished: there is nothing to resume")
         return out, None
     _check_begin(config, folder)
-    checkpoint = folder.load() if config.resume and folder.unfinished else None
-    if checkpoint is None:
+    checkpoints = folder.load() if config.resume and folder.unfinished else {}
+    if not checkpoints:
         if config.resume:
             progress.note(f"no checkpoint of {out} to resume: the run starts afresh")
         _model_settings(config, table)  # a slip of the pen must not cost an older run its state
         resolve_device(config.device)
         folder.begin(config.settings())  # from here on a kill leaves a run that is known to be unfinished
     try:
-        trained = fit(config, table, valid, progress, folder=folder, checkpoint=checkpoint, on_prepared=on_prepared)
+        trained = fit(config, table, valid, progress, folder=folder, checkpoints=checkpoints, on_prepared=on_prepared)
         trained = trained.save(out, overwrite=config.overwrite or config.resume)
     except (Exception, KeyboardInterrupt) as error:
         if not folder.resumable:
             folder.discard()  # nothing to go on with: the next attempt begins anew without being asked
         elif isinstance(error, KeyboardInterrupt):
-            raise Interrupted("stopped") from None  # outside the training loop, which stops in its own time
+            raise Interrupted from None  # outside the training loop, which stops in its own time
         raise
     folder.finish()
     return out, trained
@@ -157,7 +159,7 @@ def fit(
     progress: Progress,
     *,
     folder: RunFolder | None = None,
-    checkpoint: Checkpoint | None = None,
+    checkpoints: Mapping[int, Checkpoint] = MappingProxyType({}),
     on_prepared: Callable[[Prepared], None] = lambda prepared: None,
 ) -> Artifact:
     """Encode, train, refit where asked, and evaluate.
@@ -167,10 +169,11 @@ def fit(
         table: the training rows.
         valid: the validation rows, or None to split some off.
         folder: where to keep checkpoints.
-        checkpoint: the state to go on from.
+        checkpoints: the states to go on from, by member.
         on_prepared: called before training, as in `train`.
     """
     require_threads()
+    checkpoint = next(iter(checkpoints.values()), None)  # all of them tell of the same run
     settings = _model_settings(config, table)
     by_row = config.model not in TREES and learns_by_row(config.model)
     machine = machine_of(config, checkpoint)
@@ -205,8 +208,8 @@ def fit(
                 progress.note("this processor does not multiply in bf16: it trains faster with --precision fp32")
         if checkpoint is not None:
             require_same_data(prepared.fingerprint, checkpoint)
-            progress.note(f"resumed {whereabouts(checkpoint, config.members or 1)}")
-        _tell_size(config, settings, prepared, progress)
+            progress.note(f"resumed {whereabouts(checkpoints, config.members or 1)}")
+        lanes = _lanes(config, settings, prepared, machine, folder, progress)
         progress.note(_length(config, watched))
         job = Job(
             config=config,
@@ -216,7 +219,8 @@ def fit(
             identity=identity | {"fingerprint": prepared.fingerprint},
             progress=progress,
             folder=folder,
-            checkpoint=checkpoint,
+            checkpoints=checkpoints,
+            lanes=lanes,
         )
         encoder = prepared.encoder
         search = job.finished_search
@@ -279,7 +283,8 @@ def logistic_regression(config: RunConfig, prepared: Prepared, progress: Progres
         identity={},
         progress=quiet,
         folder=None,
-        checkpoint=None,
+        checkpoints={},
+        lanes=Lanes(1, config.threads or available_processors()),
     )
     with _THREADS.set(config.threads or available_processors()):
         try:
@@ -382,22 +387,42 @@ def _model_settings(config: RunConfig, table: Table) -> dict[str, Any]:
     return settings
 
 
-def _tell_size(config: RunConfig, settings: dict[str, Any], prepared: Prepared, progress: Progress) -> None:
-    """Say how large the network is, and refuse what does not fit."""
+def _lanes(
+    config: RunConfig,
+    settings: dict[str, Any],
+    prepared: Prepared,
+    machine: dict[str, Any],
+    folder: RunFolder | None,
+    progress: Progress,
+) -> Lanes:
+    """How many members are trained at once; says how large they are, and refuses what neither memory nor disk hold."""
     assert config.members is not None
     assert config.batch_size is not None
+    space, members, free = prepared.encoder.space, config.members, free_memory()
+    network = outline(config.model, space, settings)
+    device = torch.device(machine["device"])
+    lanes = lanes_of(config.model, network, members=members, threads=machine["threads"], device=device)
     sparse = config.embedding_updates == "sparse"
-    size = size_of(
-        config.model,
-        prepared.encoder.space,
-        settings,
-        members=config.members,
-        batch_size=config.batch_size,
-        sparse=sparse,
-    )
-    members = f"{config.members} members, each " if config.members > 1 else ""
-    progress.note(f"{members}{size}" + ("; sparse updates of the tables" if sparse else ""))
-    require_memory(size, config.model, free_memory())
+    of_space = partial(size_of, config.model, space, settings, batch_size=config.batch_size)
+    size_in = partial(of_space, members=members, sparse=sparse)
+    size = size_in(at_once=lanes.at_once)
+    while lanes.at_once > 1 and free is not None and size.num_bytes > free:
+        lanes = replace(lanes, at_once=lanes.at_once - 1)
+        size = size_in(at_once=lanes.at_once)
+    together = f"{lanes.at_once} at a time, " if lanes.at_once > 1 else ""
+    updates = "; sparse updates of the tables" if sparse else ""
+    progress.note((f"{members} members, {together}each {size}" if members > 1 else str(size)) + updates)
+    require_memory(size, config.model, free)
+    if folder is not None:
+        num_bytes = checkpoint_bytes(
+            size,
+            members=members,
+            at_once=lanes.at_once,
+            average=bool(config.average_weights),
+            steps=space.num_ids if sparse else 0,
+        )
+        folder.require_room(num_bytes)
+    return lanes
 
 
 def _length(config: RunConfig, watched: Watched) -> str:

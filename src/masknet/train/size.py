@@ -1,4 +1,4 @@
-"""How large a network is before it is built: its parameters, and the memory that its training will take."""
+"""How large a network is before it is built: its parameters, and the memory and disk that its training will take."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from masknet.errors import ConfigError
 from masknet.models import build_network
 from masknet.models.undrawn import undrawn
@@ -14,7 +16,7 @@ from masknet.nn import id_tables
 from masknet.space import FeatureSpace
 from masknet.train.sparse import SWEPT_ROWS
 
-__all__ = ["Size", "free_memory", "require_memory", "size_of"]
+__all__ = ["Size", "checkpoint_bytes", "free_memory", "outline", "require_memory", "size_of"]
 
 _COPIES = 7
 """Of the weights while one member is trained: itself, gradient, Adam's two moments and its work, average, best."""
@@ -44,6 +46,16 @@ class Size:
         return f"{self.parameters:,} parameters; training takes about {self.num_bytes / 1e9:.2g} GB of memory"
 
 
+def outline(model: str, space: FeatureSpace, settings: dict[str, Any]) -> nn.Module:
+    """The network with tables over two ids, and other weights that were never written to and so take no memory.
+
+    Raises:
+        ConfigError: there is no such model, or a setting is out of range.
+    """
+    with undrawn(lambda parameter: parameter):
+        return build_network(model, replace(space, num_ids=_FEW_IDS), settings)
+
+
 def size_of(
     model: str,
     space: FeatureSpace,
@@ -51,6 +63,7 @@ def size_of(
     *,
     members: int,
     batch_size: int,
+    at_once: int = 1,
     sparse: bool = False,
 ) -> Size:
     """The size of a network, without the memory of its weights.
@@ -63,24 +76,37 @@ def size_of(
         model: its name.
         space: the ids and slots.
         settings: keywords of its constructor.
-        members: how many are trained, one after the other; each finished one is kept.
+        members: how many are trained; each finished one is kept.
         batch_size: rows a step.
+        at_once: how many of them are trained at the same time.
         sparse: whether a step touches the rows of its ids alone.
 
     Raises:
         ConfigError: there is no such model, or a setting is out of range.
     """
-    # Its tables over two ids, and its other weights never written to: what is not written to takes no memory.
-    with undrawn(lambda parameter: parameter):
-        network = build_network(model, replace(space, num_ids=_FEW_IDS), settings)
+    network = outline(model, space, settings)
     width = sum(table.embedding_dim for table in id_tables(network).values())
     parameters = sum(p.numel() for p in network.parameters()) + width * (space.num_ids - _FEW_IDS)
     slots = batch_size * space.num_slots
-    numbers = (_COPIES + members - 1) * parameters + _SLOT_COPIES * slots * width
+    training = _COPIES * parameters + _SLOT_COPIES * slots * width
     if sparse:  # a gradient of the rows that are read alone, and two integers an id
         read = min(space.num_ids, max(slots, SWEPT_ROWS))
-        numbers += (2 - width) * space.num_ids + _WORK_COPIES * read * width
-    return Size(parameters, 4 * numbers)
+        training += (2 - width) * space.num_ids + _WORK_COPIES * read * width
+    return Size(parameters, 4 * (at_once * training + (members - at_once) * parameters))
+
+
+def checkpoint_bytes(size: Size, *, members: int, at_once: int, average: bool, steps: int) -> int:
+    """About what the checkpoints of a run take on the disk while a new one is written beside the others.
+
+    Args:
+        size: of the network.
+        members, at_once: as for `size_of`.
+        average: whether an average of the weights is kept.
+        steps: how many rows keep the step that last read them, in sparse updates.
+    """
+    # Of a member that is trained: its weights, Adam's two moments, the best weights, the average; then the best alone.
+    of_weights = ((at_once + 1) * (4 + average) + members - at_once) * size.parameters
+    return 4 * (of_weights + (at_once + 1) * steps)
 
 
 def require_memory(size: Size, model: str, free: int | None) -> None:

@@ -79,6 +79,7 @@ class NetworkStep:
         optimizer: moves its weights.
         average: of its weights, which is what is evaluated and kept; None for the weights themselves.
         seed: of dropout.
+        draws: whether a step draws from PyTorch's generator; those that do not wait for no other thread's draws.
         sample_weights: of all training rows, whose mean counts as 1; None where they have none.
         task_weights: of each task's loss; None for 1 each.
         lowered: whether the network goes forward and back in bf16. Its weights, their gradients, its logits and the
@@ -97,12 +98,13 @@ class NetworkStep:
         optimizer: Optimizer | SparseOptimizer,
         average: WeightAverage | None = None,
         seed: int = 0,
+        draws: bool = True,
         sample_weights: NDArray[np.float64] | None = None,
         task_weights: Sequence[float] | None = None,
         lowered: bool = False,
     ) -> None:
         self._network, self._lowered = network.train(), lowered
-        self._optimizer, self._average, self._seed = optimizer, average, seed
+        self._optimizer, self._average, self._seed, self._draws = optimizer, average, seed, draws
         self._device = next(network.parameters()).device
         self._mean_weight = None if sample_weights is None else _mean_weight(sample_weights).to(self._device)
         self._task_weights = None if task_weights is None else torch.tensor(task_weights, device=self._device)
@@ -121,8 +123,9 @@ class NetworkStep:
         batch = batch.to(self._device)
         # Shares of the mean, divided and not scaled by its inverse: equal weights are 1, and change no bit.
         weights = None if batch.weights is None or self._mean_weight is None else batch.weights / self._mean_weight
-        draws = own_draws(int(keyed_uniform(self._seed, number)[0] * 2**53), self._device)
-        with draws, self._optimizer.reading(batch.ids):
+        seed = int(keyed_uniform(self._seed, number)[0] * 2**53)
+        drawing = own_draws(seed, self._device) if self._draws else nullcontext()
+        with drawing, self._optimizer.reading(batch.ids):
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._lowered):
                 logits = self._network(batch.ids, batch.values, batch.dense)
             if self._lowered:

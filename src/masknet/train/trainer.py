@@ -10,9 +10,10 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,49 +25,23 @@ from masknet import metrics
 from masknet.batches import num_batches, training_batches
 from masknet.config import RunConfig
 from masknet.encode import EncodedSet
-from masknet.errors import ConfigError, MasknetError
-from masknet.figures import in_time, metric_name
-from masknet.progress import Progress
+from masknet.errors import ConfigError
+from masknet.figures import in_time
 from masknet.scoring import Scorer, probabilities_of, score
 from masknet.train.checkpoint import Checkpoint, RunFolder, prefixed
 from masknet.train.monitor import Watched
 from masknet.train.optim import Plateau
+from masknet.train.standing import Board, Interrupted, Standing, Turn
 from masknet.train.step import Step
 from masknet.train.tracking import Tracker
 
-__all__ = ["Interrupted", "State", "Trainer", "Turn"]
+__all__ = ["State", "Trainer"]
 
+
+_ALONE = Turn()
 
 _TELL_AFTER_SECONDS = 2.0
 """Sooner, the pace of the first steps says little of the others."""
-
-
-class Interrupted(MasknetError):  # noqa: N818 - no error: the user's wish
-    """The user stopped the run; what was reached is in its checkpoint."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """Which of a run's members is trained, and how it is called before the reader of the run.
-
-    >>> str(Turn(2, 4)), str(Turn()), str(Turn(stage="pretraining"))
-    ('member 2/4, ', '', 'pretraining, ')
-
-    Args:
-        member: from 1 on.
-        of: members in all.
-        stage: what is trained of it; "" for the whole.
-        to_come: how many trainings like this one the run has still to do after it.
-    """
-
-    member: int = 1
-    of: int = 1
-    stage: str = ""
-    to_come: int = 0
-
-    def __str__(self) -> str:
-        """What every report begins with; nothing where there is one member, and it is trained as a whole."""
-        return (f"member {self.member}/{self.of}, " if self.of > 1 else "") + (f"{self.stage}, " if self.stage else "")
 
 
 @dataclass
@@ -98,12 +73,12 @@ class Trainer:
         valid: the rows that tell which evaluation was the best, and when to stop; None for a refit.
         config: the settings of the run, all of them decided.
         watched: which metric on the validation rows decides.
+        board: hears how it goes.
         rates: for a refit, the learning rate between one evaluation and the next: all of them are trained, and the last
             model is kept. Else None.
         turn: which member of the run it is.
         folder: where checkpoints and the log go, or None to keep none.
-        beside: what each checkpoint keeps beside this training: whose it is, and what the run has trained before.
-        earlier: records of what was trained before in the same run; they stay in the log.
+        beside: what each checkpoint keeps beside this training: of which run it is, and what was trained before.
         tracker: who draws the curves, or None.
     """
 
@@ -115,12 +90,11 @@ class Trainer:
         valid: EncodedSet | None,
         config: RunConfig,
         watched: Watched,
-        progress: Progress,
+        board: Board,
         rates: Sequence[float | None] | None = None,
-        turn: Turn = Turn(),
+        turn: Turn = _ALONE,
         folder: RunFolder | None = None,
-        beside: Checkpoint | None = None,
-        earlier: Sequence[dict[str, Any]] = (),
+        beside: Mapping[str, Any] = MappingProxyType({}),
         tracker: Tracker | None = None,
     ) -> None:
         assert (valid is None) != (rates is None)
@@ -128,10 +102,9 @@ class Trainer:
         assert config.batch_size is not None
         self._step = step
         self._train, self._valid = train, valid
-        self._config, self._watched, self._progress = config, watched, progress
-        self._rates, self._turn, self._folder, self._earlier = rates, turn, folder, earlier
+        self._config, self._watched, self._board = config, watched, board
+        self._rates, self._turn, self._folder, self._beside = rates, turn, folder, beside
         self._tracker = tracker
-        self._beside = Checkpoint({}, {}) if beside is None else beside
         self._batch_size = config.batch_size
         batches = num_batches(len(train), self._batch_size)
         parts = min(config.evaluations or 1, batches)
@@ -162,16 +135,14 @@ class Trainer:
             Interrupted: the progress asked to stop; the checkpoint has all.
         """
         self._started = self._saved = time.monotonic()
-        if self._folder is not None:
-            self._folder.reset_log([*self._earlier, *self.state.history])
         closing = nullcontext() if self._tracker is None else contextlib.closing(self._tracker)
-        with closing, self._progress.holding_interrupts():
+        with closing, self._board.holding_interrupts():
             while not self.state.done:
                 self._train_part()
                 self._end_part()
         self._step.finish(self._best)
         self.state.seconds = self._seconds()
-        self._progress.note(self._outcome())
+        self._board.note(self._outcome())
         return self.state
 
     def _train_part(self) -> None:
@@ -194,7 +165,8 @@ class Trainer:
             self._loss_sum = self._loss_sum + self._step(batch, state.step) * len(batch)
             state.batch += 1
             state.step += 1
-            self._tell()
+            rows = len(self._train)
+            self._tell(f"epoch {state.epoch + 1}/{self.epochs}", min(state.batch * self._batch_size, rows), rows)
             self._checkpoint_if_due(end)
 
     def _end_part(self) -> None:
@@ -221,7 +193,7 @@ class Trainer:
         if self._tracker is not None:
             self._tracker.write(record)
         if self._config.verbose:
-            self._progress.note(f"{self._turn}{_line(record, self._watched)}")
+            self._board.note(f"{self._turn}{_line(record, self._watched)}")
 
     def _judge(self, scorer: Scorer, record: dict[str, Any]) -> bool:
         """Whether the model of now is the best so far; what the validation rows say of it goes into the record."""
@@ -255,7 +227,7 @@ class Trainer:
         logits = score(
             scorer,
             valid,
-            advance=lambda done: self._progress.track(f"{self._turn}validate", done, len(valid), self._outlook()),
+            advance=lambda done: self._tell("validate", done, len(valid)),
         )
         self._require_finite(logits)
         of_tasks = metrics.evaluate_tasks(valid.labels, probabilities_of(logits), valid.weights, valid.groups)
@@ -295,28 +267,29 @@ class Trainer:
             return f"{self._turn}trained anew for {epochs} epochs; {took}"
         return f"{self._turn}valid {self._watched.said(best)}, best in epoch {best['epoch']} of {epochs}; {took}"
 
-    def _tell(self) -> None:
-        """Report a step: where it stands, how good the best evaluation is, and how long all may take."""
-        state, rows = self.state, len(self._train)
-        done = min(state.batch * self._batch_size, rows)
-        self._progress.track(f"{self._turn}epoch {state.epoch + 1}/{self.epochs}", done, rows, self._outlook())
-
-    def _outlook(self) -> str:
-        """What is known of the end: the best so far, the patience used up, and the time that is left.
+    def _tell(self, work: str, done: int, total: int) -> None:
+        """Report where the training stands, how good the best evaluation is, and how long all may take.
 
         Patience may end it sooner, so the time is the longest; of a refit, whose length is known, it is a guess. While
         a stage is trained before the whole, nothing is known of the time that the whole takes.
         """
         state, seconds = self.state, self._seconds()
-        said = []
-        if state.best is not None:
-            patience = f"{state.since_best} of {self._config.patience} without better"
-            said.append(f"{metric_name(str(self._watched))} {state.best:.4f}, {patience}")
+        left = None
         if seconds >= _TELL_AFTER_SECONDS and not (self._turn.stage and self._turn.to_come):
-            steps = self._steps()
-            left = in_time(seconds / state.step * (steps * (1 + self._turn.to_come) - state.step))
-            said.append(f"{left} at most" if self._rates is None else f"about {left} left")
-        return ", ".join(said) or f"{state.step * self._batch_size / max(seconds, 1e-9):,.0f} rows/s"
+            left = seconds / state.step * (self._steps() * (1 + self._turn.to_come) - state.step)
+        self._board.tell(
+            Standing(
+                self._turn,
+                work,
+                done,
+                total,
+                pace=state.step * self._batch_size / max(seconds, 1e-9),
+                patience=f"{state.since_best} of {self._config.patience} without better",
+                best=None if state.best is None else (str(self._watched), state.best),
+                left=left,
+                is_refit=self._rates is not None,
+            )
+        )
 
     def _steps(self) -> int:
         """Of the whole training, at most."""
@@ -326,9 +299,9 @@ class Trainer:
         return whole * self._ends[-1] + (self._ends[parts - 1] if parts else 0)
 
     def _checkpoint_if_due(self, end: int) -> None:
-        if self._progress.stopping():
+        if self._board.stopping():
             self._save()
-            raise Interrupted(f"stopped in {self._turn}epoch {self.state.epoch + 1}, after {self.state.step:,} steps")
+            raise Interrupted(f"in {self._turn}epoch {self.state.epoch + 1}, after {self.state.step:,} steps")
         due = self._saved + 60 * self._config.checkpoint_minutes
         if time.monotonic() >= due and self.state.batch < end:  # the evaluation that follows writes one anyway
             self._save()
@@ -339,16 +312,21 @@ class Trainer:
             return
         self._require_finite()
         state = dataclasses.replace(self.state, learning_rate=self._step.learning_rate, seconds=self._seconds())
-        tensors = self._beside.tensors | self._step.state() | prefixed("best", self._best)
-        tensors["loss_sum:"] = self._loss_sum
-        self._folder.save(Checkpoint({"trainer": dataclasses.asdict(state), **self._beside.state}, tensors))
+        tensors = prefixed("best", self._best)
+        if not state.done:  # what is done needs no more than its best, and makes room for others
+            tensors |= self._step.state() | {"loss_sum:": self._loss_sum}
+        self._folder.save(
+            Checkpoint({"trainer": dataclasses.asdict(state), **self._beside}, tensors, self._turn.member)
+        )
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of the same training, of this process or of one before."""
         self.state = state = State(**checkpoint.state["trainer"])
+        self._best = checkpoint.part("best")
+        if state.done:
+            return
         self._step.restore(checkpoint)
         self._set_rate(state.learning_rate)
-        self._best = checkpoint.part("best")
         self._loss_sum = checkpoint.tensors["loss_sum:"]
         plateau = self._plateau
         plateau.best, plateau.best_log_loss, plateau.since_best = state.best, state.best_log_loss, state.since_best

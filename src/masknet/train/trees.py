@@ -23,7 +23,8 @@ from masknet.scoring import Scorer, probabilities_of, score
 from masknet.train.defaults import resolved
 from masknet.train.members import network_step
 from masknet.train.monitor import Watched
-from masknet.train.trainer import Interrupted, Trainer, Turn
+from masknet.train.standing import Board, Interrupted, Turn
+from masknet.train.trainer import Trainer
 
 __all__ = ["grow"]
 
@@ -143,7 +144,7 @@ def _regression(
         valid=valid,
         config=own,
         watched=watched,
-        progress=progress,
+        board=Board(progress),
         turn=Turn(stage="regression on leaves"),
     )
     try:
