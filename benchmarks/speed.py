@@ -39,6 +39,7 @@ from stages.table import COLUMNS, STAGES, VOCABULARY, paper
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
+ON_GPU = RESULTS.with_name("latest-gpu.json")
 PAGE = ROOT / "docs" / "speed.md"
 DIGITS = 3
 PROFILES = ("parallel 3 x 400, batch 2,000", "the network of the defaults, batch 1,024", "a CSV, encoded")
@@ -50,7 +51,6 @@ def measured(plan: Plan, bench: Bench) -> tuple[dict[str, list[dict[str, Any]]],
     """What each side gave in each repeat, and why those that gave nothing did not."""
     whys = {name: side for name, side in plan.sides.items() if isinstance(side, str)}
     sides = {name: side for name, side in plan.sides.items() if isinstance(side, Side)}
-    needed = {side for claim in plan.claims for side in (claim.ours, claim.baseline)}
     figures: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     repeats = 1 if bench.form == "tiny" else plan.repeats
     with tempfile.TemporaryFile() as errors:
@@ -76,7 +76,7 @@ def measured(plan: Plan, bench: Bench) -> tuple[dict[str, list[dict[str, Any]]],
         finally:
             for child in children.values():
                 child.end()
-    for name in needed & whys.keys():
+    for name in whys:
         print(f"  {name}: {whys[name]}", flush=True)
     return figures, whys
 
@@ -91,7 +91,7 @@ def line(claim: Claim, plan: Plan, figures: Figures, whys: Mapping[str, str]) ->
     record |= {"ratio": None, "must": claim.must, "better": "lower" if claim.at_most else "higher", "aim": claim.aim}
     met: bool | None = None
     if why is None and ours["value"] is None:  # it was measured, and did not get there
-        met, why = False, figures[claim.ours][0]["why"]
+        met, why = False, next(figure["why"] for figure in figures[claim.ours] if "why" in figure)
     elif why is None:
         record["ratio"] = _rounded(ours["value"] / baseline["value"])
         if claim.must is None:
@@ -119,11 +119,9 @@ def _rounded(number: float, digits: int = DIGITS) -> float:
     return float(f"{number:.{digits}g}")
 
 
-def result() -> dict[str, Any]:
-    """What the JSON holds."""
-    if not RESULTS.exists():
-        return {"stages": [], "profiles": []}
-    return dict(json.loads(RESULTS.read_text(encoding="utf-8")))
+def result(path: Path) -> dict[str, Any]:
+    """What a JSON holds; nothing where there is none."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -150,9 +148,9 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def write(new: dict[str, Any]) -> None:
-    """Put new records into the JSON and the page."""
-    RESULTS.write_text(json.dumps(merged(result(), new), indent=1) + "\n", encoding="utf-8")
+def write(new: dict[str, Any], path: Path) -> None:
+    """Put new records into a JSON, and its tables into the page."""
+    path.write_text(json.dumps(merged(result(path), new), indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
@@ -161,7 +159,7 @@ def stamp(bench: Bench) -> dict[str, Any]:
     return {"commit": commit(), "hardware": machine, "date": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
-def run_stages(bench: Bench, names: Sequence[str]) -> bool:
+def run_stages(bench: Bench, names: Sequence[str], out: Path) -> bool:
     """Measure some stages, and write each as soon as it is done. Whether all sides did their work."""
     began, sound = time.perf_counter(), True
     for number, name in enumerate(names, start=1):
@@ -171,16 +169,16 @@ def run_stages(bench: Bench, names: Sequence[str]) -> bool:
         figures, whys = measured(plan, bench)
         records = [{"name": name, "form": bench.form} | line(claim, plan, figures, whys) for claim in plan.claims]
         if bench.form != "tiny":
-            write(stamp(bench) | {"stages": records})
+            write(stamp(bench) | {"stages": records}, out)
         for record in records:
             print(f"  {record['stage']}: {told(record)}", flush=True)
         sound = sound and not any(why.startswith("it failed") for why in whys.values())
-    where = "nothing is written" if bench.form == "tiny" else f"written to {RESULTS} and {PAGE}"
+    where = "nothing is written" if bench.form == "tiny" else f"written to {out} and {PAGE}"
     print(f"{where}; {(time.perf_counter() - began) / 60:.1f} min")
     return sound
 
 
-def run_profiles(bench: Bench) -> None:
+def run_profiles(bench: Bench, out: Path) -> None:
     """Find where the time goes, and write it."""
     log = bench.log(bench.size(200_000, 1_000_000), VOCABULARY)
     of_step = {"data": log.csv, "cache": str(bench.today.cache), "warmup": 3, "device": bench.device}
@@ -200,8 +198,8 @@ def run_profiles(bench: Bench) -> None:
         {"name": name, "shares": {part: _rounded(share) for part, share in sorted_shares(found[0]["shares"])}}
         for name, found in figures.items()
     ]
-    write(stamp(bench) | {"profiles": records})
-    print(profile_table(result()))
+    write(stamp(bench) | {"profiles": records}, out)
+    print(profile_table(result(out)))
 
 
 def sorted_shares(shares: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -271,10 +269,13 @@ def profile_table(content: Mapping[str, Any]) -> str:
 
 
 def with_tables(page: str) -> str:
-    """The page with the tables of the JSON."""
-    content = result()
-    page = with_table(page, "made by benchmarks/speed.py", stage_table(content))
-    return with_table(page, "made by benchmarks/speed.py profile", profile_table(content))
+    """The page with the tables of the two results."""
+    for title, path in (("", RESULTS), (" on a GPU", ON_GPU)):
+        content = result(path)
+        tables = [content and stage_table(content), content.get("profiles") and profile_table(content)]
+        for verb, table in zip(("", " profile"), tables, strict=True):
+            page = with_table(page, f"made by benchmarks/speed.py{verb}{title}", table or "Not measured.\n")
+    return page
 
 
 def main() -> None:
@@ -283,15 +284,17 @@ def main() -> None:
     parser.add_argument("--form", choices=("tiny", "short", "full"), default="short")
     parser.add_argument("--stage", choices=tuple(STAGES), action="append", help="only this one (repeatable)")
     parser.add_argument("--device", default="cpu", help="where networks train and score: cpu, cuda")
+    parser.add_argument("--out", type=Path, help=f"the JSON (default: {RESULTS.name}; on a GPU {ON_GPU.name})")
     given = parser.parse_args()
     if given.verb == "page":
         PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was made for this run is removed
     bench = Bench(form=given.form, device=given.device)
+    out = given.out or (RESULTS if given.device == "cpu" else ON_GPU)
     if given.verb == "profile":
-        run_profiles(bench)
-    elif not run_stages(bench, given.stage or list(STAGES)):
+        run_profiles(bench, out)
+    elif not run_stages(bench, given.stage or list(STAGES), out):
         sys.exit("a side failed; its line of the table says how")
 
 

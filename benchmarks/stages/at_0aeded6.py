@@ -43,8 +43,8 @@ class Masknet:
         plan = encoding_plan(RunConfig(**settings))
         return prepare(open_table(data), None, plan, progress or LogProgress(), cache=into or self.cache)
 
-    def decided(self, settings: dict[str, Any], rows: int) -> RunConfig:
-        return resolved(RunConfig(**settings), rows=rows, by_time=False)[0]
+    def decided(self, settings: dict[str, Any], rows: int, device: str = "cpu") -> RunConfig:
+        return resolved(RunConfig(**settings, device=device), rows=rows, by_time=False)[0]
 
     def steps(self, prepared: Prepared, config: RunConfig, device: str) -> Callable[[int], float]:
         settings = resolve_settings(config.model, network_defaults(config.model) | config.set)

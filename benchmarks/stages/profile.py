@@ -33,7 +33,7 @@ def step(*, data: str, cache: str, settings: dict[str, Any], count: int, warmup:
     torch.set_num_threads(threads())
     engine = today.Masknet(today.Path(cache))
     prepared = engine.encoded(data, settings)
-    config = engine.decided(settings, len(prepared.train))
+    config = engine.decided(settings, len(prepared.train), device)
     _mark(Optimizer, "step", "optimizer")
     _mark(WeightAverage, "update", "average")
     network = engine.network(prepared, config, device)

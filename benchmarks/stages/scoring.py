@@ -16,7 +16,7 @@ def rows(engine: Any, *, data: str, settings: dict[str, Any], device: str = "cpu
     """Rows a second of the logits of encoded rows, as an evaluation and a batch prediction compute them."""
     torch.set_num_threads(threads())
     prepared = engine.encoded(data, settings)
-    config = engine.decided(settings, len(prepared.train))
+    config = engine.decided(settings, len(prepared.train), device)
     score = engine.scoring(engine.network(prepared, config, device), prepared.valid)
 
     def measure(seen: dict[str, Any]) -> dict[str, Any]:

@@ -160,9 +160,9 @@ def members(bench: Bench) -> Plan:
 
 
 def lightgbm(bench: Bench) -> Plan:
-    log = bench.log(bench.size(200_000, 1_000_000), VOCABULARY)
+    log = bench.log(bench.size(100_000, 1_000_000), VOCABULARY)
     given = {"data": log.csv, "valid": log.valid}
-    settings = COLUMNS | {"members": 1, "epochs": 2, "evaluations": 8, "device": bench.device}
+    settings = COLUMNS | {"members": 1, "evaluations": 8, "device": bench.device}
     sides = {
         "lightgbm": bench.beside("stages.lightgbm_trees:reached", **given, label=LABEL, texts=list(CATEGORICAL)),
         "masknet": bench.of(bench.today, "stages.training:until", **given, settings=settings),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +29,11 @@ from masknet.scoring import NetworkScorer, score
 from masknet.table import open_table
 from masknet.train import fit, train
 from masknet.train.defaults import network_defaults, resolved
+from masknet.train.identity import machine_of
 from masknet.train.members import network_step
 from masknet.train.plan import encoding_plan
 from masknet.train.step import NetworkStep
+from masknet.train.trainer import Interrupted
 
 
 def knows(**settings: Any) -> bool:
@@ -65,9 +70,10 @@ class Masknet:
         plan = encoding_plan(RunConfig(**settings))
         return prepare(open_table(data), None, plan, progress or LogProgress(), cache=into or self.cache)
 
-    def decided(self, settings: dict[str, Any], rows: int) -> RunConfig:
-        """The settings with all that they leave open."""
-        return resolved(RunConfig(**settings), rows=rows, by_time=False)[0]
+    def decided(self, settings: dict[str, Any], rows: int, device: str = "cpu") -> RunConfig:
+        """The settings with all that they leave open, as a run of so many rows decides it."""
+        config = resolved(RunConfig(**settings, device=device), rows=rows, by_time=False)[0]
+        return config.replace(precision=machine_of(config, None)["precision"])
 
     def batches(self, rows: EncodedSet, config: RunConfig) -> Iterator[Batch]:
         """Those of one epoch after the other, but for short ones."""
@@ -116,6 +122,15 @@ class Masknet:
             trained.save(out, overwrite=True)
         return trained.history
 
+    def until(self, data: str, settings: dict[str, Any], goal: float, into: Path) -> tuple[float | None, float]:
+        """Seconds of a whole run until the validation rows show an AUC, None where they never do; and the best one."""
+        out = into / "until.masknet"
+        watch = _Until(out.with_name(f"{out.name}.run") / "log.jsonl", goal)
+        with contextlib.suppress(Interrupted):
+            train(RunConfig(**settings, data=data, cache_dir=str(into), out=str(out)), watch)
+            watch.stopping()  # its last evaluation, after which nobody asks
+        return watch.seconds, watch.best
+
     def first_step(self, data: str, settings: dict[str, Any]) -> None:
         """A run up to its first step."""
         step = NetworkStep.__call__
@@ -139,6 +154,25 @@ class Masknet:
             return lambda: evaluate_table(artifact, table, progress=LogProgress())
         out = self.cache / "scores.parquet"
         return lambda: predict_file(artifact, table, out, overwrite=True, progress=LogProgress())
+
+
+class _Until(LogProgress):
+    """Stops a run as soon as its log tells of an AUC."""
+
+    def __init__(self, log: Path, goal: float) -> None:
+        self._log, self._goal, self._read = log, goal, 0
+        self._started = time.perf_counter()
+        self.seconds: float | None = None
+        self.best = 0.0
+
+    def stopping(self) -> bool:
+        if self._log.exists() and self._log.stat().st_size > self._read:
+            lines = self._log.read_text(encoding="utf-8").splitlines()
+            self._read = self._log.stat().st_size
+            self.best = max(self.best, *(json.loads(line)["valid"]["auc"] for line in lines))
+            if self.best >= self._goal:
+                self.seconds = time.perf_counter() - self._started
+        return self.seconds is not None
 
 
 class _FirstStepDone(Exception):  # noqa: N818 - no error: it ends a run that has been measured
