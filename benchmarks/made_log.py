@@ -31,6 +31,9 @@ NUMERIC = tuple(f"I{i}" for i in range(1, 14))
 CATEGORICAL = tuple(f"C{i}" for i in range(1, 27))
 CHUNK = 100_000
 _RATE = 0.25
+_ENOUGH = 10_000
+"""Rows that tell the rate."""
+
 _SMALLEST = 3
 _FLATNESS = 0.85
 """The exponent of the power law: rank r is drawn about r to the power of minus this."""
@@ -73,7 +76,7 @@ class MadeLog:
     @cached_property
     def _shift(self) -> float:
         """What moves all log-odds so that a quarter of the rows are clicks."""
-        return shift_to_rate(self._chunk(0, CHUNK)[1], _RATE)
+        return shift_to_rate(self._chunk(0, _ENOUGH)[1], _RATE)
 
     def _chunk(self, number: int, rows: int) -> tuple[pl.DataFrame, NDArray[np.float64]]:
         draws = np.random.default_rng([self.seed, number, 0])

@@ -119,6 +119,23 @@ def test_every_claim_is_of_sides_that_its_stage_measures(
 FILES = {"csv": "log.csv", "parquet": "log.parquet", "valid": "valid.csv"}
 
 
+def test_a_side_measures_in_a_process_of_its_own_and_one_that_fails_says_why(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    speed = script("speed", monkeypatch)
+    bench = speed.Bench(form="short", device="cpu", kept=tmp_path)
+    sides = {
+        "sort": bench.beside("stages.ranking:sort", rows=1000),
+        "no work": bench.beside("stages.ranking:search", rows=1000),
+        "no checkout": "none is there",
+    }
+    figures, whys = speed.measured(speed.Plan("", sides, (), repeats=2), bench)
+    assert [figure["seconds"] > 0 for figure in figures["sort"]] == [True, True]
+    assert figures.keys() == {"sort"}
+    assert whys.keys() == {"no work", "no checkout"}
+    assert whys["no work"].endswith("module 'stages.ranking' has no attribute 'search'")
+
+
 def test_a_line_is_met_missed_or_says_why_neither(monkeypatch: pytest.MonkeyPatch) -> None:
     speed = script("speed", monkeypatch)
     faster = speed.Claim("training", "ours", "theirs", must=2.0, bound="products")

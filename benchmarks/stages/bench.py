@@ -183,7 +183,7 @@ class Bench:
     def fuxictr(self, work: str, /, *, data: str, **given: Any) -> Side | str:
         """A side of FuxiCTR, where there is one."""
         place = os.environ.get("FUXICTR", "")
-        if not (Path(place) / "fuxictr").is_dir() or not place:
+        if not place or not (Path(place) / "fuxictr").is_dir():
             return "no checkout of FuxiCTR: $FUXICTR names none"
         of_log = {"data": data, "label": LABEL, "numeric": list(NUMERIC), "categorical": list(CATEGORICAL)}
         given = of_log | {"cache": str(self.folder)} | given
@@ -259,17 +259,16 @@ class Child:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            self._process.wait()
+            self._process.communicate()
             self._errors.seek(0)
             said = self._errors.read().decode(errors="replace").strip().splitlines()
             raise SideError(f"{self._side.work} ended with {self._process.returncode}: {' / '.join(said[-3:])}")
         return line
 
     def end(self) -> None:
-        """Let it go."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        """Let it go, whatever it does."""
+        self._process.terminate()
+        self._process.communicate()
 
 
 class _Watch:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stages.training import Measure, settle, threads
+from stages.child import Measure, threads
+from stages.training import settle
 
 Shape = tuple[int, int, int]
 """Rows, columns and the inner width of a product."""

@@ -14,7 +14,8 @@ import torch
 
 import conventional
 from stages import today
-from stages.training import Measure, settle, threads
+from stages.child import Measure, threads
+from stages.training import settle
 
 
 def columns_of(rows: today.EncodedSet, times: int = 1) -> conventional.Columns:

@@ -10,8 +10,12 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+Measure = Callable[[dict[str, Any]], dict[str, Any]]
+"""What a side prepares: it measures once, is given the figures of others in this repeat, and gives its own."""
 
 
 def main() -> None:
@@ -26,6 +30,11 @@ def main() -> None:
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(measure(json.loads(line))), file=answers, flush=True)
+
+
+def threads() -> int:
+    """As many as the process was told to use."""
+    return int(os.environ["OMP_NUM_THREADS"])
 
 
 def engine_of(*, source: str, module: str, cache: str) -> Any:

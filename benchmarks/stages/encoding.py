@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from stages.training import Measure
+from stages.child import Measure
 
 
 def encode(engine: Any, *, data: str, settings: dict[str, Any], rows: int) -> Measure:

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from stages.training import Measure, threads
+from stages.child import Measure, threads
 
 logging.disable(logging.WARNING)
 

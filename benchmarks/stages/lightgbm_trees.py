@@ -9,7 +9,7 @@ import lightgbm
 import polars as pl
 
 from masknet import metrics
-from stages.training import Measure, threads
+from stages.child import Measure, threads
 
 TUNED = {
     "objective": "binary",

@@ -13,7 +13,8 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from masknet.train import members
 from masknet.train.optim import Optimizer, WeightAverage
 from stages import today
-from stages.training import Measure, settle, threads
+from stages.child import Measure, threads
+from stages.training import settle
 
 _SCOPES = ("batches", "optimizer", "average")
 """What is marked while it lasts; all in it counts as it, but for the gradients, which the optimizer asks for."""

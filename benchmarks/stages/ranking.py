@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.training import Measure
+from stages.child import Measure
 
 
 def made(rows: int, groups: int) -> tuple[Any, Any, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 import torch
 
-from stages.training import Measure, settle, threads
+from stages.child import Measure, threads
+from stages.training import settle
 
 
 def rows(engine: Any, *, data: str, settings: dict[str, Any], device: str = "cpu") -> Measure:

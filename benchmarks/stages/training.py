@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
-Measure = Callable[[dict[str, Any]], dict[str, Any]]
-
-
-def threads() -> int:
-    """As many as the process was told to use."""
-    return int(os.environ["OMP_NUM_THREADS"])
+from stages.child import Measure, threads
 
 
 def settle(device: str) -> None:
