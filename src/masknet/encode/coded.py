@@ -60,7 +60,7 @@ class Coded:
         if 2 * len(found.dictionary) > len(column):
             return cls(column)
         cells = pl.Series(column.name, found.dictionary, dtype=column.dtype)
-        return cls(cells, pl.Series(found.indices).to_numpy().astype(np.uint16))
+        return cls(cells, pl.Series(found.indices).to_numpy().astype(np.intp))
 
     def __len__(self) -> int:
         """Rows."""
@@ -91,14 +91,14 @@ class Coded:
             return Coded(self.cells.filter(stay))
         marks = stay.to_numpy()
         codes = self.codes[marks.take(self.codes)]
-        return Coded(self.cells.filter(stay), (np.cumsum(marks) - 1).astype(np.uint16).take(codes))
+        return Coded(self.cells.filter(stay), (np.cumsum(marks) - 1).take(codes))
 
     def piece(self, span: slice) -> Coded:
         """Neighbouring rows, with the cells that they have."""
         if self.codes is None:
             return Coded(self.cells[span])
         used, codes = np.unique(self.codes[span], return_inverse=True)
-        return Coded(self.cells.gather(used), codes.astype(np.uint16))
+        return Coded(self.cells.gather(used), codes)
 
 
 def sample_of_rows(column: Coded) -> pl.Series:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from masknet.encode.bags import SEPARATORS, TextShapes, bag_parts, is_pair
 from masknet.encode.coded import Coded, sample_of_rows
 from masknet.encode.moment_forms import DateTexts, Epoch
 from masknet.encode.moments import moments
-from masknet.encode.number_texts import ZERO_PADDED, is_missing, of_other_decimal, parse
+from masknet.encode.number_texts import ZERO_PADDED, NumberTexts, is_missing, of_other_decimal, parse
 from masknet.encode.vectors import vector_parts
 from masknet.errors import DataError
 from masknet.schema import Bag, Decimal, TimeForm, ValueType
@@ -130,14 +130,15 @@ class TextNumbers:
             self.wrong += len(known)
             return
         times = max(1, len(known) // 1_000)
-        sample = sample_of_rows(known) if times > 1 else None
-        if sample is not None and 2 * int(parse(sample, **self._form).wrong.sum()) > len(sample):
-            self._add(Coded(sample), times)
-        else:
-            self._add(known, 1)
+        if times > 1:
+            sample = sample_of_rows(known)
+            found = parse(sample, **self._form)
+            if 2 * int(found.wrong.sum()) > len(sample):
+                self._add(Coded(sample), found, times)
+                return
+        self._add(known, parse(known.cells, **self._form), 1)
 
-    def _add(self, known: Coded, times: int) -> None:
-        found = parse(known.cells, **self._form)
+    def _add(self, known: Coded, found: NumberTexts, times: int) -> None:
         numbers = found.numbers.to_numpy()  # where a null is NaN
         written = ~np.isnan(numbers)
         there, wrong = known.count(pl.Series(written)), known.count(found.wrong)
@@ -314,11 +315,11 @@ class ColumnFacts:
             if not self._within and self.dates.wants_more:
                 self.dates.add(sample_of_rows(known))
         if self.all_integers:
-            self.all_integers = bool(texts.str.contains(values.CANONICAL_INTEGER).all())
+            self.all_integers = _all_are(texts, lambda t: t.str.contains(values.CANONICAL_INTEGER))
         if self.float_texts is not None:
             self.float_texts.add(texts)
         if self.all_booleans:
-            self.all_booleans = bool(texts.str.to_lowercase().is_in(["true", "false"]).all())
+            self.all_booleans = _all_are(texts, lambda t: t.str.to_lowercase().is_in(["true", "false"]))
         if self.all_integers and not self._missing:
             self.text_numbers.numbers += len(known)
         else:
@@ -328,9 +329,7 @@ class ColumnFacts:
         like = known.cells.str.contains(_DATE)
         dates = known.cells.filter(like)
         if len(dates) < len(known.cells):
-            others = known.cells.filter(~like)
-            # NOTE[perf]: of a column that holds none, a few texts tell.
-            self.all_dates = all(bool(is_missing(t, self._missing).all()) for t in (others.head(_FEW), others))
+            self.all_dates = _all_are(known.cells.filter(~like), lambda others: is_missing(others, self._missing))
             self.blank_moments += known.count(~like)
         self.some_dates = self.some_dates or len(dates) > 0
         self.all_moments = self.all_moments and self.all_dates and self._are_moments(dates)
@@ -415,6 +414,12 @@ class ColumnFacts:
             alike = self.float_texts is not None and self.float_texts.are_floats
             return self._exact and alike and numbers <= {"integer", "float"}
         return self._exact and numbers in ({"float"}, {"integer", "float"})
+
+
+def _all_are(texts: pl.Series, right: Callable[[pl.Series], pl.Series]) -> bool:
+    """Whether all texts are right."""
+    # NOTE[perf]: of a column where they are not, a few texts tell.
+    return all(bool(right(some).all()) for some in (texts.head(_FEW), texts[_FEW:]) if len(some))
 
 
 def _has_fractions(numbers: NDArray[np.floating]) -> bool:

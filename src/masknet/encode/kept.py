@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from masknet.encode.coded import Coded, CodedChunk
@@ -39,7 +40,7 @@ class KeptRows:
         for i, column in enumerate(chunk.columns.values()):
             lists.append(column.cells.implode().alias(f"{i}"))
             if column.codes is not None:
-                lists.append(pl.Series(f"{i}.codes", column.codes).implode())
+                lists.append(pl.Series(f"{i}.codes", column.codes.astype(np.uint16)).implode())  # of 65,536 rows
         if chunk.rows is not None:
             lists.append(pl.Series("rows", chunk.rows).implode())
         pl.DataFrame(lists).write_ipc(self._file(len(self._chunks)), compression="uncompressed")
@@ -63,7 +64,7 @@ class KeptRows:
             for name in columns:
                 i = f"{names.index(name)}"
                 codes = lists.get(f"{i}.codes")
-                found[name] = Coded(lists[i].alias(name), None if codes is None else codes.to_numpy())
+                found[name] = Coded(lists[i].alias(name), None if codes is None else codes.to_numpy().astype(np.intp))
             rows = lists.get("rows")
             chunk = CodedChunk(found, source, first_row, None if rows is None else rows.to_numpy())
             yield from chunk.pieces(at_most)

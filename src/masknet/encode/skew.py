@@ -19,7 +19,7 @@ from masknet.encode.cells import Cells
 from masknet.encode.fields import BagEncoding, CategoricalEncoding, Encoding
 from masknet.encode.moments import Moments
 from masknet.encode.values import short
-from masknet.table import Codes, spread
+from masknet.table import Codes
 
 __all__ = ["Count", "FieldCount", "FieldSkew", "Shares", "ValueCounts", "far_above", "percent"]
 
@@ -133,20 +133,20 @@ class ValueCounts:
 
     def where(self, keep: NDArray[np.bool_] | None = None) -> Count:
         """What counts a chunk's rows, or those of them that `keep` marks."""
-        return partial(self._add, keep)
+        return partial(self._add, None if keep is None else np.flatnonzero(keep))
 
     def _add(
         self,
-        keep: NDArray[np.bool_] | None,
+        rows: NDArray[np.intp] | None,
         encoding: Encoding,
         cells: Cells,
         ids: NDArray[np.int32],
         codes: Codes | None,
     ) -> None:
         own = self.fields.setdefault(encoding.field.name, FieldCount())
-        if keep is not None and not keep.any():
+        if rows is not None and not len(rows):
             return
-        times = _times(keep, codes, len(ids))
+        times = _times(rows, codes, len(ids))
         absent = _absent(cells)
         own.rows += int(times.sum())
         own.missing += int(times[absent].sum())
@@ -162,7 +162,7 @@ class ValueCounts:
         met = int((times * np.count_nonzero(ids == encoding.unseen, axis=1)).sum())
         own.unseen = (own.unseen or 0) + met
         if own.example is None and met:
-            own.example = _example(encoding, cells, keep, codes)
+            own.example = _example(encoding, cells, rows, codes)
 
     def shares(self) -> dict[str, dict[str, float]]:
         """Those of each field."""
@@ -217,28 +217,29 @@ def _absent(cells: Cells) -> NDArray[np.bool_]:
     return found
 
 
-def _times(keep: NDArray[np.bool_] | None, codes: Codes | None, cells: int) -> NDArray[np.int64]:
+def _times(rows: NDArray[np.intp] | None, codes: Codes | None, cells: int) -> NDArray[np.int64]:
     """How many of the rows have each of the cells."""
-    if codes is not None:
-        return np.bincount(codes if keep is None else codes[keep], minlength=cells)
-    return np.ones(cells, dtype=np.int64) if keep is None else keep.astype(np.int64)
+    if rows is None and codes is None:
+        return np.ones(cells, dtype=np.int64)
+    return np.bincount(_cells_of(rows, codes), minlength=cells)
+
+
+def _cells_of(rows: NDArray[np.intp] | None, codes: Codes | None) -> NDArray[np.integer]:
+    """Which cell each of the rows has; one of the two is given."""
+    if codes is None:
+        assert rows is not None
+        return rows
+    return codes if rows is None else codes.take(rows)
 
 
 def _example(
-    encoding: CategoricalEncoding | BagEncoding,
-    cells: Cells,
-    keep: NDArray[np.bool_] | None,
-    codes: Codes | None,
+    encoding: CategoricalEncoding | BagEncoding, cells: Cells, rows: NDArray[np.intp] | None, codes: Codes | None
 ) -> str | None:
     """The first unseen value of the rows."""
     assert isinstance(cells, BagCells | pl.Series)
     size = cells.rows if isinstance(cells, BagCells) else len(cells)
     text, cell = (cells.text, cells.row) if isinstance(cells, BagCells) else (cells, np.arange(size))
     unseen = np.flatnonzero(encoding.vocabulary.ids(text, missing=0, unseen=-1) == -1)
-    marks = np.zeros(size, dtype=np.bool_)
-    marks[cell[unseen]] = True
-    rows = spread(marks, codes) if keep is None else spread(marks, codes) & keep
-    if not rows.any():
-        return None
-    first = rows.argmax() if codes is None else codes[rows.argmax()]
-    return short(text[int(unseen[np.searchsorted(cell[unseen], first)])])
+    of_rows = np.arange(size) if rows is None and codes is None else _cells_of(rows, codes)
+    first = of_rows[np.isin(of_rows, cell[unseen])][:1]
+    return short(text[int(unseen[np.searchsorted(cell[unseen], first[0])])]) if len(first) else None

@@ -227,17 +227,25 @@ class SetWriter:
 
     def add(self, rows: EncodedRows, roles: dict[str, NDArray[Any]], keep: NDArray[np.bool_]) -> None:
         """Append the rows that `keep` marks."""
-        ids, slot_values = rows.ids[keep], rows.values[keep]
-        arrays: dict[str, NDArray[Any]] = {"ids": ids[:, self._layout.id_columns]}
-        arrays["values"] = slot_values[:, self._layout.value_columns]
-        arrays |= {} if rows.dense is None else {"dense": rows.dense[keep]}
-        arrays |= {} if rows.numbers is None else {"numbers": rows.numbers[keep]}
-        arrays |= {name: array[keep] for name, array in roles.items()}
-        for i, (_, slots) in enumerate(self._layout.bags):
-            present = ids[:, slots] != 0
+        index, layout = np.flatnonzero(keep), self._layout
+        arrays: dict[str, Any] = {
+            "ids": _part(rows.ids, index, layout.id_columns),
+            "values": _part(rows.values, index, layout.value_columns),
+            "dense": rows.dense if rows.dense is None else rows.dense.take(index, axis=0),
+            "numbers": rows.numbers if rows.numbers is None else rows.numbers.take(index, axis=0),
+        }
+        arrays |= {name: array.take(index, axis=0) for name, array in roles.items()}
+        for i, (_, slots) in enumerate(layout.bags):
+            ids = rows.ids[:, slots].take(index, axis=0)
+            present = ids != 0
             ends = self._ends[i] + np.cumsum(present.sum(axis=1))
-            arrays |= {f"bag{i}.ends": ends, f"bag{i}.ids": ids[:, slots][present]}
-            arrays[f"bag{i}.values"] = slot_values[:, slots][present]
+            arrays |= {f"bag{i}.ends": ends, f"bag{i}.ids": ids[present]}
+            arrays[f"bag{i}.values"] = rows.values[:, slots].take(index, axis=0)[present]
             self._ends[i] = int(ends[-1]) if len(ends) else self._ends[i]
         for name, file in self._files.items():
             file.add(arrays[name])
+
+
+def _part(matrix: NDArray[Any], rows: NDArray[np.intp], columns: NDArray[np.bool_]) -> NDArray[Any]:
+    """Some rows of some columns."""
+    return (matrix if columns.all() else matrix[:, columns]).take(rows, axis=0)

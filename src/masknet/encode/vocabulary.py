@@ -30,11 +30,11 @@ class ValueCounter:
     def add(self, text: pl.Series, times: NDArray[np.int64] | None = None) -> None:
         """Count canonical texts, each so many times, or once; nulls are passed over."""
         often = pl.Series("count", np.ones(len(text), dtype=np.int64) if times is None else times, dtype=pl.Int64)
-        counts = pl.DataFrame([text.alias("value"), often]).filter((text.is_not_null()) & (often > 0))
+        counts = pl.DataFrame([text.alias("value"), often])
         # A text of its own for each value: those of a chunk keep the memory of the whole chunk.
-        counts = counts.group_by("value").agg(pl.col("count").sum()).with_columns(pl.col("value") + "")
-        self._pending.append(counts)
-        self._num_pending += len(counts)
+        known = counts.filter(text.is_not_null() & (often > 0)).with_columns(pl.col("value") + "")
+        self._pending.append(known)
+        self._num_pending += len(known)
         if self._num_pending > max(100_000, len(self._known)):
             self._merge()
 

@@ -44,7 +44,7 @@ Source: TypeAlias = (
 )
 
 
-Codes: TypeAlias = NDArray[np.uint16]
+Codes: TypeAlias = NDArray[np.intp]
 """For each row of a chunk which of some cells it has."""
 
 _T = TypeVar("_T")
@@ -54,7 +54,7 @@ _Kind = TypeVar("_Kind", bound=np.generic)
 def spread(found: NDArray[_Kind], codes: Codes | None) -> NDArray[_Kind]:
     """For each row what was found of its cell.
 
-    >>> spread(np.array([7.0, 9.0]), np.array([1, 1, 0], dtype=np.uint16))
+    >>> spread(np.array([7.0, 9.0]), np.array([1, 1, 0]))
     array([9., 9., 7.])
     """
     return found if codes is None else found.take(codes, axis=0)
