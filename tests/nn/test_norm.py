@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -77,3 +78,25 @@ def test_the_norm_of_a_single_number_is_refused() -> None:
         FieldLayerNorm(3, 4, {"image": 2, "price": 1})
     with pytest.raises(ValueError, match="must be at least 2 under a layer norm; got 1"):
         hidden_norm(1)
+
+
+@pytest.mark.parametrize(("dtype", "room"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize("plain", [{}, {"image": 5}])
+def test_many_rows_are_normalised_as_few_are(plain: dict[str, int], dtype: torch.dtype, room: float) -> None:
+    """Those are computed otherwise: held against float64, gradients included."""
+    exact = shaken(FieldLayerNorm(3, 4, plain))
+    norm = copy.deepcopy(exact).float()
+    rows = (torch.randn(100, 12 + sum(plain.values()), generator=torch.Generator().manual_seed(1)) * 0.01).to(dtype)
+    given, of_double = rows.clone().requires_grad_(), rows.double().requires_grad_()
+    expected = exact(of_double)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        found = norm(given)
+    weights = torch.linspace(-1, 1, rows.shape[1])
+    (expected * weights).square().sum().backward()
+    (found.float() * weights).square().sum().backward()
+    pairs = [(found, expected), (given.grad, of_double.grad)]
+    pairs += [(a.grad, b.grad) for a, b in zip(norm.parameters(), exact.parameters(), strict=True)]
+    assert found.dtype == given.grad.dtype == dtype
+    for actual, right in pairs:
+        largest = float(right.detach().abs().max())
+        torch.testing.assert_close(actual.detach().double(), right.detach(), rtol=0, atol=room * largest)

@@ -65,7 +65,7 @@ def dense(
     >>> dense(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 1.0], [-1.0, -1.0]]), relu=True).tolist()
     [[3.0, 0.0]]
     """
-    if not _is_fast(rows, weight):
+    if not (rows.dim() == 2 and min(weight.shape) >= _FEW_COLUMNS and is_ours(rows)):
         product = F.linear(rows, weight, bias)
         return product.relu() if relu else product
     rows, weight = lowered(rows), lowered(weight)
@@ -85,12 +85,15 @@ def lowered(tensor: Tensor) -> Tensor:
     return tensor.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else tensor
 
 
-def _is_fast(rows: Tensor, weight: Tensor) -> bool:
-    """Whether ours is the kernel: of plain numbers on a processor, which nobody traces, exports or transforms."""
+def is_ours(rows: Tensor) -> bool:
+    """Whether a function of our own takes the rows: many of plain numbers on a processor.
+
+    Whoever traces, exports or transforms a network sees nothing but PyTorch's own.
+    """
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() or torch._C._are_functorch_transforms_active():
         return False
     plain = rows.device.type == "cpu" and rows.dtype in (torch.float32, torch.bfloat16)
-    return plain and rows.dim() == 2 and rows.shape[0] >= _FEW_ROWS and min(weight.shape) >= _FEW_COLUMNS
+    return plain and rows.shape[0] >= _FEW_ROWS
 
 
 class _Dense(torch.autograd.Function):

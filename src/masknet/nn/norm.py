@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812 -- the name by which all of PyTorch's users know it
 
-from masknet.nn.dense import lowered
+from masknet.nn.dense import is_ours, lowered
 
 # NOTE[paper]: the paper names no epsilon. Embeddings start at N(0, 0.01), a variance of 1e-4: PyTorch's default of 1e-5
 # would shrink them visibly, and a smaller start would not be normalised at all.
@@ -58,9 +60,7 @@ class FieldLayerNorm(nn.Module):
         """Normalise each field of the flat `V_emb`, then scale and shift it by its own gain and bias."""
         num_fields, width = self.gain.shape
         vectors = embedding[:, : num_fields * width].reshape(embedding.shape[0], num_fields, width)
-        normed = torch.addcmul(
-            lowered(self.bias), F.layer_norm(vectors, (width,), eps=self.eps), lowered(self.gain)
-        ).flatten(1)
+        normed = self._of_vectors(vectors).flatten(1)
         if not self._plain_widths:
             return normed
         plain = [
@@ -69,6 +69,44 @@ class FieldLayerNorm(nn.Module):
         ]
         scaled = torch.addcmul(lowered(self.plain_bias), torch.cat(plain, dim=1), lowered(self.plain_gain))
         return torch.cat([normed, scaled], dim=1)
+
+    def _of_vectors(self, vectors: Float[Tensor, "batch vectors emb"]) -> Float[Tensor, "batch vectors emb"]:
+        if is_ours(vectors):
+            normed: Tensor = _VectorNorm.apply(vectors, self.gain, self.bias, self.eps)  # type: ignore[no-untyped-call]
+            return normed
+        of_unit = F.layer_norm(vectors, vectors.shape[2:], eps=self.eps)
+        return torch.addcmul(lowered(self.bias), of_unit, lowered(self.gain))
+
+
+class _VectorNorm(torch.autograd.Function):
+    """Layer norm of many short vectors, computed in fp32.
+
+    NOTE[perf]: PyTorch's takes one vector after the other; here a mean is a product with a constant. Of 2,000 rows of
+    39 vectors of 10 numbers, gain and bias included, both ways take 5.6 ms where they took 7.0 in fp32 and 24.4 in bf16.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, gain: Tensor, bias: Tensor, eps: float) -> Tensor:
+        with torch.autocast(vectors.device.type, enabled=False):
+            rows = vectors.float().flatten(0, 1)
+            each = rows.new_full(rows.shape[1:], 1 / rows.shape[1])
+            centred = rows - torch.mv(rows, each).unsqueeze(1)
+            scale = torch.mv(centred.square(), each).add_(eps).rsqrt_().unsqueeze(1)
+            of_unit = centred.mul_(scale).view(vectors.shape)
+            ctx.save_for_backward(of_unit, scale, each, gain)
+            ctx.dtype = vectors.dtype
+            return torch.addcmul(bias, of_unit, gain).to(vectors.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        of_unit, scale, each, gain = ctx.saved_tensors
+        gradient = gradient.float()
+        rows, units = (gradient * gain).flatten(0, 1), of_unit.flatten(0, 1)
+        along = torch.mv(rows * units, each).unsqueeze(1)
+        across = (rows - torch.mv(rows, each).unsqueeze(1)).addcmul_(units, along, value=-1)
+        of_vectors = across.mul_(scale).view(of_unit.shape).to(ctx.dtype)
+        return of_vectors, (gradient * of_unit).sum(0), gradient.sum(0), None
 
 
 def hidden_norm(width: int, *, on: bool = True) -> nn.Module:
