@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from masknet import batches
 from masknet.batches import Batch, EpochOrder, num_batches, ordered_batches, training_batches
 from masknet.encode import Column, Counts, EncodedSet, Layout, Shown, StandIns
+from masknet.encode.storage import Knotted, Ragged, Vector
+from masknet.encode.store import StoredBag
+from masknet.schema import UNKNOWN
 
 UNSEEN = 2
 HALF = Counts(rows=20_000, values=20_000, rare=10_000)
@@ -288,3 +292,153 @@ def test_a_missing_number_or_bag_is_one_id_with_value_1_and_nothing_else() -> No
     assert (number & bag).mean() == pytest.approx(0.01, abs=0.004)
     assert (made[:, 4] == 0).all(), "the padding of a bag is no value"
     assert (made[~bag, 2] == 10).mean() == pytest.approx(0.1, abs=0.008)
+
+
+# The bits
+
+
+def plain_uniform(*keys: int | NDArray[np.int64]) -> NDArray[np.float64]:
+    """Draws by key, step by step."""
+    state = np.zeros(1, dtype=np.uint64)
+    for key in keys:
+        x = (state ^ np.asarray(key).astype(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        state = x ^ (x >> np.uint64(31))
+    return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def plain_rows(rows: EncodedSet, picked: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Ids and values of some rows, one slot after the other, put together from what is kept of each."""
+    ids = np.repeat(rows.layout.fixed_ids[None, :], len(picked), axis=0)
+    ids[:, rows.layout.id_columns] = rows.ids[picked]
+    values = np.ones(ids.shape, dtype=np.float32)
+    values[:, rows.layout.value_columns] = rows.values[picked]
+    for storage, span in zip(rows.layout.storages, rows.layout.spans, strict=True):
+        if isinstance(storage, Knotted):
+            weight = values[:, span.start + 1]
+            values[:, span.start] = 1 - weight
+            above = [dict(pairwise(storage.ids)).get(int(own), 0) for own in ids[:, span.start]]
+            ids[:, span.start + 1] = np.where(weight > 0, above, 0)
+    for bag in rows.bags:
+        ids[:, bag.slots] = 0
+        for at, row in enumerate(picked):
+            span = slice(bag.ends[row], bag.ends[row + 1])
+            places = slice(bag.slots.start, bag.slots.start + span.stop - span.start)
+            ids[at, places] = bag.ids[span]
+            if bag.values is not None:
+                values[at, bag.slots] = 0
+                values[at, places] = bag.values[span]
+    return ids, values
+
+
+def plain_stand_ins(
+    fields: tuple[Shown, ...],
+    share: float,
+    ids: NDArray[np.int32],
+    values: NDArray[np.float32],
+    key: tuple[int, int],
+    numbers: NDArray[np.int64],
+) -> None:
+    """Row by row, and slot by slot: first what is unseen, then what is missing."""
+
+    def chance(count: int) -> float:
+        return 1.0 if count / (count + 50) >= 0.95 else count / (count + 50)
+
+    start = 0
+    for own in fields:
+        slots, start = range(start, start + own.slots), start + own.slots
+        left, real = chance(own.counts.rare), own.counts.rare_share
+        for slot in slots if own.unseen >= 0 and (left < 1 or real < share) else ():
+            for at, drawn in enumerate(plain_uniform(*key, numbers, slot)):
+                if ids[at, slot] == own.unseen:
+                    if drawn >= left:
+                        ids[at, slot] = values[at, slot] = 0
+                elif ids[at, slot] not in (0, own.missing) and drawn < share - left * real:
+                    ids[at, slot] = own.unseen
+        left, real = chance(own.counts.missing), own.counts.missing_share
+        if own.missing >= 0 and (left < 1 or real < share):
+            for at, drawn in enumerate(plain_uniform(*key, numbers, slots.start, 0x6D697373)):
+                is_missing = ids[at, slots.start] == own.missing
+                if drawn >= left if is_missing else drawn < share - left * real:
+                    ids[at, slots] = values[at, slots] = 0
+                    if not is_missing:
+                        ids[at, slots.start], values[at, slots.start] = own.missing, 1
+
+
+def of_every_kind(rows: int) -> EncodedSet:
+    """A set with each way of keeping a field, two tasks, weights, and stand-ins that are common, rare, and absent."""
+    drawn = np.random.default_rng(rows)
+    storages = (
+        Column(),
+        Column(scaled=True),
+        Knotted(ids=(11, 12, 13, 14)),
+        Knotted(ids=(15, 18, 16)),
+        Ragged(slots=4),
+        Vector(width=2),
+        Column(fixed_id=19, scaled=True),
+        Ragged(slots=3, weighted=True),
+        Column(),
+    )
+    counts = Counts(rows=rows, missing=rows // 8, values=rows, rare=rows // 8)
+    few = Counts(rows=rows, missing=10, values=rows, rare=20)
+    shown = (
+        Shown(unseen=1, missing=2, counts=few),
+        Shown(missing=3, counts=few),
+        Shown(slots=2, missing=4, counts=Counts(rows=rows, values=rows)),
+        Shown(slots=2),
+        Shown(slots=4, unseen=5, missing=6, counts=few),
+        Shown(slots=0),
+        Shown(),
+        Shown(slots=3, unseen=7, missing=8, counts=counts),
+        Shown(unseen=9, missing=10, counts=counts),
+    )
+    layout = Layout(storages)
+    bags = []
+    for (storage, slots), common in zip(layout.bags, ((5, 6), (7, 8)), strict=True):
+        ends = np.concatenate([[0], np.cumsum(drawn.integers(1, storage.slots + 1, rows))])
+        ids = drawn.choice(np.array([*common, 21, 22, 23], dtype=np.int32), ends[-1])
+        weights = drawn.normal(size=ends[-1]).astype(np.float32) if storage.weighted else None
+        bags.append(StoredBag(slots, ends, ids, weights))
+    columns = [(1, 2, 30, 31), (3, 32), (4, 11, 12, 13, 14), (15, 18, 16), (9, 10, 33, 34)]
+    return EncodedSet(
+        ids=np.stack([drawn.choice(np.array(own, dtype=np.int32), rows) for own in columns], axis=1),
+        values=np.where(drawn.random((rows, 4)) < 0.2, 0, drawn.random((rows, 4))).astype(np.float32),
+        labels=drawn.choice(np.array([0, 1, UNKNOWN], dtype=np.uint8), (rows, 2)),
+        weights=drawn.random(rows),
+        groups=None,
+        layout=layout,
+        shown=shown,
+        bags=tuple(bags),
+        dense=drawn.normal(size=(rows, 2)).astype(np.float32),
+    )
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+@pytest.mark.parametrize(("rows", "size", "start"), [(500, 64, 0), (500, 64, 3), (37, 37, 0), (301, 100, 1)])
+def test_batches_are_their_slow_plain_copy_to_the_bit(
+    rows: int, size: int, start: int, rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_CHUNK_ROWS", 200)
+    monkeypatch.setattr("masknet.encode.shown._ROWS_AT_ONCE", 90)
+    whole = of_every_kind(rows)
+    assert whole.weights is not None
+    assert whole.dense is not None
+    order = EpochOrder(rows, seed=7, epoch=3)
+    stream = list(training_batches(whole, batch_size=size, seed=7, epoch=3, start=start, unseen_rate=rate))
+    assert len(stream) == num_batches(rows, size) - start
+    for index, batch in enumerate(stream, start):
+        picked = order[index * size : (index + 1) * size]
+        ids, values = plain_rows(whole, picked)
+        if rate:
+            before = ids.copy()
+            plain_stand_ins(whole.shown, rate, ids, values, (7, 3), picked)
+            assert (ids != before).mean() > 0.05
+        labels = np.where(whole.labels[picked] == UNKNOWN, np.nan, whole.labels[picked])
+        np.testing.assert_array_equal(batch.ids.numpy(), ids)
+        np.testing.assert_array_equal(batch.values.numpy(), values)
+        np.testing.assert_array_equal(batch.labels.numpy(), labels.astype(np.float32))
+        assert batch.weights is not None
+        np.testing.assert_array_equal(batch.weights.numpy(), whole.weights[picked].astype(np.float32))
+        assert batch.dense is not None
+        np.testing.assert_array_equal(batch.dense.numpy(), whole.dense[picked])

@@ -24,6 +24,12 @@ __all__ = ["Batch", "EpochOrder", "num_batches", "ordered_batches", "training_ba
 BLOCK_ROWS = 4096
 BUFFER_BLOCKS = 256
 
+_CHUNK_ROWS = 1 << 14
+"""Read at once, so that batches of a thousand rows do not cost as many calls as those of a hundred thousand."""
+
+_LABELS = np.where(np.arange(256) == UNKNOWN, np.nan, np.arange(256)).astype(np.float32)
+"""What a loss reads for each label as it is stored."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -39,6 +45,16 @@ class Batch:
     def __len__(self) -> int:
         """Rows."""
         return len(self.labels)
+
+    def some(self, span: slice) -> Batch:
+        """Neighbouring rows, as views."""
+        return Batch(
+            ids=self.ids[span],
+            values=self.values[span],
+            dense=None if self.dense is None else self.dense[span],
+            labels=self.labels[span],
+            weights=None if self.weights is None else self.weights[span],
+        )
 
     def to(self, device: torch.device) -> Batch:
         """The same rows on another device."""
@@ -117,11 +133,14 @@ def training_batches(
     """
     order = EpochOrder(len(rows), seed=seed, epoch=epoch) if shuffled else _order_of_log(rows)
     stand_ins = StandIns(rows.shown, unseen_rate)
-    for index in range(start, num_batches(len(rows), batch_size)):
-        picked = order[index * batch_size : (index + 1) * batch_size]
+    at_once = max(1, _CHUNK_ROWS // batch_size) * batch_size
+    for begin in range(start * batch_size, len(rows), at_once):
+        picked = order[begin : begin + at_once]
         taken = rows.take(picked)
         stand_ins.show(taken.ids, taken.values, seed=seed, epoch=epoch, numbers=picked)
-        yield _batch(rows, picked, taken)
+        chunk = _batch(rows, picked, taken)
+        for first in range(0, len(chunk), batch_size):
+            yield chunk.some(slice(first, first + batch_size))
 
 
 def _order_of_log(rows: EncodedSet) -> NDArray[np.int64]:
@@ -136,13 +155,11 @@ def ordered_batches(rows: EncodedSet, *, batch_size: int) -> Iterator[Batch]:
 
 
 def _batch(rows: EncodedSet, picked: NDArray[np.int64] | slice, taken: EncodedRows) -> Batch:
-    codes = rows.labels[picked]
-    labels = np.where(codes == UNKNOWN, np.float32(np.nan), codes.astype(np.float32))
     weights = None if rows.weights is None else torch.from_numpy(rows.weights[picked].astype(np.float32))
     return Batch(
         ids=torch.from_numpy(taken.ids),
-        values=torch.from_numpy(taken.values).expand(len(labels), -1),
+        values=torch.from_numpy(taken.values).expand(len(taken), -1),
         dense=None if taken.dense is None else torch.from_numpy(taken.dense),
-        labels=torch.from_numpy(labels),
+        labels=torch.from_numpy(_LABELS.take(np.asarray(rows.labels)[picked])),
         weights=weights,
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from masknet.draws import keyed_uniform
+from masknet.draws import Draws
 
 __all__ = ["Counts", "Shown", "StandIns"]
 
@@ -17,6 +18,9 @@ _OF_MISSING = 0x6D697373  # apart from the keys of unseen values
 
 _PRIOR_ROWS = 50
 """Rows at which a real unseen value counts half: what is known of its likes beforehand weighs as much as so many."""
+
+_ROWS_AT_ONCE = 1 << 13
+"""NOTE[perf]: the draws of so many rows for one slot stay in a processor's cache."""
 
 _SURE = 0.95
 """From here on every real row is trained on: to draw for each would cost more than it gives."""
@@ -107,28 +111,18 @@ class StandIns:
     """
 
     def __init__(self, fields: Sequence[Shown], share: float) -> None:
-        starts = np.cumsum([0, *(own.slots for own in fields)]).tolist()
-        unseen, missing = [], []
+        num_slots = sum(own.slots for own in fields)
+        self._unseen, self._missing = _OfSlots(num_slots), _OfSlots(num_slots)
+        starts = accumulate((own.slots for own in fields), initial=0)
         for start, own in zip(starts, fields, strict=False) if share else ():
-            counts, slots = own.counts, range(start, start + own.slots)
-            chance = trusted(counts.rare)
-            if own.unseen >= 0 and (chance < 1 or counts.rare_share < share):
-                unseen += [
-                    (slot, own.unseen, own.missing, share - chance * counts.rare_share, chance) for slot in slots
-                ]
-            chance = trusted(counts.missing)
-            if own.missing >= 0 and (chance < 1 or counts.missing_share < share):
-                missing.append((slots, own.missing, share - chance * counts.missing_share, chance))
-        self._slots = np.array([slot for slot, *_ in unseen], dtype=np.int64)
-        self._unseen = np.array([own for _, own, *_ in unseen], dtype=np.int32)
-        self._no_value = np.array([own for _, _, own, *_ in unseen], dtype=np.int32)
-        self._lacking = np.array([lacking for *_, lacking, _ in unseen])
-        self._chance = np.array([chance for *_, chance in unseen])
-        self._spans = [slice(slots.start, slots.stop) for slots, *_ in missing]
-        self._firsts = np.array([slots.start for slots, *_ in missing], dtype=np.int64)
-        self._first_ids = np.array([own for _, own, *_ in missing], dtype=np.int32)
-        self._absent = np.array([lacking for *_, lacking, _ in missing])
-        self._first_chance = np.array([chance for *_, chance in missing])
+            slots, counts = slice(start, start + own.slots), own.counts
+            self._unseen.set(slots, own.unseen, share, counts.rare_share, trusted(counts.rare))
+            self._missing.set(
+                slice(start, start + 1), own.missing, share, counts.missing_share, trusted(counts.missing)
+            )
+        self._no_value = np.array([own.missing for own in fields for _ in range(own.slots)], dtype=np.int32)
+        self._widths = np.array([own.slots for own in fields for _ in range(own.slots)], dtype=np.int64)
+        self._topped_up = np.flatnonzero((self._unseen.lacking > 0) | (self._missing.lacking > 0)).tolist()
 
     def show(
         self,
@@ -147,25 +141,99 @@ class StandIns:
             seed, epoch: what is drawn depends on them,
             numbers: and on the number of each row in its set, `[rows]`.
         """
-        if len(self._slots):
-            own = ids[:, self._slots]
-            drawn = keyed_uniform(seed, epoch, numbers[:, None], self._slots[None, :])
-            real = own == self._unseen
-            known = (own != 0) & (own != self._no_value) & ~real  # the padding of a bag is no value
-            shown = np.where(known & (drawn < self._lacking), self._unseen, own)
-            distrusted = real & (drawn >= self._chance)
-            ids[:, self._slots] = np.where(distrusted, 0, shown)
-            if len(values) == len(ids) and distrusted.any():
-                values[:, self._slots] = np.where(distrusted, 0, values[:, self._slots])
-        if len(self._firsts):
-            drawn = keyed_uniform(seed, epoch, numbers[:, None], self._firsts[None, :], _OF_MISSING)
-            real = ids[:, self._firsts] == self._first_ids
-            hidden = np.where(real, drawn >= self._first_chance, drawn < self._absent)
-            for field_at in np.flatnonzero(hidden.any(axis=0)):
-                at, span = np.flatnonzero(hidden[:, field_at]), self._spans[field_at]
-                shown = np.where(real[at, field_at], 0, self._first_ids[field_at])
-                ids[at, span] = 0
-                ids[at, span.start] = shown
-                if len(values) == len(ids):
-                    values[at, span] = 0
-                    values[at, span.start] = shown != 0
+        if not (self._unseen.any or self._missing.any):
+            return
+        own_values = values if len(values) == len(ids) else None
+        for start in range(0, len(ids), _ROWS_AT_ONCE):
+            span = slice(start, start + _ROWS_AT_ONCE)
+            rows = Draws(seed, epoch, numbers[span])
+            self._show(ids[span], None if own_values is None else own_values[span], rows)
+
+    def _show(self, ids: NDArray[np.int32], values: NDArray[np.float32] | None, rows: Draws) -> None:
+        unseen, missing = _Places(), _Places()
+        for slot in self._topped_up:
+            draws = rows.of(slot)  # those for missing values have one key more: the work is shared
+            unseen.add(draws.below(self._unseen.lacking[slot]), slot)
+            if self._missing.lacking[slot] > 0:
+                missing.add(draws.of(_OF_MISSING).below(self._missing.lacking[slot]), slot)
+        self._show_unseen(ids, values, rows, *unseen.arrays())
+        self._show_missing(ids, values, rows, *missing.arrays())
+
+    def _show_unseen(
+        self,
+        ids: NDArray[np.int32],
+        values: NDArray[np.float32] | None,
+        rows: Draws,
+        row: NDArray[np.int64],
+        slot: NDArray[np.int64],
+    ) -> None:
+        own, shown = ids[row, slot], self._unseen.ids[slot]
+        known = (own != 0) & (own != self._no_value[slot]) & (own != shown)  # the padding of a bag is no value
+        doubted = self._unseen.doubted(ids, lambda row, slot: rows.at(row).of(slot))
+        ids[row[known], slot[known]] = shown[known]
+        ids[doubted] = 0
+        if values is not None:
+            values[doubted] = 0
+
+    def _show_missing(
+        self,
+        ids: NDArray[np.int32],
+        values: NDArray[np.float32] | None,
+        rows: Draws,
+        row: NDArray[np.int64],
+        first: NDArray[np.int64],
+    ) -> None:
+        present = ids[row, first] != self._missing.ids[first]
+        doubted = self._missing.doubted(ids, lambda row, slot: rows.at(row).of(slot).of(_OF_MISSING))
+        shown = np.concatenate([self._missing.ids[first[present]], np.zeros(len(doubted[0]), dtype=np.int32)])
+        row, first = np.concatenate([row[present], doubted[0]]), np.concatenate([first[present], doubted[1]])
+        widths = self._widths[first]
+        place = np.arange(widths.sum()) - np.repeat(np.cumsum(widths) - widths, widths)
+        of_field = np.repeat(row, widths), np.repeat(first, widths) + place
+        ids[of_field] = 0
+        ids[row, first] = shown
+        if values is not None:
+            values[of_field] = 0
+            values[row, first] = shown != 0
+
+
+class _OfSlots:
+    """For each slot what is shown there of one kind of stand-in, and how often."""
+
+    def __init__(self, num_slots: int) -> None:
+        self.ids = np.full(num_slots, -1, dtype=np.int32)
+        self.lacking = np.zeros(num_slots)
+        self._chance = np.ones(num_slots)
+
+    def set(self, slots: slice, own: int, share: float, real: float, chance: float) -> None:
+        """Top up a share of real ones, of which a chance is left; an id of -1 is never shown."""
+        if own >= 0 and (chance < 1 or real < share):
+            self.ids[slots], self.lacking[slots], self._chance[slots] = own, share - chance * real, chance
+
+    @property
+    def any(self) -> bool:
+        """Whether there is something to show."""
+        return bool((self.ids >= 0).any())
+
+    def doubted(
+        self, ids: NDArray[np.int32], draws: Callable[[NDArray[np.int64], NDArray[np.int64]], Draws]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows and slots of the real ones that are not to be trained on."""
+        row, slot = np.divmod(np.flatnonzero(ids == np.where(self._chance < 1, self.ids, -1)), ids.shape[1])
+        doubted = draws(row, slot).uniform() >= self._chance[slot]
+        return row[doubted], slot[doubted]
+
+
+class _Places:
+    """Rows and slots, gathered slot by slot."""
+
+    def __init__(self) -> None:
+        self._rows: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
+        self._slots = [0]
+
+    def add(self, marked: NDArray[np.bool_], slot: int) -> None:
+        self._rows.append(np.flatnonzero(marked))
+        self._slots.append(slot)
+
+    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return np.concatenate(self._rows), np.repeat(self._slots, [len(rows) for rows in self._rows])

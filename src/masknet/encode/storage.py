@@ -5,6 +5,7 @@ Ids that are kept as columns lie in one matrix, values in another; the values of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 __all__ = ["Column", "Knotted", "Layout", "Ragged", "Storage", "Vector"]
 
 _Kind = TypeVar("_Kind", bound="Storage")
+_Number = TypeVar("_Number", np.int32, np.float32)
 
 
 class Storage(Protocol):
@@ -203,14 +205,29 @@ class Layout:
         """The columns of `dense`."""
         return sum(storage.width for storage in self.storages)
 
-    def complete(self, ids: NDArray[np.int32], values: NDArray[np.float32]) -> None:
-        """Write into `[rows, slots]` what is not kept of the numbers that enter by knots: upper ids, lower weights."""
-        lower = self._lower
-        if len(lower):
-            weight = values[:, lower + 1]
+    def complete(
+        self, columns: NDArray[np.int32], scaled: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """All slots of some rows, those of bags to be filled, from the columns that are kept.
+
+        Args:
+            columns: `[rows, id columns]`.
+            scaled: `[rows, value columns]`.
+
+        Returns:
+            ids and values, `[rows, slots]`; the values are `[1, slots]` where all are 1. Where all slots are kept as
+            columns they are these themselves, and nothing is copied.
+        """
+        ids = _spread(columns, self.id_columns, self.fixed_ids)
+        ones = np.ones(len(self.unit_values), dtype=np.float32)
+        values = ones[None] if self.unit_values.all() else _spread(scaled, self.value_columns, ones)
+        for _, lower in _runs(self._lower):
+            upper = slice(lower.start + 1, lower.stop + 1, lower.step)
+            weight = values[:, upper]
             values[:, lower] = 1 - weight
             # A missing number's id is no knot's, and its upper weighs 0.
-            ids[:, lower + 1] = np.where(weight > 0, self._above.take(ids[:, lower], mode="clip"), 0)
+            ids[:, upper] = np.where(weight > 0, self._above.take(ids[:, lower], mode="clip"), 0)
+        return ids, values
 
     @cached_property
     def _lower(self) -> NDArray[np.int64]:
@@ -229,3 +246,29 @@ class Layout:
     def _of(self, kind: type[_Kind]) -> tuple[tuple[_Kind, slice], ...]:
         pairs = zip(self.storages, self.spans, strict=True)
         return tuple((storage, span) for storage, span in pairs if isinstance(storage, kind))
+
+
+def _spread(columns: NDArray[_Number], kept: NDArray[np.bool_], others: NDArray[_Number]) -> NDArray[_Number]:
+    """Columns in the places where they are kept, and in each other place one number for all rows."""
+    if kept.all():
+        return columns
+    spread = np.repeat(others[None], len(columns), axis=0)
+    for own, places in _runs(np.flatnonzero(kept)):
+        spread[:, places] = columns[:, own]
+    return spread
+
+
+def _runs(places: NDArray[np.int64]) -> Iterator[tuple[slice, slice]]:
+    """Ascending places as few slices of equal steps, each with its own among the places: slices are copied fast.
+
+    >>> list(_runs(np.array([0, 2, 4, 5])))
+    [(slice(0, 3, None), slice(0, 5, 2)), (slice(3, 4, None), slice(5, 6, 1))]
+    """
+    first, steps = 0, np.diff(places)
+    while first < len(places):
+        step = int(steps[first]) if first < len(steps) else 1
+        last = first
+        while last < len(steps) and steps[last] == step:
+            last += 1
+        yield slice(first, last + 1), slice(int(places[first]), int(places[last]) + 1, step)
+        first = last + 1

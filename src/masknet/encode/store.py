@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from masknet.encode.storage import Layout
 from masknet.schema import UNKNOWN
 
 __all__ = ["EncodedSet", "SetWriter", "StoredBag"]
+
+_Kind = TypeVar("_Kind", bound=np.generic)
 
 _ROWS_AT_ONCE = 1_000_000
 
@@ -106,23 +108,14 @@ class EncodedSet:
 
     def take(self, index: NDArray[np.int64] | slice) -> EncodedRows:
         """Some rows, as copies; the values are `[1, slots]` where all are 1."""
-        rows, layout = len(self.labels[index]), self.layout
-        if layout.id_columns.all():
-            ids = np.array(self.ids[index])
-        else:
-            ids = np.repeat(layout.fixed_ids[None, :], rows, axis=0)
-            ids[:, layout.id_columns] = self.ids[index]
-        slot_values = np.ones((1 if layout.unit_values.all() else rows, ids.shape[1]), dtype=np.float32)
-        if layout.value_columns.any():
-            slot_values[:, layout.value_columns] = self.values[index]
-        layout.complete(ids, slot_values)
+        ids, values = self.layout.complete(_copied(self.ids, index), _copied(self.values, index))
         for bag in self.bags:
-            bag.fill(index, ids, slot_values)
+            bag.fill(index, ids, values)
         return EncodedRows(
             ids=ids,
-            values=slot_values,
-            dense=None if self.dense is None else np.array(self.dense[index]),
-            numbers=None if self.numbers is None else np.array(self.numbers[index]),
+            values=values,
+            dense=None if self.dense is None else _copied(self.dense, index),
+            numbers=None if self.numbers is None else _copied(self.numbers, index),
         )
 
     @classmethod
@@ -151,6 +144,14 @@ class EncodedSet:
                 for i, (_, slots) in enumerate(encoder.layout.bags)
             ),
         )
+
+
+def _copied(array: NDArray[_Kind], index: NDArray[np.int64] | slice) -> NDArray[_Kind]:
+    """Some rows of an array, whether it is mapped or not, as a copy in memory.
+
+    NOTE[perf]: `take` copies a row at once, a third of the time of `array[index]`, which copies its numbers.
+    """
+    return np.array(array[index]) if isinstance(index, slice) else np.asarray(array).take(index, axis=0)
 
 
 class _ArrayFile:
