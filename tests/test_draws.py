@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from masknet.draws import Draws, keyed_uniform
+from masknet.draws import Draws, keyed_number, keyed_uniform
 
 
 def test_draws_are_uniform_and_depend_on_their_key_alone() -> None:
@@ -48,3 +48,8 @@ def test_a_draw_is_not_below_itself() -> None:
     for at, drawn in enumerate(draws.uniform()):
         assert not draws.below(drawn)[at]
         assert draws.below(math.nextafter(drawn, 1))[at]
+
+
+@pytest.mark.parametrize("keys", [(0,), (7, 1), (2**63 - 1, 5, 2**40), (3, -2)])
+def test_a_number_is_the_uniform_draw_of_its_keys(keys: tuple[int, ...]) -> None:
+    assert keyed_number(*keys) == int(keyed_uniform(*keys)[0] * 2**53)

@@ -59,7 +59,7 @@ class FactorizationMachine(nn.Module):
             ValueError: where the rows are not of the space.
         """
         linear: Tensor = self.linear(ids, values, dense)
-        vectors = self.factors(ids) * values.unsqueeze(2)  # [batch, slots, tasks * emb]
+        vectors = self.factors.scaled(ids, values)  # [batch, slots, tasks * emb]
         if dense is not None:
             vectors = torch.cat([vectors, dense.unsqueeze(2) * self.dense], dim=1)
         products = pooled_products(vectors).reshape(ids.shape[0], self._num_tasks, self._width)

@@ -95,7 +95,7 @@ class MatrixFactorization(nn.Module):
         require_rows(ids, values, dense, num_slots=self._num_slots, dense_width=self._dense_width)
         ids, values = ids[:, self.picked], values[:, self.picked]
         linear: Tensor = self.linear(ids, values)
-        left, right = (self.factors(ids) * values.unsqueeze(2)).split(self._slots, dim=1)
+        left, right = torch.split(self.factors.scaled(ids, values), list(self._slots), dim=1)
         products = (left.sum(1) * right.sum(1)).reshape(ids.shape[0], self._num_tasks, self._width)
         logits: Tensor = linear + products.sum(2).squeeze(1)  # [batch, tasks, emb] -> [batch, tasks], or [batch] of one
         return logits

@@ -185,8 +185,7 @@ class FieldEmbedding(nn.Module):
     def _rows(
         self, ids: Int[Tensor, "batch slots"], values: Float[Tensor, "batch slots"]
     ) -> Float[Tensor, "batch slots emb"]:
-        rows: Tensor = self.table(ids) * values.unsqueeze(2)
-        return rows
+        return self.table.scaled(ids, values)
 
 
 def require_rows(ids: Tensor, values: Tensor, dense: Tensor | None, *, num_slots: int, dense_width: int) -> None:

@@ -60,8 +60,7 @@ class LinearTerm(nn.Module):
             ValueError: where the rows are not of the space.
         """
         require_rows(ids, values, dense, num_slots=self._num_slots, dense_width=self._dense_width)
-        weighted: Tensor = self.table(ids) * values.unsqueeze(2)  # [batch, slots, tasks]
-        logits = weighted.sum(1).squeeze(1)  # [batch, tasks], or [batch] of one
+        logits = self.table.summed(ids, values).squeeze(1)  # [batch, tasks], or [batch] of one
         if self.bias is not None:
             logits = logits + self.bias
         return logits if dense is None else logits + dense @ self.dense
@@ -78,7 +77,7 @@ class LinearTerm(nn.Module):
             ValueError: where the rows are not of the space.
         """
         require_rows(ids, values, dense, num_slots=self._num_slots, dense_width=self._dense_width)
-        weighted: Tensor = self.table(ids) * values.unsqueeze(2)
+        weighted = self.table.scaled(ids, values)
         parts = weighted.new_zeros(ids.shape[0], self._num_fields, self.table.embedding_dim)
         # [batch, slots, tasks] -> [batch, fields, tasks]: each slot, or column, is added to its field.
         parts = parts.index_add(1, self.of_slots, weighted)

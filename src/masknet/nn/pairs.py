@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
+from masknet.nn.backward import own_backward
 from masknet.nn.rules import require_count
 
 _MOST_PAIRS = 20_000
@@ -18,7 +22,31 @@ def pooled_products(vectors: Float[Tensor, "batch vectors emb"]) -> Float[Tensor
     >>> pooled_products(torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]])).tolist()
     [[23.0, 44.0]]
     """
-    return (vectors.sum(1).square() - vectors.square().sum(1)) / 2
+    if own_backward(vectors):
+        pooled: Tensor = _PooledProducts.apply(vectors)  # type: ignore[no-untyped-call]
+        return pooled
+    return _products(vectors, vectors.sum(1))
+
+
+def _products(vectors: Tensor, summed: Tensor) -> Tensor:
+    return (summed.square() - vectors.square().sum(1)) / 2
+
+
+class _PooledProducts(torch.autograd.Function):
+    """The gradient of a vector is that of the row, times the sum of the other vectors."""
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor) -> Tensor:
+        summed = vectors.sum(1)
+        ctx.save_for_backward(vectors, summed)
+        return _products(vectors, summed)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        vectors, summed = ctx.saved_tensors
+        others: Tensor = summed.unsqueeze(1) - vectors
+        return others.mul_(gradient.unsqueeze(1))
 
 
 def pairs_of(count: int) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from masknet.config import RunConfig
-from masknet.draws import keyed_uniform
+from masknet.draws import keyed_number
 from masknet.encode import Prepared
 from masknet.generator import own_draws
 from masknet.models import build_network
@@ -48,7 +48,7 @@ def member_seed(seed: int, member: int) -> int:
     >>> member_seed(7, 0), member_seed(7, 1)
     (7, 5264374937946303)
     """
-    return seed if member == 0 else int(keyed_uniform(seed, _OF_MEMBERS, member)[0] * 2**53)
+    return seed if member == 0 else keyed_number(seed, _OF_MEMBERS, member)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from masknet.batches import Batch
-from masknet.draws import keyed_uniform
+from masknet.draws import keyed_number
 from masknet.errors import DataError
 from masknet.generator import own_draws
 from masknet.nn import output_biases
@@ -123,8 +123,7 @@ class NetworkStep:
         batch = batch.to(self._device)
         # Shares of the mean, divided and not scaled by its inverse: equal weights are 1, and change no bit.
         weights = None if batch.weights is None or self._mean_weight is None else batch.weights / self._mean_weight
-        seed = int(keyed_uniform(self._seed, number)[0] * 2**53)
-        drawing = own_draws(seed, self._device) if self._draws else nullcontext()
+        drawing = own_draws(keyed_number(self._seed, number), self._device) if self._draws else nullcontext()
         with drawing, self._optimizer.reading(batch.ids):
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._lowered):
                 logits = self._network(batch.ids, batch.values, batch.dense)
@@ -274,10 +273,11 @@ def loss_over_tasks(
         task_weights: a factor for each task, or None.
     """
     known = ~labels.isnan()
-    losses = F.binary_cross_entropy_with_logits(logits.reshape(labels.shape), labels.nan_to_num(), reduction="none")
-    if weights is not None:
-        losses = losses * weights.unsqueeze(1)
-    of_tasks = losses.where(known, 0).sum(0) / known.sum(0).clamp(min=1)
+    counted = known if weights is None else weights.unsqueeze(1) * known
+    losses = F.binary_cross_entropy_with_logits(
+        logits.reshape(labels.shape), labels.nan_to_num(), weight=counted, reduction="none"
+    )
+    of_tasks = losses.sum(0) / known.sum(0).clamp(min=1)
     return (of_tasks if task_weights is None else of_tasks * task_weights).sum()
 
 
