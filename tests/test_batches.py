@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import tracemalloc
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -119,6 +121,30 @@ def test_skipped_batches_change_nothing_in_those_that_follow(skipped: int, weigh
     rest = list(training_batches(rows, batch_size=10, seed=5, epoch=2, unseen_rate=0.3, start=skipped))
     assert len(rest) == 10 - skipped
     assert all(same(own, other) for own, other in zip(rest, whole[skipped:], strict=True))
+
+
+@pytest.mark.parametrize("by_time", [False, True])
+def test_rows_come_in_the_order_of_the_log_or_of_its_times(by_time: bool) -> None:
+    times = np.random.default_rng(0).permutation(50)
+    rows = dataclasses.replace(encoded(50), order=times if by_time else None)
+    stream = training_batches(rows, batch_size=8, seed=0, epoch=0, start=2, shuffled=False)
+    assert rows_of(stream) == (times if by_time else np.arange(50)).tolist()[16:]
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_an_epoch_of_more_rows_takes_no_more_memory(shuffled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "BUFFER_BLOCKS", 4)
+
+    def peak(rows: EncodedSet) -> int:
+        tracemalloc.start()
+        try:
+            for _ in training_batches(rows, batch_size=4096, seed=0, epoch=0, unseen_rate=0.01, shuffled=shuffled):
+                pass
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(encoded(400_000)) < 1.1 * peak(encoded(50_000))
 
 
 # The rows

@@ -131,7 +131,7 @@ def training_batches(
             those that are so themselves.
         shuffled: or else in the order of the log, or of its times where the rows know it.
     """
-    order = EpochOrder(len(rows), seed=seed, epoch=epoch) if shuffled else _order_of_log(rows)
+    order = EpochOrder(len(rows), seed=seed, epoch=epoch) if shuffled else _LogOrder(rows)
     stand_ins = StandIns(rows.shown, unseen_rate)
     at_once = max(1, _CHUNK_ROWS // batch_size) * batch_size
     for begin in range(start * batch_size, len(rows), at_once):
@@ -143,8 +143,16 @@ def training_batches(
             yield chunk.some(slice(first, first + batch_size))
 
 
-def _order_of_log(rows: EncodedSet) -> NDArray[np.int64]:
-    return np.arange(len(rows)) if rows.order is None else rows.order
+class _LogOrder:
+    """The order of the log, or of its times where the rows know it."""
+
+    def __init__(self, rows: EncodedSet) -> None:
+        self._rows = rows
+
+    def __getitem__(self, span: slice) -> NDArray[np.int64]:
+        if self._rows.order is None:
+            return np.arange(span.start, min(span.stop, len(self._rows)))
+        return np.asarray(self._rows.order[span])
 
 
 def ordered_batches(rows: EncodedSet, *, batch_size: int) -> Iterator[Batch]:
