@@ -16,7 +16,7 @@ from masknet.artifact import Artifact
 from masknet.config import RunConfig
 from masknet.datasets import planted_log
 from masknet.errors import ConfigError
-from masknet.models import build_network
+from masknet.models import MODELS, build_network, learns_by_row
 from masknet.progress import LogProgress
 from masknet.space import FeatureSpace, FieldSpace
 from masknet.train import Interrupted, run, train
@@ -187,7 +187,8 @@ def test_fewer_at_once_where_memory_does_not_suffice_give_the_same_bits(
 # --- which networks
 
 
-SPACE = FeatureSpace(9, (FieldSpace("user"), FieldSpace("item")))
+HISTORY = FieldSpace("history", kind="bag", slots=2, ordered=True)
+SPACE = FeatureSpace(9, (FieldSpace("user"), FieldSpace("item"), HISTORY))
 
 
 @pytest.mark.parametrize(
@@ -205,6 +206,18 @@ def test_networks_with_dropout_draw(model: str, settings: dict[str, Any], draw: 
     assert draws(model, network) is draw
     lanes = lanes_of(model, network, members=4, threads=2, device=CPU)
     assert lanes == (Lanes(1, 2) if draw else Lanes(2, 1))
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if not learns_by_row(model)])
+def test_what_is_said_to_draw_nothing_draws_nothing(model: str, small: dict[str, dict[str, Any]]) -> None:
+    network = build_network(model, SPACE, small[model]).train()
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    assert not draws(model, network)
+    before = torch.get_rng_state()
+    network(torch.tensor([[1, 5, 2, 0], [2, 6, 3, 4], [3, 7, 8, 0]]), torch.ones(3, 4)).sum().backward()
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_of_a_users_network_nothing_is_known() -> None:

@@ -10,7 +10,7 @@ from masknet.errors import ConfigError
 from masknet.models import build_network
 from masknet.space import FeatureSpace, FieldSpace
 from masknet.train.defaults import network_defaults
-from masknet.train.size import Size, free_memory, require_memory, size_of
+from masknet.train.size import Size, checkpoint_bytes, free_memory, require_memory, size_of
 
 SPACE = FeatureSpace(200, (FieldSpace("user"), FieldSpace("tags", kind="bag", slots=5)))
 
@@ -23,6 +23,15 @@ def test_the_parameters_are_those_of_the_network(model: str) -> None:
     assert size.parameters == sum(p.numel() for p in built.parameters())
     width = 1 if model == "lr" else 10
     assert size.num_bytes == 4 * (8 * size.parameters + 4 * 100 * 6 * width)
+
+
+def test_members_that_are_trained_at_once_need_memory_and_disk_for_each() -> None:
+    size = size_of("lr", SPACE, {}, members=4, batch_size=100, at_once=3)
+    assert size.num_bytes == 4 * (3 * (7 * 201 + 4 * 100 * 6) + 201)
+    # A fourth checkpoint is written beside those of three; the finished member keeps its best weights alone.
+    assert checkpoint_bytes(size, members=4, at_once=3, average=False) == 4 * 201 * (4 * 4 + 1)
+    assert checkpoint_bytes(size, members=4, at_once=3, average=True) == 4 * 201 * (4 * 5 + 1)
+    assert checkpoint_bytes(size, members=1, at_once=1, average=False) == 4 * 201 * 8
 
 
 def test_weights_that_no_memory_could_hold_are_counted() -> None:

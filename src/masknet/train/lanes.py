@@ -40,6 +40,17 @@ class Lanes:
     at_once: int
     threads: int
 
+    def lasted(self, seconds: Sequence[float]) -> float:
+        """How long the members took together, given how long each took, in their order.
+
+        >>> Lanes(at_once=2, threads=1).lasted([10.0, 8.0, 7.0, 6.0])
+        16.0
+        """
+        lanes = [0.0] * self.at_once
+        for of_member in seconds:  # the next one begins where a lane is free first
+            lanes[lanes.index(min(lanes))] += of_member
+        return max(lanes)
+
 
 def lanes_of(model: str, network: nn.Module, *, members: int, threads: int, device: torch.device) -> Lanes:
     """The lanes of a run, as far as its memory suffices.

@@ -158,6 +158,12 @@ class Job:
         found = [c.state["found"] for c in self.checkpoints.values() if c.state["found"] is not None]
         return Search.from_json(found[0]) if found else None
 
+    def seconds(self, fits: Sequence[Outcome]) -> float:
+        """How long all members took, given what each of their trainings gave."""
+        stages = len(fits) // self.members
+        members = [fits[first : first + stages] for first in range(0, len(fits), stages)]
+        return self.lanes.lasted([sum(fit.seconds for fit in of_member) for of_member in members])
+
     def search(self, rows: Prepared, vectors: Sequence[Vectors]) -> tuple[nn.Module, list[Outcome]]:
         """Train all members on the training rows, each until the validation rows have seen its best.
 

@@ -230,7 +230,7 @@ def fit(
             scorer = NetworkScorer(network.to(job.device))
             search = Search(outcomes, _final_metrics(scorer, prepared.valid, progress))
             network.cpu()
-        seconds = sum(fit.seconds for fit in search.fits)
+        seconds = job.seconds(search.fits)
         if config.refit:
             epochs = ", ".join(str(member.best["epoch"]) for member in search.members)
             progress.note(f"refit on training and validation rows; epochs: {epochs}")
@@ -238,7 +238,7 @@ def fit(
             encoder = everything.encoder
             vectors = read_vectors(config, encoder, progress)
             network, outcomes = job.refit(everything, vectors, search)
-            seconds += sum(fit.seconds for fit in outcomes)
+            seconds += job.seconds(outcomes)
         progress.note(f"trained in {time.monotonic() - started:.0f} s")
         scorer = NetworkScorer(network)
         return Artifact(
