@@ -41,7 +41,7 @@ class Phases:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._now, self._since = "begin", time.perf_counter()
+        self._now, self._since = "opening, and the first rows", time.perf_counter()
 
     def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
         if phase != self._now:

@@ -13,15 +13,16 @@ from stages.child import Measure, threads
 
 TUNED = {
     "objective": "binary",
-    "learning_rate": 0.1,
+    "learning_rate": 0.05,
     "num_leaves": 63,
     "min_data_in_leaf": 100,
-    "feature_fraction": 0.8,
+    "feature_fraction": 0.5,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
-    "lambda_l2": 1.0,
+    "lambda_l2": 10.0,
     "verbosity": -1,
 }
+"""The best AUC of those that were tried on 200,000 rows: rates of .05 and .1, leaves of 31, 63 and 127, and others."""
 
 
 def reached(*, data: str, valid: str, label: str, texts: list[str]) -> Measure:

@@ -225,6 +225,7 @@ def growth(bench: Bench) -> Plan:
 def small(bench: Bench) -> Plan:
     log = bench.log(bench.size(200_000, 1_000_000), VOCABULARY)
     lr, fm = (PLAIN | {"batch_size": 4096, "model": model} for model in ("lr", "fm"))
+    defaults = COLUMNS | {"batch_size": 4096, "model": "lr"}
     common = {"data": log.csv, "warmup": 5}
     count = bench.size(60, 300)
 
@@ -236,6 +237,8 @@ def small(bench: Bench) -> Plan:
     sides = {
         "LR": steps(bench.today, lr),
         f"LR at {BASE}": steps(bench.base, lr),
+        "LR, defaults": steps(bench.today, defaults),
+        f"LR, defaults, at {BASE}": steps(bench.base, defaults),
         "FM": steps(bench.today, fm),
         "conventional FM": bench.beside(
             "stages.by_convention:steps",
@@ -252,10 +255,16 @@ def small(bench: Bench) -> Plan:
     }
     claims = (
         Claim("training, LR", "LR", f"LR at {BASE}", 3.0, aim="1 million rows/s", bound="batches"),
+        Claim(
+            "training, LR of the defaults: knots, values shown as unseen",
+            "LR, defaults",
+            f"LR, defaults, at {BASE}",
+            3.0,
+        ),
         Claim("training, FM", "FM", "conventional FM", 2.0, aim="250 thousand rows/s", bound="batches"),
         Claim("input pipeline alone", "batches", "LR", 5.0, aim="4 million rows/s", bound="memory copy"),
     )
-    return Plan(f"some 100,000 ids, {FIELDS} slots, batch 4,096", sides, claims)
+    return Plan(f"some 100,000 ids, {FIELDS} slots but for the defaults, batch 4,096", sides, claims)
 
 
 def scoring(bench: Bench) -> Plan:
