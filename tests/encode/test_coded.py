@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_series_equal
 
-from masknet.encode import values
+from masknet.encode import Declared, inspect_table, values
 from masknet.encode.bags import sample_of
 from masknet.encode.coded import Coded, CodedChunk, coded_chunks, sample_of_rows
 from masknet.encode.values import BadCellsError
 from masknet.encode.workers import Workers
+from masknet.progress import LogProgress
 from masknet.table import Chunk, open_table
 
 COLUMNS = [
@@ -93,10 +96,58 @@ def test_neighbouring_chunks_are_joined(monkeypatch: pytest.MonkeyPatch) -> None
     assert [str(cell) for chunk in found for cell in chunk.columns["x"].rows()] == [*"012"] * 7
 
 
-def test_a_table_is_coded_as_it_stands(tmp_path: pytest.TempPathFactory) -> None:
+def test_a_table_is_coded_as_it_stands() -> None:
     frame = pl.DataFrame({"x": ["a", "b", "a"] * 30_000, "y": range(90_000)})
     with Workers() as workers:
         chunks = list(coded_chunks(open_table(frame).chunks(), workers))
     assert list(map(len, chunks)) == [65_536, 24_464]
     assert_series_equal(pl.concat([chunk.columns["x"].rows() for chunk in chunks]), frame["x"])
     assert chunks[1].place(0) == "row 65537 of the frame"
+
+
+def dirty_log(rows: int = 2_500) -> pl.DataFrame:
+    """Columns of all kinds as texts, with what logs hold that is none of them."""
+    r = np.random.default_rng(5)
+    words = np.array(["red", "big", "new", "shoe", "coat"])
+    return pl.DataFrame(
+        {
+            "click": r.integers(0, 2, rows).astype(str),
+            "user_id": r.zipf(1.4, rows).astype(str),
+            "padded": [f"{i:04}" for i in r.integers(0, 90, rows)],
+            "price": [("", "$1,234.5", "NA", f"{i}.25")[i % 4] for i in r.integers(0, 300, rows)],
+            "count": ["" if i < 9 else f"{i}.0" if i < 20 else f"{i}" for i in r.integers(0, 99, rows)],
+            "mostly": ["n/k" if i % 9 == 0 else f"x{i}" if i < 3 else f"{i}" for i in r.integers(0, 99, rows)],
+            "infinite": [("inf", "nan", "1e-3", "2.5")[i] for i in r.integers(0, 4, rows)],
+            "yes": [("True", "false", "")[i] for i in r.integers(0, 3, rows)],
+            "day": [f"2026-01-{i:02}" if i else "-" for i in r.integers(0, 31, rows)],
+            "us_time": [f"{i % 12 + 1}/{i % 28 + 1}/2026 {i % 24}:00" for i in r.integers(0, 999, rows)],
+            "unix_time": [f"{1_769_817_600 + i}" for i in r.integers(0, 999, rows)],
+            "tags": ["|".join(words[r.integers(0, 5, i % 4)]) for i in range(rows)],
+            "title": [" ".join(words[r.integers(0, 5, 4)]) for _ in range(rows)],
+            "vector": [f"[{i}.5, {i}]" for i in r.integers(0, 9, rows)],
+            "decimal": [f"{i},5" for i in r.integers(0, 99, rows)],
+            "own": [f"{i:x}" for i in r.integers(2**60, 2**62, rows)],
+            "none": [""] * rows,
+        }
+    )
+
+
+@pytest.mark.parametrize("declared", [{}, {"bag": ("tags",), "dense": ("vector",), "categorical": ("count", "price")}])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_table_is_taken_for_the_same_cell_by_cell(
+    ending: str, declared: dict[str, tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, file = dirty_log(), tmp_path / f"log.{ending}"
+    if ending == "csv":
+        frame.write_csv(file)
+    else:
+        numbers = pl.col("price", "count", "infinite").cast(pl.Float64, strict=False)
+        frame.with_columns(numbers, pl.col("day").str.to_date(strict=False)).write_parquet(file)
+
+    def inspected() -> dict[str, Any]:
+        said = Declared(label="click", **declared)  # type: ignore[arg-type]
+        return inspect_table(open_table(file), said, LogProgress()).to_json()
+
+    coded = inspected()
+    monkeypatch.setattr(Coded, "of", classmethod(lambda cls, column: cls(column)))
+    assert coded == inspected()

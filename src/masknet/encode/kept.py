@@ -14,7 +14,7 @@ __all__ = ["KeptRows"]
 
 
 class KeptRows:
-    """Coded chunks in a folder, a file each, of which only the columns that are asked for are read.
+    """Coded chunks in a folder, a file each.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +58,7 @@ class KeptRows:
             at_most: rows of a chunk.
         """
         for number, (source, first_row, names) in enumerate(self._chunks):
-            frame = pl.read_ipc(self._file(number))  # mapped, so that what is not asked for is not read
+            frame = pl.read_ipc(self._file(number))
             lists = {name: frame[name][0] for name in frame.columns}
             found = {}
             for name in columns:

@@ -226,7 +226,8 @@ def _write(folder: Path, table: Table, valid: Table | None, plan: EncodingPlan, 
     progress.note(f"reading {table.name}: about {table.estimated_rows():,} rows, {table.num_bytes / 1e6:,.1f} MB")
     cache = folder.parent.parent
     least = table.estimated_rows() if plan.limit_rows is None else min(table.estimated_rows(), plan.limit_rows)
-    _require_room(4 * least * max(1, len(table.columns) - len(plan.declared.ignore) - 1), cache)
+    # At least: an id of 4 bytes a cell, and while the table is encoded a code of 2, of what is kept of it.
+    _require_room(6 * least * max(1, len(table.columns) - len(plan.declared.ignore) - 1), cache)
     quarantine = None
     if plan.bad_rows == "quarantine":
         plan.declared.check(table)
@@ -378,7 +379,7 @@ def _learn(
             if source.to_valid.all():
                 done += len(source.to_valid)
                 continue
-            for chunk, to_valid in source.chunks(columns):
+            for chunk, to_valid in ahead(source.chunks(columns)):
                 kept = ~to_valid
                 if plan.negative_rate < 1:
                     kept &= _drawn(values.all_labels(chunk, schema.labels, schema.positive), plan.negative_rate, done)

@@ -249,4 +249,4 @@ class SetWriter:
 
 def _part(matrix: NDArray[Any], rows: NDArray[np.intp], columns: NDArray[np.bool_]) -> NDArray[Any]:
     """Some rows of some columns."""
-    return (matrix if columns.all() else matrix[:, columns]).take(rows, axis=0)
+    return (matrix if columns.all() else matrix.take(np.flatnonzero(columns), axis=1)).take(rows, axis=0)

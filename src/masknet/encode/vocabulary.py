@@ -96,7 +96,8 @@ class Vocabulary:
             # NOTE[perf]: a join, and a cast to an Enum too, hash the whole vocabulary anew for every chunk.
             seed, hashes, order = self._hashed
             value = order[np.searchsorted(hashes[:-1], text.hash(seed).to_numpy())]
-            known = (self.values.gather(value) == text).fill_null(value=False).to_numpy()
+            same = self.values.gather(value) == text  # null where the text is
+            known = (same.fill_null(value=False) if same.null_count() else same).to_numpy()
             ids[known] = self.id_array[value[known]]
         if text.null_count():
             ids[text.is_null().to_numpy()] = missing
