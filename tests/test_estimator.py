@@ -348,6 +348,9 @@ def test_values_that_training_never_saw_are_told_once(fitted: CTRClassifier, log
         assert [line.split(":")[0] for line in str(told[0].message).splitlines()] == ["user", "ad"]
         assert told[0].filename == __file__
         classifier.predict_proba(other.head(1))  # by itself, a row that is unlike is no sign of anything
+        classifier.predict_proba(other.head(19).to_dicts())
+        with pytest.warns(UserWarning, match="100 % of the values were never seen in training"):
+            classifier.predict_proba(other.head(20).to_dicts())
         classifier.predict_proba(log)
 
 

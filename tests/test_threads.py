@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from masknet.threads import BRIEFLY, WAITING, available_processors, wait_briefly
+from masknet.threads import available_processors
+from masknet.waiting import BRIEFLY, WAITING, wait_briefly
 
 
 def run(program: str, at: Path | None = None, **environment: str) -> str:

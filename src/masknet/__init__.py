@@ -9,7 +9,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
-from masknet.threads import wait_briefly
+from masknet.waiting import wait_briefly
 
 if "torch" not in sys.modules:  # which reads it when it is imported, as the modules below do
     wait_briefly()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -66,7 +67,7 @@ class NetworkScorer:
             return torch.from_numpy(array).to(device, non_blocking=True)
 
         training = self.network.training
-        if any(module.training for module in self._modules):  # to switch it costs more than to score a row
+        if True in map(attrgetter("training"), self._modules):  # to switch it costs more than to score a row
             self.network.eval()
         parts, at_once = [], max(1, min(BATCH_ROWS, _SLOTS_AT_ONCE // max(1, rows.ids.shape[1])))
         with torch.inference_mode():

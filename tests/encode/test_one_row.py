@@ -45,13 +45,18 @@ CELLS: dict[str, st.SearchStrategy[Any]] = {
     "hashed": st.none() | TEXTS,
     "shared": st.none() | TEXTS,
     "typed": st.none() | st.integers(-5, 5),
+    "typed_text": st.none() | st.integers(-(2**62), 2**62),
+    "typed_float": st.none() | st.integers(-5, 5) | st.integers(2**53, 2**60),
+    "typed_boolean": st.none() | st.integers(-1, 2),
+    "typed_moment": st.none() | st.integers(-5, 3000),
     "price": st.none() | st.floats(allow_nan=True, allow_infinity=True, width=32),
     "scaled": st.none() | st.floats(-1e6, 1e6),
     "bag": st.none() | st.lists(TEXTS, max_size=4).map("|".join),
     "dense": st.none() | st.lists(st.floats(-9, 9, width=32), min_size=2, max_size=2),
     "at": st.none() | st.sampled_from(["2026-01-31", "2026-01-31T12:00:00", "1969-12-31 23:59:59.5"]),
 }
-DTYPES = {"typed": pl.Int64, "price": pl.Float64, "scaled": pl.Float64, "dense": pl.List(pl.Float64)}
+TYPED = ("typed", "typed_text", "typed_float", "typed_boolean", "typed_moment")
+DTYPES = dict.fromkeys(TYPED, pl.Int64) | {"price": pl.Float64, "scaled": pl.Float64, "dense": pl.List(pl.Float64)}
 FIELDS = (
     Categorical(name="integer", values="integer"),
     Categorical(name="boolean", values="boolean"),
@@ -59,6 +64,10 @@ FIELDS = (
     Categorical(name="hashed", buckets=7),
     Categorical(name="shared", shares="text"),
     Categorical(name="typed", values="integer"),
+    Categorical(name="typed_text"),
+    Categorical(name="typed_float", values="float"),
+    Categorical(name="typed_boolean", values="boolean"),
+    Categorical(name="typed_moment", values="moment"),
     Numeric(name="price", encoding="knots"),
     Numeric(name="scaled"),
     Bag(name="bag", separator="|"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import math
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -370,3 +371,14 @@ def test_fingerprints_of_frames() -> None:
         frame.clear(),
     ]
     assert len({first, *(open_table(other).fingerprint() for other in others)}) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["Ulm", "", 7, -(2**63), 2**63, 2**80, 1.5, math.nan, math.inf, None, True, np.float64(1.5), np.int32(3), b"x"],
+)
+def test_a_row_alone_is_read_as_in_a_table(cell: Any) -> None:
+    row = {"a": cell, "b": "x"}
+    alone, several = (next(open_table(rows).chunks()).frame for rows in ([row], [row, row]))
+    assert alone.schema == several.schema
+    assert alone.equals(several.head(1), null_equal=True)

@@ -122,21 +122,22 @@ class Encoder:
         return EncodedRows(ids, values, dense, raw if self.raw_numbers else None)
 
     def _joined(self, row: pl.DataFrame) -> dict[str, pl.Series]:
-        """The canonical texts of one row's texts, by the name of the field.
+        """The canonical texts of one row's texts and integers, by the name of the field.
 
         NOTE[perf]: a query takes 0.1 ms however few the cells are: those of all fields with one type of values are read
-        as one column. A text cannot be refused, so that no error would name that column.
+        as one column. Neither can be refused, so that no error would name that column.
         """
         of_type: dict[ValueType, list[str]] = {}
         dtypes = row.schema
         for field in self.schema.fields:
-            if isinstance(field, Categorical) and dtypes[field.name] == pl.String:
+            if isinstance(field, Categorical) and isinstance(dtypes[field.name], pl.String | pl.Int64):
                 of_type.setdefault(field.values, []).append(field.name)
         cells = row.row(0, named=True) if of_type else {}
         joined: dict[str, pl.Series] = {}
         for values, names in of_type.items():
-            text = canonical(pl.Series([cells[name] for name in names], dtype=pl.String), values)
-            joined |= {name: text[i : i + 1] for i, name in enumerate(names)}
+            own = [str(cell) if isinstance(cell, int) else cell for cell in map(cells.get, names)]
+            text = canonical(pl.Series(own, dtype=pl.String), values)
+            joined |= {name: text.slice(i, 1) for i, name in enumerate(names)}
         return joined
 
     def extended(self, field: str, values: Sequence[str] | pl.Series) -> Encoder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -95,16 +96,28 @@ class Knots(BaseModel):
 
         The lower knot is never the last, where there are two.
         """
-        at = np.array(self.at)
-        clipped = np.clip(np.nan_to_num(numbers, nan=float(at[(len(at) - 1) // 2])), at[0], at[-1])
+        at = self._array
+        known = np.where(np.isnan(numbers), at[(len(at) - 1) // 2], numbers)
+        clipped = np.minimum(np.maximum(known, at[0]), at[-1])
         if len(at) == 1:
             return np.zeros(len(numbers), dtype=np.intp), np.zeros(len(numbers), dtype=np.float32)
-        index = np.clip(np.searchsorted(at, clipped, side="right") - 1, 0, len(at) - 2)
-        # Halves where the distance of two finite numbers is infinite; elsewhere the halves of two may be one number.
-        with np.errstate(over="ignore"):
-            scale = np.where(np.isinf(at[index + 1] - at[index]), 0.5, 1.0)
+        index = np.minimum(np.searchsorted(at[1:], clipped, side="right"), len(at) - 2)
+        scale = self._scales[index]
         low, high = at[index] * scale, at[index + 1] * scale
         return index, ((clipped * scale - low) / (high - low)).astype(np.float32)
+
+    @cached_property
+    def _array(self) -> NDArray[np.float64]:
+        return np.array(self.at)
+
+    @cached_property
+    def _scales(self) -> NDArray[np.float64]:
+        """Halves where the distance of two finite numbers is infinite; elsewhere the halves of two may be one number.
+
+        NOTE[perf]: kept, since to compute them again takes as long as a number of a single row.
+        """
+        with np.errstate(over="ignore"):
+            return np.where(np.isinf(np.diff(self._array)), 0.5, 1.0)
 
 
 class KnotSample:

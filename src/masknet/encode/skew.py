@@ -21,7 +21,7 @@ from masknet.encode.moments import Moments
 from masknet.encode.values import short
 from masknet.table import Codes
 
-__all__ = ["Count", "FieldCount", "FieldSkew", "Shares", "ValueCounts", "far_above", "percent"]
+__all__ = ["LEAST_VALUES", "Count", "FieldCount", "FieldSkew", "Shares", "ValueCounts", "far_above", "percent"]
 
 Count: TypeAlias = Callable[[Encoding, Cells, NDArray[np.int32], Codes | None], None]
 """Is told of each field's cells, their ids, and which cell each row has, while they are encoded."""
@@ -29,7 +29,7 @@ Count: TypeAlias = Callable[[Encoding, Cells, NDArray[np.int32], Codes | None], 
 Shares: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
 """By field, then `train` and `valid`: the shares `missing` and, where values can be unseen, `unseen`."""
 
-_LEAST = 20
+LEAST_VALUES = 20
 """Values that a share is judged by, at least: a row that is scored by itself is no sign of anything."""
 
 
@@ -179,7 +179,7 @@ class ValueCounts:
             for kind, share in count.shares.items():
                 before = {part: shares[kind] for part, shares in parts.items() if kind in shares}
                 least = count.rows if kind == "missing" else count.values
-                if before and least >= _LEAST and far_above(share, max(before.values())):
+                if before and least >= LEAST_VALUES and far_above(share, max(before.values())):
                     example = count.example if kind == "unseen" else None
                     yield FieldSkew(name, kind, share, before.get("train"), before.get("valid"), example)  # type: ignore[arg-type]
 

@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 
 from masknet.errors import DataError
 from masknet.table.arrow import arrow_series, converting, from_arrow, plain
-from masknet.table.objects import cells_of, from_values, type_of
+from masknet.table.objects import from_values, type_of, types_of_row
 from masknet.table.part import FRAME, ROWS, check_names
 from masknet.table.sparse import FEATURES, lists_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_ONE_BY_ONE = (pl.Boolean, pl.Float64, pl.Int64, pl.String)
-"""The types whose single cells Polars reads from a row as it does from a column."""
 _UNITS = {"Y": "D", "M": "D", "W": "D", "h": "ms", "m": "ms", "s": "ms"}
 """The units of NumPy's moments that Polars does not hold, and what it holds instead."""
 
@@ -237,12 +235,14 @@ def _of_rows(rows: Sequence[Mapping[str, Any]]) -> _Memory:
 
     def read(names: list[str], start: int, length: int) -> pl.DataFrame:
         some = rows[start : start + length]
-        schema = {name: dtype(name) for name in names}
-        if len(some) == 1 and all(isinstance(own, _ONE_BY_ONE) for own in schema.values()):
+        if len(rows) == len(some) == 1:
             # NOTE[perf]: a column made by itself takes 12 microseconds, which for a row are half of what scores it.
-            cells = {name: cells_of(name, [some[0].get(name)], own, start + 1)[0] for name, own in schema.items()}
+            cells = {name: rows[0].get(name) for name in names}
+            types = types_of_row(cells.values())
             with suppress(UnicodeEncodeError):  # half a character, of a column that is named below
-                return pl.from_dicts([cells], schema=schema)
+                if types is not None:
+                    return pl.from_dicts([cells], schema=dict(zip(names, types, strict=True)))
+        schema = {name: dtype(name) for name in names}
         return pl.DataFrame({n: from_values(n, [row.get(n) for row in some], schema[n], start + 1) for n in names})
 
     return _Memory(columns, len(rows), 8 * len(rows) * len(columns), read)

@@ -17,6 +17,14 @@ from masknet.table.part import FRAME
 
 __all__ = ["cells_of", "from_values", "type_of"]
 
+_OF_ONE = {
+    bool: pl.Boolean(),
+    int: pl.Int64(),
+    float: pl.Float64(),
+    str: pl.String(),
+    type(None): pl.Null(),
+}
+"""The types of cells that Polars reads from a row as it does from a column."""
 _PLAIN = (bool, int, float, str, Decimal, datetime.date, datetime.time, type(None))
 
 
@@ -135,6 +143,23 @@ def _exact(value: float) -> bool:
         return isinstance(value, float) or int(float(value)) == value
     except OverflowError:
         return False
+
+
+def types_of_row(cells: Iterable[Any]) -> list[pl.DataType] | None:
+    """The types of single cells, each as `type_of` finds it; None where a cell has to be looked at more closely.
+
+    NOTE[perf]: a type for each cell takes a quarter of what scores the row.
+
+    >>> types_of_row([1, "Ulm", None]), types_of_row([1, float("nan")])
+    ([Int64, String, Null], None)
+    """
+    found = []
+    for cell in cells:
+        dtype = _OF_ONE.get(type(cell))
+        if dtype is None or cell != cell or (isinstance(dtype, pl.Int64) and not -(2**63) <= cell < 2**63):
+            return None
+        found.append(dtype)
+    return found
 
 
 def from_values(name: str, values: Iterable[Any], dtype: pl.DataType, first_row: int) -> pl.Series:
