@@ -37,7 +37,8 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if platform.machine().lower() in ("x86_64", "amd64"):
-        # oneDNN takes AVX-512 without bf16 for support too.
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+        # Not what oneDNN says, to which AVX-512 without bf16 is support too; an older PyTorch knows fewer units.
+        units = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, unit)() for unit in units if hasattr(torch.cpu, unit))
     known = hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported")
     return known and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
