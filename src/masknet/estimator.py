@@ -149,6 +149,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         embedding_updates: Literal["dense", "sparse"] = "dense",
         refit: bool = False,
         seed: int = 0,
+        precision: Literal["bf16", "fp32"] | None = None,
         device: str = "auto",
         threads: int | None = None,
         golden_rows: int = 8,
@@ -212,6 +213,7 @@ class CTRClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.embedding_updates = embedding_updates
         self.refit = refit
         self.seed = seed
+        self.precision = precision
         self.device = device
         self.threads = threads
         self.golden_rows = golden_rows
