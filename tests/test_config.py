@@ -154,6 +154,7 @@ def test_a_format_of_moments_may_hold_a_comma() -> None:
         ({"seed": -1}, "the 'seed' setting must be greater than or equal to 0; got -1"),
         ({"seed": 2**63}, f"the 'seed' setting must be less than {2**63}"),
         ({"precision": "fp16"}, "the 'precision' setting must be 'bf16' or 'fp32'; got 'fp16'"),
+        ({"embedding_updates": "lazy"}, "the 'embedding_updates' setting must be 'dense' or 'sparse'; got 'lazy'"),
         ({"schedule": "cosine"}, "the 'schedule' setting must be 'plateau' or 'constant'; got 'cosine'"),
         ({"label": 5}, "the 'label' setting must be a valid string; got 5"),
         ({"categorical": [1]}, "the 'categorical.0' setting must be a valid string; got 1"),

@@ -140,6 +140,7 @@ def test_an_order_that_the_cache_has_lost_is_made_again(tmp_path: Path) -> None:
         ({"learning_rate": 0.1}, "adpredictor is moved by no gradient: leave --learning-rate out"),
         ({"members": 3}, "leave --members out"),
         ({"precision": "bf16"}, "adpredictor is moved by no gradient: leave --precision out"),
+        ({"embedding_updates": "sparse"}, "adpredictor is moved by no gradient: leave --embedding-updates out"),
         ({"negative_rate": 0.5}, "adpredictor learns from whole rows: leave --negative-rate out"),
         ({"set": {"prior": 2.0}}, "unknown option of adpredictor 'prior'; known: forgetting, prior_variance"),
         ({"set": {"prior_variance": 0.0}}, "'prior_variance' must be a finite number above 0"),

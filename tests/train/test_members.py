@@ -107,20 +107,13 @@ def test_the_seeds_of_members_are_fixed_and_apart() -> None:
     assert all(0 <= seed < 2**63 for seed in many)
 
 
-@pytest.mark.parametrize("refit", [False, True])
-def test_each_member_is_the_run_of_its_own_seed(run: Run, tmp_path: Path, refit: bool) -> None:
-    both = trained(run(members=2, refit=refit, average_weights=0.9, unseen_rate=0.1))
+@pytest.mark.parametrize(("refit", "updates"), [(False, "dense"), (True, "dense"), (False, "sparse")])
+def test_each_member_is_the_run_of_its_own_seed(run: Run, tmp_path: Path, refit: bool, updates: str) -> None:
+    shared = {"refit": refit, "embedding_updates": updates, "average_weights": 0.9, "unseen_rate": 0.1}
+    both = trained(run(members=2, **shared))
     assert isinstance(both.network, MeanProbability)
     for number, member in enumerate(both.network.members):
-        alone = trained(
-            run(
-                seed=member_seed(0, number),
-                refit=refit,
-                average_weights=0.9,
-                unseen_rate=0.1,
-                out=tmp_path / f"{number}.masknet",
-            )
-        )
+        alone = trained(run(**shared, seed=member_seed(0, number), out=tmp_path / f"{number}.masknet"))
         assert equal(member, alone.network)
         of_this = [record for record in both.history if record["member"] == number + 1]
         assert [record | {"member": number + 1} for record in timeless(alone.history)] == timeless(of_this)

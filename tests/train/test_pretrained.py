@@ -126,8 +126,8 @@ def rows_of(config: RunConfig, field: str = "item", table: str = "embedding.tabl
     return {value: weight[id_].tolist() for value, id_ in zip(vocabulary.values, vocabulary.id_array, strict=True)}
 
 
-@pytest.mark.parametrize("form", FILES)
-def test_frozen_rows_are_those_of_the_file_to_the_last_bit(run: Run, tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize(("form", "updates"), [*((form, "dense") for form in FILES), ("lists", "sparse")])
+def test_frozen_rows_are_those_of_the_file_to_the_last_bit(run: Run, tmp_path: Path, form: str, updates: str) -> None:
     config = run(
         pretrained={"item": FILES[form](tmp_path)},
         freeze="item",
@@ -136,6 +136,7 @@ def test_frozen_rows_are_those_of_the_file_to_the_last_bit(run: Run, tmp_path: P
         clip=0.5,
         average_weights=0.9,
         unseen_rate=0.2,
+        embedding_updates=updates,
     )
     progress = Hears()
     train(config, progress)

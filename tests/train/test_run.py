@@ -23,6 +23,7 @@ from masknet.config import RunConfig
 from masknet.datasets import planted_log
 from masknet.encode import Prepared, prepare
 from masknet.errors import ArtifactError, ConfigError, DataError, MasknetError
+from masknet.manifest import read_manifest
 from masknet.models import build_network
 from masknet.nn import FieldEmbedding
 from masknet.progress import LogProgress
@@ -348,6 +349,7 @@ def test_the_same_command_with_resume_goes_on_whether_it_overwrites_or_not(
         {"model": "lr", "set": {}},
         {"set": SMALL | {"dropout": 0.5}},
         {"average_weights": 0.9},
+        {"embedding_updates": "sparse"},
         {"verify": True},
         {"epochs": 3},
     ],
@@ -359,6 +361,16 @@ def test_other_settings_are_refused(run: Run, change: dict[str, Any]) -> None:
     assert f"{name} was {config.settings()[name]!r} and is {value!r}" in said
     assert "--overwrite and not --resume" in said
     assert said == refusal(config.replace(**change, resume=True, overwrite=True))  # the run is not lost by a slip
+
+
+def test_sparse_updates_are_told_and_dense_ones_are_not(run: Run) -> None:
+    for updates in ("dense", "sparse"):
+        config, progress = run(embedding_updates=updates, epochs=1, overwrite=True), Hears()
+        train(config, progress)
+        told = [note for note in progress.notes if note.endswith("GB of memory; sparse updates of the tables")]
+        assert len(told) == (updates == "sparse")
+        kept = read_manifest(str(config.out)).training
+        assert kept.get("embedding_updates") == ("sparse" if updates == "sparse" else None)
 
 
 def rewrite(config: RunConfig, change: Callable[[dict[str, Any]], None]) -> None:

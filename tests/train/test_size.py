@@ -29,9 +29,21 @@ def test_members_that_are_trained_at_once_need_memory_and_disk_for_each() -> Non
     size = size_of("lr", SPACE, {}, members=4, batch_size=100, at_once=3)
     assert size.num_bytes == 4 * (3 * (7 * 201 + 4 * 100 * 6) + 201)
     # A fourth checkpoint is written beside those of three; the finished member keeps its best weights alone.
-    assert checkpoint_bytes(size, members=4, at_once=3, average=False) == 4 * 201 * (4 * 4 + 1)
-    assert checkpoint_bytes(size, members=4, at_once=3, average=True) == 4 * 201 * (4 * 5 + 1)
-    assert checkpoint_bytes(size, members=1, at_once=1, average=False) == 4 * 201 * 8
+    assert checkpoint_bytes(size, members=4, at_once=3, average=False, steps=0) == 4 * 201 * (4 * 4 + 1)
+    assert checkpoint_bytes(size, members=4, at_once=3, average=True, steps=0) == 4 * 201 * (4 * 5 + 1)
+    assert checkpoint_bytes(size, members=1, at_once=1, average=False, steps=0) == 4 * 201 * 8
+    assert checkpoint_bytes(size, members=1, at_once=1, average=False, steps=9) == 4 * (201 * 8 + 2 * 9)
+
+
+def test_sparse_updates_need_no_gradient_of_a_table() -> None:
+    many = FeatureSpace(10_000_000, SPACE.fields)
+    dense, sparse = (
+        size_of("deepfm", many, {"embedding_dim": 20}, members=1, batch_size=100, sparse=sparse)
+        for sparse in (False, True)
+    )
+    assert dense.parameters == sparse.parameters
+    saved = 4 * (21 - 2) * 10_000_000  # a number of each entry, for two integers of each row
+    assert 0 < sparse.num_bytes - (dense.num_bytes - saved) < 40e6  # what is computed of the rows that are read
 
 
 def test_weights_that_no_memory_could_hold_are_counted() -> None:

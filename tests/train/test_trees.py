@@ -265,6 +265,7 @@ SAID = [
     ({"epochs": 3}, "a setting has an effect; gbdt grows trees: leave --epochs out"),
     ({"members": 3}, "gbdt is moved by no gradient: leave --members out"),
     ({"embedding_l2": 0.1}, "leave --embedding-l2 out"),
+    ({"embedding_updates": "sparse"}, "gbdt is moved by no gradient: leave --embedding-updates out"),
     ({"refit": True}, "leave --refit out"),
     ({"monitor": "auk"}, "unknown metric 'auk'; did you mean 'auc'"),
 ]

@@ -22,7 +22,7 @@ from masknet.train.optim import WeightAverage
 
 __all__ = ["SWEPT_ROWS", "SparseAverage", "SparseOptimizer"]
 
-SWEPT_ROWS = 1 << 16
+SWEPT_ROWS = 1 << 14
 """Of a sweep over a table, at once: what is computed of them takes memory."""
 
 
@@ -43,7 +43,7 @@ class SparseAverage(WeightAverage):
         self._weights = [name for name in self._weights if name not in tables]
 
     def pass_over(
-        self, name: str, at: Tensor | slice, rested: Tensor, *, since: Tensor, until: int, moved: Tensor | None = None
+        self, name: str, at: Tensor, rested: Tensor, *, since: Tensor, until: int, moved: Tensor | None = None
     ) -> None:
         """Take in the steps that did not read some rows of a table, and the one that then did.
 
@@ -55,9 +55,11 @@ class SparseAverage(WeightAverage):
             until: how many there are, without the one that read them.
             moved: their weights after that one; None where there was none.
         """
-        average = self.tensors[name][at]
-        average = average.lerp(rested, (1 - self._kept(since.double(), until)).to(average.dtype).unsqueeze(1))
-        self.tensors[name][at] = average if moved is None else average.lerp_(moved, self._share(until))
+        average = self.tensors[name].index_select(0, at)
+        average.lerp_(rested, (1 - self._kept(since.double(), until)).to(average.dtype).unsqueeze(1))
+        if moved is not None:
+            average.lerp_(moved, self._share(until))
+        self.tensors[name].index_copy_(0, at, average)
 
     def _kept(self, since: Tensor, until: int) -> Tensor:
         """The product of the decays of the steps `since` to `until - 1`, in float64.
@@ -174,8 +176,7 @@ class SparseOptimizer:
 
     def settle(self) -> None:
         """Bring all rows to where they are now: a sweep over the tables."""
-        for start in range(0, len(self._last), SWEPT_ROWS):
-            some = slice(start, start + SWEPT_ROWS)
+        for some in torch.split(torch.arange(len(self._last), device=self._last.device), SWEPT_ROWS):
             for name, table in self._tables.items():
                 rows, rested = self._caught_up(table, some)
                 _put(table, some, rows)
@@ -205,13 +206,13 @@ class SparseOptimizer:
                 # A parameter's step count lives where Adam put it, as in `Optimizer`.
                 self._adam.state[self._others[name]][key] = value.to(self._others[name].device)
 
-    def _caught_up(self, table: _Table, at: Tensor | slice) -> tuple[Rows, Tensor]:
+    def _caught_up(self, table: _Table, at: Tensor) -> tuple[Rows, Tensor]:
         """Copies of some rows as they are now, and the mean of their weights over the steps that did not read them."""
         since = self._last[at]
         gap = self._steps - since
         if table.frozen is not None:
             gap = gap.masked_fill(table.frozen[at], 0)  # no step ever moves them
-        rows = Rows(*(tensor.detach()[at] for tensor in table.rows))
+        rows = Rows(*(tensor.detach().index_select(0, at) for tensor in table.rows))
         return coasted(rows, since=since, gap=gap, rate=self.learning_rate, l2=self._embedding_l2)
 
     def _with_penalty(self, name: str) -> Tensor:
@@ -253,6 +254,6 @@ def _table(network: nn.Module, weight: Tensor, frozen: Tensor | None) -> _Table:
     return _Table(modules, Rows(weight, torch.zeros_like(weight.detach()), torch.zeros_like(weight.detach())), never)
 
 
-def _put(table: _Table, at: Tensor | slice, rows: Rows) -> None:
+def _put(table: _Table, at: Tensor, rows: Rows) -> None:
     for tensor, values in zip(table.rows, rows, strict=True):
-        tensor.detach()[at] = values
+        tensor.detach().index_copy_(0, at, values)
