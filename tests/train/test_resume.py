@@ -554,6 +554,7 @@ def test_ctrl_c_before_the_run_began_leaves_nothing_to_resume(
 
 # A checkpoint at every step: 3 epochs of 17 of them, and a refit.
 STEPWISE: dict[str, Any] = REFIT | {"batch_size": 32, "average_weights": 0.9, "checkpoint_minutes": 0.0}
+AT_ONCE: dict[str, Any] = STEPWISE | {"members": 2, "threads": 2}
 
 
 class Command:
@@ -590,9 +591,19 @@ class Command:
         return self.checkpoint.stat().st_mtime_ns if self.checkpoint.exists() else 0
 
 
-@pytest.mark.parametrize("updates", ["dense", "sparse"])
-def test_killed_at_random_moments_it_ends_with_the_bits_of_another_process(run: Run, whole: Run, updates: str) -> None:
-    settings = STEPWISE | {"embedding_updates": updates, "embedding_l2": 0.01}
+@pytest.mark.parametrize(
+    "settings",
+    [
+        STEPWISE | {"embedding_l2": 0.01},
+        STEPWISE | {"embedding_l2": 0.01, "embedding_updates": "sparse", "precision": "bf16"},
+        AT_ONCE,
+        AT_ONCE | {"embedding_l2": 0.01, "embedding_updates": "sparse", "precision": "bf16"},
+    ],
+    ids=["dense", "sparse in bf16", "two at once", "two at once, sparse in bf16"],
+)
+def test_killed_at_random_moments_it_ends_with_the_bits_of_another_process(
+    run: Run, whole: Run, settings: dict[str, Any]
+) -> None:
     killed, moments = run(**settings), random.Random(0)
     command = Command(killed)
     for number in range(3):
@@ -608,8 +619,13 @@ def test_killed_at_random_moments_it_ends_with_the_bits_of_another_process(run: 
     assert_same_run(killed, whole(**settings))
 
 
-def test_ctrl_c_leaves_a_resumable_run_and_says_so(run: Run, whole: Run) -> None:
-    stopped = run(**STEPWISE)
+@pytest.mark.parametrize(
+    ("settings", "said_last"), [(STEPWISE, "stopped in epoch 1, after "), (AT_ONCE, "stopped in member 1/2, epoch 1, ")]
+)
+def test_ctrl_c_leaves_a_resumable_run_and_says_so(
+    run: Run, whole: Run, settings: dict[str, Any], said_last: str
+) -> None:
+    stopped = run(**settings)
     command = Command(stopped)
     process = command.start_training()
     assert process.pid
@@ -618,10 +634,10 @@ def test_ctrl_c_leaves_a_resumable_run_and_says_so(run: Run, whole: Run) -> None
     said = command.said.read_text()
     assert (process.exitcode, command.printed.read_text()) == (130, ""), said
     assert "Traceback" not in said
-    assert said.splitlines()[-1].startswith("stopped in epoch 1, after ")
+    assert said.splitlines()[-1].startswith(said_last)
     assert said.splitlines()[-1].endswith("; the same command with --resume goes on from there")
     assert not Path(str(stopped.out)).exists()
     progress = Stops()
     train(stopped.replace(resume=True), progress)
     assert any(note.startswith("resumed after") for note in progress.notes)
-    assert_same_run(stopped, whole(**STEPWISE))
+    assert_same_run(stopped, whole(**settings))
