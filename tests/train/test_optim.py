@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -326,3 +328,33 @@ def test_logistic_regression_ends_where_scikit_learns_does() -> None:
     np.testing.assert_allclose(network.table.weight[1:, 0].detach().numpy(), theirs.coef_[0], atol=2e-4)
     assert network.bias is not None
     assert network.bias.item() == pytest.approx(theirs.intercept_[0], abs=2e-4)
+
+
+def test_a_step_is_that_of_pytorchs_adam_bit_for_bit() -> None:
+    ours, theirs = network(), network()
+    optimizer = Optimizer(ours, learning_rate=0.01, embedding_l2=0.0, network_l2=0.0, clip=None)
+    adam = torch.optim.Adam(theirs.parameters(), lr=0.01, fused=True)
+    for number, (ids, labels) in enumerate(batches(20)):
+        if number == 10:
+            optimizer.learning_rate = adam.param_groups[0]["lr"] = 0.001
+        losses = [F.mse_loss(net(torch.from_numpy(ids)), torch.from_numpy(labels)) for net in (ours, theirs)]
+        optimizer.step(losses[0])
+        adam.zero_grad()
+        losses[1].backward()
+        adam.step()
+    for name, p in theirs.named_parameters():
+        assert torch.equal(p, ours.get_parameter(name))
+        for key, value in adam.state[p].items():
+            assert torch.equal(value, optimizer.state()[f"{name}/{key}"])
+
+
+def test_to_train_imports_no_compiler() -> None:
+    program = """
+import sys, torch
+from masknet.train.optim import Optimizer
+net = torch.nn.Linear(2, 1)
+optimizer = Optimizer(net, learning_rate=0.1, embedding_l2=0.0, network_l2=0.1, clip=1.0)
+optimizer.step(net(torch.ones(3, 2)).sum())
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
