@@ -12,10 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["BETAS", "EPSILON", "Rows", "coasted"]
+from masknet.train.adam import BETAS, EPSILON
 
-BETAS, EPSILON = (0.9, 0.999), 1e-8
-"""Adam's, as PyTorch has them."""
+__all__ = ["Rows", "coasted"]
 
 _SOON = 10.0
 """Steps in which most of a row's momentum is spent."""

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adam import adam
 
 from masknet.nn import id_tables
+from masknet.train.adam import Adam
 
 __all__ = ["Optimizer", "Plateau", "Rated", "WeightAverage"]
 
@@ -50,8 +50,16 @@ class Optimizer:
             if l2 > 0
         ]
         self._frozen = [(self._named[name], ids.to(self._named[name].device)) for name, ids in frozen.items()]
-        self.learning_rate = learning_rate
-        self._state: dict[str, dict[str, Tensor]] = {}
+        self._adam = Adam(self._named, learning_rate=learning_rate)
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's step size."""
+        return self._adam.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self._adam.learning_rate = rate
 
     def reading(self, ids: Tensor) -> AbstractContextManager[None]:
         """While it lasts, the network may look up these ids, and `step` be called."""
@@ -62,8 +70,7 @@ class Optimizer:
 
     def step(self, loss: Tensor) -> None:
         """Move the weights against the gradient of `loss` and the penalties."""
-        for p in self._named.values():
-            p.grad = None
+        self._adam.forget_gradients()
         loss.backward()  # type: ignore[no-untyped-call]
         for l2, parameters in self._penalties:
             for p in parameters:
@@ -74,45 +81,15 @@ class Optimizer:
                 p.grad.index_fill_(0, ids, 0)  # Adam that has only seen zeros moves nothing, to the last bit
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self._named.values(), self.clip)
-        self._adam()
-
-    @torch.no_grad()
-    def _adam(self) -> None:
-        # NOTE[perf]: the function behind `torch.optim.Adam`: to make one of the class imports PyTorch's compiler, which
-        # nothing here asks for, and which took 1.4 of the 2.3 s from `import torch` to the first step.
-        moved = {name: p for name, p in self._named.items() if p.grad is not None}
-        for name, p in moved.items():
-            if name not in self._state:
-                step = torch.zeros((), dtype=torch.float32, device=p.device)
-                self._state[name] = {"step": step, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
-        of_moved = [self._state[name] for name in moved]
-        adam(
-            list(moved.values()),
-            [p.grad for p in moved.values() if p.grad is not None],
-            [own["exp_avg"] for own in of_moved],
-            [own["exp_avg_sq"] for own in of_moved],
-            [],
-            [own["step"] for own in of_moved],
-            fused=True,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=self.learning_rate,
-            weight_decay=0.0,
-            eps=1e-8,
-            maximize=False,
-        )
+        self._adam.move()
 
     def state(self) -> dict[str, Tensor]:
         """All that Adam remembers, by parameter and quantity."""
-        return {f"{name}/{key}": value for name in self._named for key, value in self._state.get(name, {}).items()}
+        return self._adam.state()
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """The inverse of `state`."""
-        for path, value in state.items():
-            name, _, key = path.rpartition("/")
-            # A parameter's step count lives where Adam put it: with the fused kernel, on the parameter's device.
-            self._state.setdefault(name, {})[key] = value.to(self._named[name].device)
+        self._adam.restore(state)
 
 
 class Rated(Protocol):

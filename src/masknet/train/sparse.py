@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from masknet.errors import ConfigError
 from masknet.nn import IdTable, id_tables
-from masknet.train.coasting import BETAS, EPSILON, Rows, coasted
+from masknet.train.adam import BETAS, EPSILON, Adam
+from masknet.train.coasting import Rows, coasted
 from masknet.train.optim import WeightAverage
 
 __all__ = ["SWEPT_ROWS", "SparseAverage", "SparseOptimizer"]
@@ -113,8 +114,7 @@ class SparseOptimizer:
         tables = id_tables(network)
         self._tables = {name: _table(network, table.weight, frozen.get(name)) for name, table in tables.items()}
         self._others = {name: p for name, p in network.named_parameters() if p.requires_grad and name not in tables}
-        of_others = [{"params": list(self._others.values())}]  # there may be none
-        self._adam = torch.optim.Adam(of_others, lr=learning_rate, betas=BETAS, eps=EPSILON, fused=True)
+        self._adam = Adam(self._others, learning_rate=learning_rate)
         (num_ids,) = {table.num_embeddings for table in tables.values()}
         device = next(iter(tables.values())).weight.device
         self._steps = 0
@@ -128,11 +128,11 @@ class SparseOptimizer:
     @property
     def learning_rate(self) -> float:
         """Adam's step size."""
-        return float(self._adam.param_groups[0]["lr"])
+        return self._adam.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
-        self._adam.param_groups[0]["lr"] = rate
+        self._adam.learning_rate = rate
 
     @contextmanager
     def reading(self, ids: Tensor) -> Iterator[None]:
@@ -158,7 +158,7 @@ class SparseOptimizer:
         Raises:
             ConfigError: the network reads a table otherwise than by looking ids up.
         """
-        self._adam.zero_grad(set_to_none=True)
+        self._adam.forget_gradients()
         loss.backward()  # type: ignore[no-untyped-call]
         weights = [self._with_penalty(name) for name in self._tables]
         others = [p for p in self._others.values() if p.grad is not None]
@@ -168,7 +168,7 @@ class SparseOptimizer:
                 p.grad.add_(p.detach(), alpha=self._network_l2)
         if self.clip is not None:
             nn.utils.clip_grad_norm_([*others, *weights], self.clip)
-        self._adam.step()
+        self._adam.move()
         for name in self._tables:
             self._move(name)
         self._steps += 1
@@ -186,9 +186,7 @@ class SparseOptimizer:
 
     def state(self) -> dict[str, Tensor]:
         """All that Adam remembers, by parameter and quantity, and the steps of the rows."""
-        remembered = {
-            f"{name}/{key}": value for name, p in self._others.items() for key, value in self._adam.state[p].items()
-        }
+        remembered = self._adam.state()
         for name, table in self._tables.items():
             remembered |= {f"{name}/exp_avg": table.rows.mean, f"{name}/exp_avg_sq": table.rows.square}
         return remembered | {"/step": torch.tensor(self._steps), "/last": self._last}
@@ -200,11 +198,7 @@ class SparseOptimizer:
         for name, table in self._tables.items():
             table.rows.mean.copy_(state[f"{name}/exp_avg"])
             table.rows.square.copy_(state[f"{name}/exp_avg_sq"])
-        for path, value in state.items():
-            name, _, key = path.rpartition("/")
-            if name in self._others:
-                # A parameter's step count lives where Adam put it, as in `Optimizer`.
-                self._adam.state[self._others[name]][key] = value.to(self._others[name].device)
+        self._adam.restore(state)
 
     def _caught_up(self, table: _Table, at: Tensor) -> tuple[Rows, Tensor]:
         """Copies of some rows as they are now, and the mean of their weights over the steps that did not read them."""
