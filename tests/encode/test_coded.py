@@ -96,6 +96,13 @@ def test_neighbouring_chunks_are_joined(monkeypatch: pytest.MonkeyPatch) -> None
     assert [str(cell) for chunk in found for cell in chunk.columns["x"].rows()] == [*"012"] * 7
 
 
+def test_chunks_of_wide_rows_are_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("masknet.encode.coded._JOINED_BYTES", 5_000)
+    chunks = [Chunk(pl.DataFrame({"x": ["y" * 500] * 4}), "a", 1 + 4 * i) for i in range(5)]
+    with Workers() as workers:
+        assert list(map(len, coded_chunks(iter(chunks), workers))) == [8, 8, 4]
+
+
 def test_a_table_is_coded_as_it_stands() -> None:
     frame = pl.DataFrame({"x": ["a", "b", "a"] * 30_000, "y": range(90_000)})
     with Workers() as workers:

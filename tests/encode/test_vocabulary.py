@@ -51,3 +51,14 @@ def test_a_large_vocabulary_keeps_every_id(size: int) -> None:
     ids = np.arange(size, dtype=np.int32)[::-1] + 3
     asked = pl.concat([names, pl.Series([str(size), None])])
     assert Vocabulary(names, ids).ids(asked, missing=1, unseen=2).tolist() == [*ids.tolist(), 2, 1]
+
+
+def test_texts_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two values that have one hash are hashed otherwise; a text that is no value may have the hash of one."""
+    of_seed = {"a": (7, 7), "b": (7, 9), "like a": (7, 7), None: (0, 0)}
+    monkeypatch.setattr(
+        pl.Series, "hash", lambda self, seed=0: pl.Series([of_seed[t][seed] for t in self.to_list()], dtype=pl.UInt64)
+    )
+    vocabulary = Vocabulary(pl.Series(["a", "b"]), np.array([5, 6], dtype=np.int32))
+    found = vocabulary.ids(pl.Series(["b", "like a", None, "a"] * 3), missing=1, unseen=2)
+    assert found.tolist() == [6, 2, 1, 5] * 3

@@ -31,6 +31,8 @@ _CODED = (
 )
 """The types of cells that are told apart at less cost than it saves."""
 
+_JOINED_BYTES = 3 << 24
+
 
 @dataclass(frozen=True)
 class Coded:
@@ -155,7 +157,7 @@ class CodedChunk:
 
 
 def coded_chunks(chunks: Iterator[Chunk], workers: Workers) -> Generator[CodedChunk, None, None]:
-    """The rows of a table with their columns coded, read ahead: neighbouring chunks are joined to 65,536 rows."""
+    """The rows of a table with their columns coded, read ahead; small chunks are joined, to 65,536 rows at most."""
     with closing(ahead(_joined(chunks))) as joined:
         for chunk in joined:
             columns = chunk.frame.get_columns()
@@ -164,9 +166,10 @@ def coded_chunks(chunks: Iterator[Chunk], workers: Workers) -> Generator[CodedCh
 
 
 def _joined(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """NOTE[perf]: a query takes its time however few the rows are, and a cell that comes again takes none."""
     waiting: list[Chunk] = []
     for chunk in chunks:
-        if waiting and not _follows(waiting[-1], chunk):
+        if waiting and not _fits(waiting, chunk):
             yield _as_one(waiting)
             waiting = []
         room = ROWS - sum(map(len, waiting))
@@ -178,10 +181,12 @@ def _joined(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         yield _as_one(waiting)
 
 
-def _follows(first: Chunk, second: Chunk) -> bool:
-    """Whether the rows of a chunk stand behind those of another, and have the same types."""
-    beside = first.source == second.source and (second.rows is not None or second.first_row == first.numbers[-1] + 1)
-    return beside and first.frame.schema == second.frame.schema
+def _fits(waiting: Sequence[Chunk], chunk: Chunk) -> bool:
+    """Whether the rows of a chunk stand behind those that wait, have the same types, and leave the memory bounded."""
+    last = waiting[-1]
+    beside = last.source == chunk.source and (chunk.rows is not None or chunk.first_row == last.numbers[-1] + 1)
+    alike = last.frame.schema == chunk.frame.schema
+    return beside and alike and sum(one.frame.estimated_size() for one in (*waiting, chunk)) <= _JOINED_BYTES
 
 
 def _part(chunk: Chunk, span: slice) -> Chunk:

@@ -27,7 +27,7 @@ _LEAST = 20
 """Rows of each class that an AUC is taken from: among fewer, chance comes close to one."""
 
 _ROWS, _CELLS = 50_000, 4_000_000
-_READ_AT_ONCE = 8  # chunks: the few cells that are drawn of one keep the memory of all of its texts
+_WAITING, _WAITING_BYTES = 8, 1 << 22  # of the cells of a column, chunks and bytes that are read at once
 _BINS = 64
 _KEPT_KEY, _HELD_KEY = 50_000, 200_000  # fixed: the same rows are looked at, and held out, in every run
 
@@ -139,7 +139,8 @@ class _SomeCells:
     def take(self, cells: pl.Series) -> None:
         """Take the cells of one more chunk."""
         self._unread.append(cells)
-        if len(self._unread) == _READ_AT_ONCE:
+        # The few cells that are drawn may keep the memory of all texts of their chunk.
+        if len(self._unread) == _WAITING or sum(one.estimated_size() for one in self._unread) > _WAITING_BYTES:
             self._read()
 
     def _read(self) -> None:

@@ -53,7 +53,7 @@ class Workers:
         return [future.result() for future in futures]
 
 
-def ahead(items: Generator[_Item, None, None] | Iterator[_Item]) -> Generator[_Item, None, None]:
+def ahead(items: Iterator[_Item]) -> Generator[_Item, None, None]:
     """The items, each made by a thread while the one before is worked on; errors come where the items would.
 
     >>> list(ahead(iter("ab")))
