@@ -421,6 +421,7 @@ class _RowEncoder:
         self.counts = {part: ValueCounts({name: FieldCount() for name in names}) for part in ("train", "valid")}
 
     def encode(self, sources: Sequence[_Source]) -> Generator[_Encoded, None, None]:
+        """The rows in their order, those of a chunk at a time."""
         encoder, schema, rate, done = self._encoder, self._encoder.schema, self._rate, 0
         columns = list(dict.fromkeys((*schema.field_names, *schema.role_names)))
         for source in sources:
