@@ -1,11 +1,12 @@
 """What a faster way to train costs in quality: the defaults, one member, each way, on validation rows.
 
-    python benchmarks/quality.py run DATA --what sparse --seeds 0..4 --jobs 2
-    python benchmarks/quality.py run DATA --what bf16
-    python benchmarks/quality.py show
+    python benchmarks/quality.py run DATA --seeds 0..4 --jobs 2
+    python benchmarks/quality.py run DATA --ways bf16 --sets frappe
+    python benchmarks/quality.py table    # puts the tables into docs/defaults.md and docs/sparse-updates.md
 
 DATA holds a folder a set, as for `benchmarks/defaults.py`. A line a run is appended to the results as it ends; what is
-there already is not run again. Then, and with `show`, the mean of each way's seeds is printed with their spread.
+there already is not run again. The reference is dense updates in fp32; another way may be a default only where its mean
+lies within the spread of the reference's seeds.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from cells import with_table
 from defaults import ALONE, one_network, train_flags
 
-RESULTS = Path(__file__).parent / "results" / "quality.jsonl"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "quality.jsonl"
 SETS = ("frappe", "nycflights13")
-WAYS: dict[str, dict[str, tuple[str, ...]]] = {
-    "sparse": {"dense": (), "sparse": ("--embedding-updates", "sparse")},
-    "bf16": {"fp32": ("--precision", "fp32"), "bf16": ("--precision", "bf16")},
+WAYS: dict[str, tuple[str, ...]] = {
+    "reference": ("--precision", "fp32", "--embedding-updates", "dense"),
+    "sparse": ("--precision", "fp32", "--embedding-updates", "sparse"),
+    "bf16": ("--precision", "bf16", "--embedding-updates", "dense"),
 }
+PAGES = {"sparse": ROOT / "docs" / "sparse-updates.md", "bf16": ROOT / "docs" / "defaults.md"}
 
 
 def seeds_of(text: str) -> list[int]:
@@ -38,12 +43,12 @@ def read() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
 
 
-def run(data: Path, what: str, seeds: list[int], sets: list[str], jobs: int) -> None:
+def run(data: Path, ways: list[str], seeds: list[int], sets: list[str], jobs: int) -> None:
     done, todo = read(), []
-    for name, seed, (way, flags) in itertools.product(sets, seeds, WAYS[what].items()):
-        key = {"what": what, "set": name, "way": way, "seed": seed}
+    for name, seed, way in itertools.product(sets, seeds, ways):
+        key = {"set": name, "way": way, "seed": seed}
         if not any(key.items() <= line.items() for line in done):
-            todo.append((key, [*train_flags(data, name), "--seed", str(seed), *ALONE, *flags]))
+            todo.append((key, [*train_flags(data, name), "--seed", str(seed), *ALONE, *WAYS[way]]))
     with tempfile.TemporaryDirectory() as cache, ThreadPoolExecutor(jobs) as pool:
         for result in pool.map(lambda item: one_network(*item, cache), todo):
             with RESULTS.open("a") as file:
@@ -51,34 +56,48 @@ def run(data: Path, what: str, seeds: list[int], sets: list[str], jobs: int) -> 
             print(json.dumps(result), flush=True)
 
 
-def show() -> None:
-    lines = read()
-    for (what, ways), name in itertools.product(WAYS.items(), SETS):
-        for way in ways:
-            found = [x for x in lines if (x["what"], x["set"], x["way"]) == (what, name, way)]
-            if found:
-                figures = (f"{metric} {spread([x[metric] for x in found])}" for metric in ("auc", "log_loss"))
-                print(f"{name}, {way}, {len(found)} seeds: {', '.join(figures)}")
+def table(way: str) -> str:
+    """The figures of a way beside those of the reference, on the same seeds."""
+    lines = [
+        "| set | way | seeds | AUC, mean | least to most | log loss, mean | best epoch |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    runs = {(x["set"], x["way"], x["seed"]): x for x in read()}
+    for name in SETS:
+        seeds = sorted(seed for set_, way_, seed in runs if (set_, way_) == (name, way))
+        for one in ("reference", way) if seeds else ():
+            found = [runs[name, one, seed] for seed in seeds if (name, one, seed) in runs]
+            aucs = [x["auc"] for x in found]
+            means = {what: statistics.fmean(x[what] for x in found) for what in ("auc", "log_loss", "best_epoch")}
+            lines.append(
+                f"| {name} | {one} | {len(found)} | {means['auc']:.4f} | {min(aucs):.4f} to {max(aucs):.4f} | "
+                f"{means['log_loss']:.4f} | {means['best_epoch']:.1f} |"
+            )
+    return "\n".join(lines) + "\n"
 
 
-def spread(values: list[float]) -> str:
-    return f"{statistics.fmean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
+def with_tables(way: str) -> str:
+    """The page of a way, with its table between the marks."""
+    return with_table(PAGES[way].read_text(encoding="utf-8"), "quality", table(way))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The quality of the defaults, each way to train.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    running = commands.add_parser("run")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    running = verbs.add_parser("run")
     running.add_argument("data", type=Path)
-    running.add_argument("--what", choices=WAYS, required=True)
+    running.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     running.add_argument("--seeds", type=seeds_of, default=seeds_of("0..4"), help="FIRST..LAST")
     running.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     running.add_argument("--jobs", type=int, default=1)
-    commands.add_parser("show")
+    verbs.add_parser("table")
     given = parser.parse_args()
-    if given.command == "run":
-        run(given.data, given.what, given.seeds, given.sets, given.jobs)
-    show()
+    if given.verb == "run":
+        run(given.data, given.ways, given.seeds, given.sets, given.jobs)
+    for way, page in PAGES.items():
+        if given.verb == "table":
+            page.write_text(with_tables(way), encoding="utf-8")
+        print(way, table(way), sep="\n")
 
 
 if __name__ == "__main__":
