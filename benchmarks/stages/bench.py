@@ -20,7 +20,8 @@ from typing import IO, Any
 import made_log
 from machine import family, resident
 from made_log import CATEGORICAL, LABEL, NUMERIC, MadeLog, write
-from masknet.threads import WAITING, available_processors
+from masknet.threads import available_processors
+from masknet.waiting import WAITING
 
 ROOT = Path(__file__).parents[2]
 BASE = "0aeded6"
