@@ -28,7 +28,7 @@ from typing import Any
 from cells import with_table
 from machine import commit, hardware
 from masknet.datasets.planted import planted_log
-from masknet.threads import WAITING
+from masknet.waiting import WAITING
 
 PAGE = Path(__file__).parent.parent / "docs" / "serving.md"
 WAYS: dict[str, tuple[int, dict[str, str]]] = {
