@@ -1,4 +1,4 @@
-"""Places that are written to: one process at a time, whole or not at all, and what a killed one left is swept away."""
+"""Places that are written to: their names, one process at a time, whole or not at all, no leavings of killed ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-__all__ = ["REPLACED", "locked", "sweep", "temporary_folder"]
+__all__ = ["REPLACED", "locked", "stem_of", "sweep", "temporary_folder"]
 
 REPLACED = ".replaced"
 """In a temporary folder: what lay at the place before. It is swept only where something lies there again."""
@@ -21,6 +21,19 @@ REPLACED = ".replaced"
 _LOCK = ".lock"
 _UNLOCKED_SECONDS = 24 * 3600
 _LETTERS = 200  # of a place's name, which may be as long as a name can be
+
+
+def stem_of(table: str) -> str:
+    """What the output of a table is called, before its ending.
+
+    >>> stem_of("train.v2.parquet"), stem_of("logs/part-*.csv"), stem_of("*")
+    ('train', 'part', 'model')
+
+    Args:
+        table: its name.
+    """
+    first = Path(table.rstrip("/*")).name.split("*")[0].rstrip("-_.")
+    return first.split(".")[0] or "model"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from masknet.errors import DataError
-from masknet.table import Kept, Table, open_table, with_columns, without_rows
+from masknet.table import Kept, Table, open_table, split_rows, with_columns, without_rows
 from masknet.table import table as table_module
 
 
@@ -83,3 +83,26 @@ def test_rows_are_counted_where_their_number_is_not_known(logs: Table) -> None:
     assert open_table([{"a": 1}, {"a": 2}]).count_rows() == 2
     with pytest.raises(DataError, match=r"row 2 of b\.csv has 1"):
         logs.count_rows()
+
+
+@pytest.mark.parametrize("names", [["a.csv"], ["a.csv", "b.csv"]])
+def test_the_two_parts_of_a_table_have_its_rows_and_their_numbers(tmp_path: Path, names: list[str]) -> None:
+    for i, name in enumerate(names):
+        pl.DataFrame({"x": range(10 * i, 10 * i + 10)}).write_csv(tmp_path / name)
+    table = open_table([tmp_path / name for name in names])
+    marked = np.arange(10 * len(names)) % 3 == 0
+    parts = split_rows(table, marked)
+    for part, rows in zip(parts, (~marked, marked), strict=True):
+        assert part.num_rows == rows.sum()
+        for _ in range(2):  # as often as it is read
+            found = [int(x) for chunk in part.chunks(["x"]) for x in chunk.frame["x"]]
+            assert found == np.flatnonzero(rows).tolist()
+    last = list(parts[1].chunks(["x"]))[-1]
+    assert last.place(0) == f"row {1 if len(names) == 1 else 3} of {names[-1]}"
+    assert len({part.fingerprint() for part in (table, *parts, *split_rows(table, ~marked[:5]))}) == 5
+
+
+def test_rows_beyond_the_marks_are_in_neither_part() -> None:
+    table = open_table(pl.DataFrame({"x": range(9)}))
+    parts = split_rows(table, np.array([True, False, False, True]))
+    assert [[x for chunk in part.chunks() for x in chunk.frame["x"]] for part in parts] == [[1, 2], [0, 3]]

@@ -19,6 +19,7 @@ __all__ = [
     "auc_difference_of",
     "auc_of",
     "auc_value",
+    "row_placements",
     "pr_auc",
     "pr_auc_of",
     "pr_auc_value",
@@ -86,6 +87,15 @@ def auc_of_rows(rows: Rows) -> Estimate:
     if rows.weights is None:
         return _auc(rows, blocks_of_rows(rows.positive, rows.probabilities))
     return auc_of(tally_of(rows))
+
+
+def row_placements(ranking: Ranking) -> tuple[float, Floats]:
+    """The AUC, and DeLong's placement of each row that weighs something, in the order given, less that AUC.
+
+    The variance of an AUC, and of any sum of AUCs of the same rows, is that of the mean of these in each class.
+    """
+    value = auc_value(ranking.tally)
+    return value, ranking.by_row(*_placements(ranking.tally, value))
 
 
 def auc_of(tally: Tally) -> Estimate:

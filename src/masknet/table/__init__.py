@@ -4,7 +4,7 @@ CSV and TSV arrive as text, as written; Parquet and frames keep their types. A t
 no file open in between, and never changes what it was given.
 """
 
-from masknet.table.derived import Kept, with_columns, without_rows
+from masknet.table.derived import Kept, split_rows, with_columns, without_rows
 from masknet.table.memory import is_matrix
 from masknet.table.part import ROWS, BadRow
 from masknet.table.style import PLAIN, Form
@@ -23,6 +23,7 @@ __all__ = [
     "Table",
     "is_matrix",
     "open_table",
+    "split_rows",
     "spread",
     "with_columns",
     "without_rows",

@@ -1,4 +1,4 @@
-"""Tables made of other tables: without some of their rows, or with more columns beside their own."""
+"""Tables made of other tables: without some of their rows, in two parts, or with more columns beside their own."""
 
 from __future__ import annotations
 
@@ -89,6 +89,72 @@ class _WithoutRows:
 
     def digest(self, *, verify: bool) -> bytes:
         return self.whole.parts[0].digest(verify=verify) + b"sifted"
+
+
+def split_rows(table: Table, marked: NDArray[np.bool_]) -> tuple[Table, Table]:
+    """The rows of a table as two tables, those that are not marked and those that are; all keep their numbers.
+
+    >>> rest, chosen = split_rows(open_table([{"city": "Ulm"}, {"city": "Köln"}]), np.array([False, True]))
+    >>> [(chunk.frame.rows(), chunk.place(0)) for chunk in chosen.chunks()]
+    [([('Köln',)], 'row 2 of the frame')]
+
+    Args:
+        table: every row of it can be read.
+        marked: of each row, in order; rows beyond the last of them are in neither table.
+    """
+    parts: tuple[list[_Chosen], list[_Chosen]] = [], []
+    start = 0
+    for part in table.parts:
+        whole = replace(table, parts=(part,))
+        end = min(start + whole.count_rows(), len(marked))
+        for chosen, rows in zip(parts, (~marked[start:end], marked[start:end]), strict=True):
+            chosen.append(_Chosen(whole, rows))
+        start = end
+    return replace(table, parts=tuple(parts[0])), replace(table, parts=tuple(parts[1]))
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Some rows of a part; `whole` is a table of that part alone, and `rows` has a mark for each of its first rows."""
+
+    whole: Table
+    rows: NDArray[np.bool_] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.whole.parts[0].name
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.whole.columns
+
+    @property
+    def num_rows(self) -> int:
+        return int(np.count_nonzero(self.rows))
+
+    @property
+    def num_bytes(self) -> int:
+        return self.whole.num_bytes
+
+    def estimated_rows(self) -> int:
+        return self.num_rows
+
+    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
+        return (frame for frame, _ in self.numbered(names, None))
+
+    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
+        start = 0
+        if not len(self.rows):
+            return
+        for chunk in self.whole.chunks(names, limit=len(self.rows)):
+            end = start + len(chunk.frame)
+            chosen = np.flatnonzero(self.rows[start:end])
+            yield chunk.frame[chosen], chunk.numbers[chosen]
+            start = end
+
+    def digest(self, *, verify: bool) -> bytes:
+        rows = hashlib.sha256(np.packbits(self.rows).tobytes()).digest()
+        return self.whole.parts[0].digest(verify=verify) + rows + len(self.rows).to_bytes(8, "little")
 
 
 def with_columns(table: Table, beside: pl.DataFrame) -> Table:

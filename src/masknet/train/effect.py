@@ -7,15 +7,17 @@ from types import MappingProxyType
 
 from masknet.config import RunConfig
 from masknet.errors import ConfigError
+from masknet.gbdt import TREES
+from masknet.models import learns_by_row
 
-__all__ = ["BY_ROW_LEAVES_OUT", "TREES_LEAVE_OUT", "require_effect"]
+__all__ = ["idle", "require_effect"]
 
 _OF_GRADIENTS = (
     *("embedding_l2", "network_l2", "clip", "average_weights", "schedule", "members", "pretrained", "freeze"),
     "embedding_updates",
 )
 
-BY_ROW_LEAVES_OUT: Mapping[str, tuple[str, ...]] = MappingProxyType(
+_BY_ROW: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "is moved by no gradient": ("learning_rate", "precision", *_OF_GRADIENTS),
         "learns from each row once": ("epochs",),
@@ -24,7 +26,7 @@ BY_ROW_LEAVES_OUT: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """What does not concern a network that learns by row, by the reason."""
 
-TREES_LEAVE_OUT: Mapping[str, tuple[str, ...]] = MappingProxyType(
+_TREES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "reads numbers as they are": ("numeric_encoding",),
         "grows trees on the processor": ("device",),
@@ -38,19 +40,38 @@ TREES_LEAVE_OUT: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _HARMLESS = {"epochs": 1, "members": 1, "device": "cpu"}
 
 
-def require_effect(config: RunConfig, left_out: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse a setting that would change nothing.
+def idle(config: RunConfig) -> dict[str, str]:
+    """The settings that would change nothing of the run's model, by their names, and why.
+
+    >>> idle(RunConfig(model="gbdt", epochs=3))
+    {'epochs': 'gbdt grows trees'}
 
     Args:
         config: the settings as they were given.
-        left_out: the names of those without effect, by the reason.
 
     Raises:
-        ConfigError: one of them is set.
+        ConfigError: there is no such model.
     """
-    for reason, names in left_out.items():
-        for name in names:
-            value = getattr(config, name)
-            if value not in (RunConfig.model_fields[name].default, _HARMLESS.get(name)):
-                flag = "--" + name.replace("_", "-")
-                raise ConfigError(f"a setting has an effect; {config.model} {reason}: leave {flag} out")
+    return {
+        name: f"{config.model} {reason}"
+        for reason, names in _left_out(config.model).items()
+        for name in names
+        if getattr(config, name) != RunConfig.model_fields[name].default
+    }
+
+
+def require_effect(config: RunConfig) -> None:
+    """Refuse a setting that would change nothing, unless it says what is so anyway.
+
+    Raises:
+        ConfigError: one of those that were given does.
+    """
+    for name, reason in idle(config).items():
+        if getattr(config, name) != _HARMLESS.get(name):
+            raise ConfigError(f"a setting has an effect; {reason}: leave --{name.replace('_', '-')} out")
+
+
+def _left_out(model: str) -> Mapping[str, tuple[str, ...]]:
+    if model in TREES:
+        return _TREES
+    return _BY_ROW if learns_by_row(model) else {}

@@ -24,7 +24,7 @@ from masknet.errors import ArtifactError, ConfigError, DataError, flag, unknown
 from masknet.figures import metric_name
 from masknet.gbdt import LEARNING_RATE, PATIENCE, TREES, tree_settings
 from masknet.models import MODELS, is_code, learns_by_row, resolve_settings
-from masknet.places import locked
+from masknet.places import locked, stem_of
 from masknet.progress import Progress
 from masknet.scoring import NetworkScorer, Scorer, probabilities_of, resolve_device, score
 from masknet.table import Table, open_table
@@ -32,7 +32,7 @@ from masknet.threads import available_processors, require_threads
 from masknet.train.checkpoint import Checkpoint, RunFolder
 from masknet.train.contract import require_contract
 from masknet.train.defaults import network_defaults, resolved
-from masknet.train.effect import BY_ROW_LEAVES_OUT, TREES_LEAVE_OUT, require_effect
+from masknet.train.effect import require_effect
 from masknet.train.golden import golden_rows
 from masknet.train.identity import identity_of, machine_of, require_same_data, require_same_run
 from masknet.train.lanes import Lanes, lanes_of
@@ -76,7 +76,7 @@ def train(
     table = opened(config.data)
     config = config.of_table(table.columns)
     valid = None if config.valid is None else opened(config.valid)
-    out = Path(f"{_stem(table.name)}.masknet" if config.out is None else config.out)
+    out = Path(f"{stem_of(table.name)}.masknet" if config.out is None else config.out)
     if not out.name:
         raise ConfigError(f"a model is a folder of its own; --out is '{config.out}': name one, such as ads.masknet")
     config = config.replace(**_absolute(config), out=str(out.absolute()))
@@ -130,11 +130,6 @@ def _train(
         raise
     folder.finish()
     return out, trained
-
-
-def _stem(name: str) -> str:
-    first = Path(name.rstrip("/*")).name.split("*")[0].rstrip("-_.")
-    return first.split(".")[0] or "model"
 
 
 def _absolute(config: RunConfig) -> dict[str, Any]:
@@ -358,12 +353,11 @@ def _model_settings(config: RunConfig, table: Table) -> dict[str, Any]:
     if not is_code(config.model) and config.model not in (*MODELS, *TREES):
         raise ConfigError(unknown("model", config.model, (*MODELS, *TREES)))
     if config.model in TREES:
-        require_effect(config, TREES_LEAVE_OUT)
+        require_effect(config)
         settings = tree_settings(config.model, config.set)
     else:
         settings = resolve_settings(config.model, network_defaults(config.model, config.set) | config.set)
-        if learns_by_row(config.model):
-            require_effect(config, BY_ROW_LEAVES_OUT)
+        require_effect(config)
     if len(config.labels) > 1 and (config.model in TREES or learns_by_row(config.model)):
         raise ConfigError(
             f"{config.model} learns one label; got {' and '.join(config.labels)}: train it once for each, or name "

@@ -1,0 +1,158 @@
+"""`masknet compare`: several models on the same rows, and whether one is better than what is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from masknet.cli.console import (
+    ConsoleProgress,
+    free_place,
+    import_from_here,
+    print_json,
+    print_next,
+    screen,
+    states_errors,
+    stop,
+    use_threads,
+)
+from masknet.cli.inspect import SETTINGS
+from masknet.cli.settings import flags, given, takes_besides
+from masknet.config import RunConfig, Said
+from masknet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from masknet.encode import Prepared
+
+# fmt: off
+_SHARED = (
+    *SETTINGS, "valid", "valid_fraction", "valid_after", "min_count", "max_vocabulary", "negative_rate", "unseen_rate",
+    "cache_dir", "verify", "epochs", "evaluations", "batch_size", "learning_rate", "embedding_l2", "network_l2", "clip",
+    "monitor", "task_weight", "patience", "schedule", "average_weights", "members", "pretrained", "freeze", "seed",
+    "device", "threads", "json_output",
+)
+# fmt: on
+"""The settings that all models share."""
+
+EXAMPLES = (
+    "masknet compare train.parquet --label click --models lr,fm,parallel-masknet",
+    "masknet compare train.parquet --label click --test valid.parquet --models fm+2,dnn+2 --out ensembles",
+)
+
+
+@states_errors
+def command(
+    data: Annotated[str, typer.Argument(help="The table: a file, a glob or a folder of shards.")],
+    models: Annotated[
+        list[str],
+        typer.Option(
+            help="The models (repeatable, or comma-separated), or all; +4 behind a name asks for an ensemble of 4."
+        ),
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="The folder of the comparison; the same command goes on (default: the data's name + .compare)."
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Train each model so often (default: 3 up to 200,000 rows, else 1).", min=1),
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(help="The rows to measure on (default: a tenth of DATA, the last by --time or a random one)."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="MODEL.KEY=VALUE", help="A keyword of one model's constructor (repeatable)."),
+    ] = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slice",
+            metavar="COLUMN",
+            help="A column by whose values to measure too (repeatable, or comma-separated).",
+        ),
+    ] = None,
+    bootstrap: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Test by N resamples of rows, or of groups, and not by theory.", min=2),
+    ] = None,
+    **shared: Any,
+) -> None:
+    """Train several models on the same rows, and say which is better, by how much and at what cost."""
+    from masknet.compare import Asked, compare, entries_of
+    from masknet.places import stem_of
+    from masknet.table import open_table
+    from masknet.train import Interrupted
+
+    run = RunConfig(data=data, **given(shared))
+    if "-" in (data, run.valid, test):
+        raise ConfigError("a comparison reads its rows several times, and standard input is read once: name a file")
+    names = Said(tuple(models)).names()
+    if any(":" in name for name in names):
+        import_from_here()
+    entries = entries_of(names, settings or ())
+    use_threads(run.threads)
+    table = open_table(data, columns=run.columns, form=run.form)
+    place = Path(f"{stem_of(table.name)}.compare" if out is None else out)
+    asked = Asked(
+        config=run,
+        entries=entries,
+        out=place,
+        seeds=seeds,
+        test=test,
+        slices=Said(tuple(slices or ())).names(table.columns),
+        resamples=bootstrap or 0,
+    )
+    try:
+        with ConsoleProgress() as progress:
+            results = compare(asked, progress, on_prepared=lambda prepared: _tell(progress, prepared))
+    except (Interrupted, KeyboardInterrupt):
+        stop(f"stopped; what is finished lies in {place}, and the same command goes on from there")
+    if run.json_output:
+        print_json(results)
+        return
+    _print(results, place, test or data, flags(run, ["columns", "format", "no_header"]))
+
+
+takes_besides(command, _SHARED)
+
+
+def _tell(progress: ConsoleProgress, prepared: Prepared) -> None:
+    progress.note(
+        f"{len(prepared.train):,} rows to train on, {len(prepared.valid or ()):,} to validate on; "
+        f"{prepared.encoder.space.num_ids:,} ids"
+    )
+
+
+def _print(results: dict[str, Any], place: Path, rows: str, named: list[str]) -> None:
+    """The verdict, the table, and what to do with the best model."""
+    from masknet.compare import table as of_models
+
+    console = screen()
+    for sentence in results["verdict"]:
+        console.print(sentence)
+    table = Table(box=None, pad_edge=False)
+    for heading, number in of_models.columns_of(results):
+        table.add_column(heading, justify="right" if number else "left")
+    for cells in of_models.rows_of(results):
+        table.add_row(*cells)
+    console.print()
+    console.print(table)
+    for note in of_models.footnotes(results):
+        console.print(note)
+    best = next(model for model in results["models"] if model["model"] == results["best"])
+    model = str(place / best["runs"][0]["model"])
+    trust = ["--trust-code"] if ":" in best["model"] else []
+    console.print(f"\nall of it lies in {place}: results.json, results.csv, results.md. The best model, next:")
+    print_next(
+        console,
+        ("predict", model, rows, "--out", free_place("scores.parquet"), *named, *trust),
+        ("evaluate", model, rows, *named, *trust),
+        ("check", model, *trust),
+    )

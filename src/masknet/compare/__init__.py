@@ -1,0 +1,6 @@
+"""Several models on the same rows: trained, measured, and told apart where the rows can tell."""
+
+from masknet.compare.entries import Entry, entries_of
+from masknet.compare.run import Asked, compare
+
+__all__ = ["Asked", "Entry", "compare", "entries_of"]

@@ -1,0 +1,429 @@
+"""The whole comparison: every model trained on the same rows, scored on others, and told apart where rows can tell."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic_core import to_json
+
+from masknet.artifact import Artifact, load_artifact, probabilities
+from masknet.compare.entries import Entry
+from masknet.compare.folder import CompareFolder
+from masknet.compare.results import Measured, results_of
+from masknet.compare.rows import MeasuredRows, held_out, overlap, read_test
+from masknet.compare.table import csv_text, markdown
+from masknet.config import RunConfig
+from masknet.encode import Prepared, prepare
+from masknet.errors import ArtifactError, ConfigError, DataError, MasknetError
+from masknet.figures import in_time, metric_name
+from masknet.manifest import installed_versions
+from masknet.metrics import auc
+from masknet.models import is_code
+from masknet.places import locked
+from masknet.predict import require_columns, tracked
+from masknet.progress import Progress
+from masknet.table import Table, open_table
+from masknet.train import Interrupted, encoding_plan, fit
+
+__all__ = ["Asked", "compare"]
+
+_FEW_ROWS = 200_000
+"""Up to so many rows a model is trained from three seeds."""
+
+_FREE = (
+    "data",
+    "valid",
+    "model",
+    "set",
+    "seed",
+    "cache_dir",
+    "verify",
+    "out",
+    "json",
+    "resume",
+    "overwrite",
+    "verbose",
+)
+"""Of the settings that all share, what changes no figure, or is told apart by what it holds."""
+
+_VERSIONS = ("numpy", "torch")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to compare.
+
+    Args:
+        config: the settings that all models share; `model`, `set` and `out` are not read, `seed` is the first one.
+        entries: the models.
+        out: the folder of the comparison.
+        seeds: how many each model is trained from; None decides by the rows.
+        test: the rows to measure on; None holds a tenth of the data out.
+        slices: columns by whose values to measure too.
+        resamples: from which variances are, 0 for DeLong's; of groups there are 1,000 where nothing is said.
+        baseline_score: a column of the scores of a model in production.
+        baseline_is: what they are; of scores that are no probabilities only the order means something.
+        baseline: an artifact to measure too.
+    """
+
+    config: RunConfig
+    entries: tuple[Entry, ...]
+    out: Path
+    seeds: int | None = None
+    test: str | None = None
+    slices: tuple[str, ...] = ()
+    resamples: int = 0
+    baseline_score: str | None = None
+    baseline_is: Literal["probability", "score"] = "probability"
+    baseline: Path | None = None
+
+
+def compare(
+    asked: Asked, progress: Progress, *, on_prepared: Callable[[Prepared], None] = lambda prepared: None
+) -> dict[str, Any]:
+    """Train what is not trained yet, measure everything, and say what the rows tell.
+
+    Args:
+        asked: what to compare.
+        progress: who hears how it goes.
+        on_prepared: called once the columns are decided and the rows encoded, before anything is trained.
+
+    Returns:
+        What `results.json` holds.
+
+    Raises:
+        ConfigError: a setting is wrong, or the folder holds another comparison.
+        DataError: the tables are not what a comparison needs.
+        ArtifactError: another comparison writes to the folder now, or no model finished.
+        Interrupted: the user stopped it; what was finished stays.
+    """
+    if asked.config.data is None or not asked.config.labels:
+        lacking = "data" if asked.config.data is None else "--label, the column to predict"
+        raise ConfigError(f"a comparison needs {lacking}: masknet compare DATA --label COLUMN --models all")
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    with locked(asked.out.with_name(f".{asked.out.name}.lock"), partial(_refuse_second, asked.out)):
+        return _Run(asked, progress).results(on_prepared)
+
+
+def _refuse_second(out: Path) -> NoReturn:
+    raise ArtifactError(
+        f"one comparison at a time writes to a folder; another writes to '{out}' now: wait until it has ended, or name "
+        f"another --out"
+    )
+
+
+class _Run:
+    """One comparison, from its tables to its results."""
+
+    def __init__(self, asked: Asked, progress: Progress) -> None:
+        self.asked, self.progress = asked, progress
+        self.folder = CompareFolder(asked.out)
+        config = asked.config
+        opened = partial(open_table, columns=config.columns, form=config.form)
+        assert config.data is not None
+        self.data = opened(config.data)
+        config = config.of_table(self.data.columns)
+        column = asked.baseline_score
+        if column is not None:
+            if column in config.labels:
+                raise ConfigError(f"a baseline's score is no label; '{column}' is both: name another --baseline-score")
+            if self.data.lacks([column]) and asked.test is None:
+                raise DataError(
+                    f"the scores of a baseline are a column of the rows; {self.data.name} has no '{column}': name "
+                    f"another --baseline-score",
+                    file=self.data.name,
+                    column=column,
+                )
+            if column in self.data.columns and column not in config.ignore:
+                config = config.replace(ignore=[*config.ignore, column])  # what it knows is no model's to know
+        self.config = config
+        self.valid = None if config.valid is None else opened(config.valid)
+        self.train, self.test = self.data, self.data
+        if asked.test is not None:
+            self.test = opened(asked.test)
+
+    def results(self, on_prepared: Callable[[Prepared], None]) -> dict[str, Any]:
+        asked, config, progress = self.asked, self.config, self.progress
+        if asked.test is None:
+            self.train, self.test = held_out(self.data, config, progress)
+        cache = None if config.cache_dir is None else Path(config.cache_dir)
+        prepared = prepare(self.train, self.valid, encoding_plan(config), progress, cache=cache, verify=config.verify)
+        rows = read_test(
+            self.test,
+            prepared.encoder,
+            config,
+            slices=asked.slices,
+            baseline=asked.baseline_score,
+            probabilities=asked.baseline_is == "probability",
+        )
+        all_rows = prepared.inspection.rows + (len(rows) if asked.test is None else 0)
+        seeds = asked.seeds or (3 if all_rows <= _FEW_ROWS else 1)
+        self.folder.begin(self._identity(seeds))
+        on_prepared(prepared)
+        once = _Once(progress)
+        warnings = list(prepared.warnings)
+        if asked.test is not None:
+            warnings += filter(None, [overlap(prepared, self.test, config.limit_rows)])
+        for warning in warnings:
+            once.warn(warning)
+        measured = self._measured(prepared, rows, seeds, once)
+        results = results_of(
+            measured,
+            rows,
+            labels=config.labels,
+            resamples=asked.resamples,
+            seeds=seeds,
+            about={
+                "data": {"name": self.data.name, "train": len(prepared.train), "valid": len(prepared.valid or ())},
+                "test": {"name": self.test.name, "rows": len(rows), "held_out": self._held_out},
+                "warnings": warnings,
+            },
+            progress=progress,
+        )
+        self.folder.write("results.json", to_json(results, indent=1, inf_nan_mode="null"))
+        self.folder.write("results.csv", csv_text(results).encode())
+        self.folder.write("results.md", markdown(results).encode())
+        return results
+
+    @property
+    def _held_out(self) -> str | None:
+        """How the test rows were held out of the data; None of a table of their own."""
+        if self.asked.test is not None:
+            return None
+        return "random tenth" if self.config.time is None else "last tenth by time"
+
+    def _identity(self, seeds: int) -> dict[str, Any]:
+        """What makes two comparisons the same: settings, tables, versions."""
+        config, asked = self.config, self.asked
+        fingerprint = partial(Table.fingerprint, verify=config.verify)
+        settings = {
+            "baseline_score": asked.baseline_score,
+            "models": [entry.name for entry in asked.entries],
+            "seeds": seeds,
+            "seed": config.seed,
+            "set": {entry.name: dict(entry.settings) for entry in asked.entries if entry.settings},
+            "test": asked.test is not None,
+            **{name: value for name, value in config.settings().items() if name not in _FREE},
+        }
+        return {
+            "settings": settings,
+            "data": fingerprint(self.data),
+            "valid": None if self.valid is None else fingerprint(self.valid),
+            "test": None if asked.test is None else fingerprint(self.test),
+            "versions": {name: installed_versions()[name] for name in _VERSIONS},
+        }
+
+    def _measured(self, prepared: Prepared, rows: MeasuredRows, seeds: int, once: _Once) -> list[Measured]:
+        """Every row of the table, in the order of the entries; what is finished is not done again."""
+        entries = self.asked.entries
+        first = self.config.seed
+        skipped = {entry.name: entry.why_skipped(self.config, prepared.encoder.space) for entry in entries}
+        to_do = [entry for entry in entries if skipped[entry.name] is None]
+        left = _Left(seeds * len(to_do))
+        found = []
+        for entry in entries:
+            why = skipped[entry.name]
+            if why is not None:
+                self.progress.note(f"{entry.name} is skipped: {why}")
+                found.append(Measured(entry.name, "skipped", why))
+                continue
+            records = []
+            place = f"{entry.name} (model {to_do.index(entry) + 1} of {len(to_do)})"
+            for seed in range(first, first + seeds):
+                started = time.monotonic()
+                record = self.folder.record(entry.stem, seed)
+                old = record is not None and record["status"] == "ok"
+                if not old:
+                    turn = f"{place}, seed {seed - first + 1} of {seeds}{left}"
+                    record = self._one(entry, seed, _OfOne(once, turn))
+                assert record is not None
+                records.append(record)
+                if record["status"] != "ok":
+                    once.warn(f"{entry.name} failed with seed {seed}: {record['reason']}")
+                    left.give_up(seeds - len(records) + 1)
+                    break
+                if old:
+                    left.give_up(1)
+                else:
+                    left.done(time.monotonic() - started)
+                    self._tell(entry, seed, record, rows)
+            failed = next((one for one in records if one["status"] != "ok"), None)
+            if failed is not None:
+                reason = f"seed {failed['seed']}: {failed['reason']}"
+                found.append(Measured(entry.name, "failed", reason, records=tuple(records)))
+                continue
+            scores = [self.folder.scores(entry.stem, record["seed"]) for record in records]
+            if any(len(one) != len(rows) for one in scores):
+                raise ArtifactError(f"the scores of {entry.name} in '{self.folder.path}' are of other rows: begin anew")
+            found.append(Measured(entry.name, "ok", records=tuple(records), scores=tuple(scores)))
+        if not any(one.status == "ok" for one in found):
+            reasons = "; ".join(f"{one.name}: {one.reason}" for one in found)
+            raise ArtifactError(f"a comparison needs a model that can be trained; none could: {reasons}")
+        return found
+
+    def _tell(self, entry: Entry, seed: int, record: dict[str, Any], rows: MeasuredRows) -> None:
+        scores = self.folder.scores(entry.stem, seed)
+        shown = []
+        for task, label in enumerate(self.config.labels):
+            known = rows.known(task)
+            weights = None if rows.weights is None else rows.weights[known]
+            value = auc(rows.labels[known, task], scores[known, task], weights).value
+            of_label = f" of {label}" if len(self.config.labels) > 1 else ""
+            shown.append(f"{metric_name('auc')}{of_label} {value:.4f}")
+        self.progress.note(f"{entry.name}, seed {seed}: test {', '.join(shown)}; {in_time(record['seconds'])}")
+
+    def _one(self, entry: Entry, seed: int, progress: _OfOne) -> dict[str, Any]:
+        """Train and score a model; what fails is told in its record."""
+        config, left_out = entry.config(self.config, seed)
+        try:
+            return self._trained(entry, config, left_out, progress)
+        except (OSError, Interrupted):  # a full disk, or a wish to stop, is nothing of the model's
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a network raises: it failed, and the others go on
+            record = {"seed": seed, "status": "failed", "reason": _reason(error), "left_out": list(left_out)}
+            if not isinstance(error, MasknetError):  # a bug, of ours or of the network's
+                record["traceback"] = traceback.format_exception(error)
+            self.folder.keep(entry.stem, seed, record, None)
+            return record
+
+    def _trained(self, entry: Entry, config: RunConfig, left_out: Sequence[str], progress: _OfOne) -> dict[str, Any]:
+        seed, place = config.seed, self.folder.model(entry.stem, config.seed)
+        record = self.folder.record(entry.stem, seed)
+        artifact = None
+        if record is not None and record["status"] == "trained" and place.exists():  # killed before it was scored
+            artifact = load_artifact(place, device=config.device, trust_code=is_code(entry.model))
+        if artifact is None:
+            watched = _forget_peak()
+            fitted = fit(config, self.train, self.valid, progress)
+            record = {"seed": seed, "status": "trained", "peak_bytes": _peak() if watched else None}
+            self.folder.keep(entry.stem, seed, record, None)
+            artifact = self._as_run(fitted, config).save(place, overwrite=True)
+        assert record is not None
+        scores, seconds = _score(artifact, self.test, self.config.limit_rows, progress)
+        manifest = artifact.manifest
+        record = record | {
+            "status": "ok",
+            "left_out": list(left_out),
+            "members": manifest.members,
+            "parameters": sum(manifest.num_parameters.values()),
+            "seconds": manifest.training["seconds"],
+            "scoring_seconds": seconds,
+            "bytes": sum(file.stat().st_size for file in place.iterdir()),
+            "model": str(place.relative_to(self.folder.path)),
+            "curve": _curve(artifact.history),
+        }
+        self.folder.keep(entry.stem, seed, record, scores)
+        return record
+
+    def _as_run(self, artifact: Artifact, config: RunConfig) -> Artifact:
+        """With the paths that train it again; of rows that were split off no command can name them."""
+        if self.asked.test is not None:
+            return replace(artifact, run={**artifact.run, "data": os.path.abspath(config.data or "")})
+        return replace(artifact, run={**artifact.run, "data": None})
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line."""
+    said = " ".join(str(error).split())
+    return said if isinstance(error, MasknetError) else f"{type(error).__name__}: {said}"
+
+
+def _score(
+    artifact: Artifact, table: Table, limit: int | None, progress: Progress
+) -> tuple[NDArray[np.float64], float]:
+    """The probabilities of a table's rows, `[rows, labels]`, and the seconds that encoding and scoring took."""
+    require_columns(artifact, table)
+    parts, seconds = [np.empty((0, len(artifact.labels)))], 0.0
+    for chunk in tracked(table, artifact.encoder.schema.field_names, "score the test rows", progress, limit=limit):
+        started = time.perf_counter()
+        parts.append(probabilities(artifact, chunk).reshape(len(chunk.frame), -1))
+        seconds += time.perf_counter() - started
+    return np.concatenate(parts), seconds
+
+
+def _curve(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The validation metrics of the first member's evaluations, by epoch; nothing of what has no epochs."""
+    return [
+        {"epoch": record["epoch"], **{name: record["valid"].get(name) for name in ("auc", "log_loss")}}
+        for record in history
+        if "epoch" in record and "valid" in record and record.get("member", 1) == 1 and not record.get("stage")
+    ]
+
+
+def _forget_peak() -> bool:
+    """Let the peak of memory begin anew; whether the system can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:  # no Linux, or a system without it
+        return False
+    return True
+
+
+def _peak() -> int | None:
+    """The most memory that the process held since then, in bytes."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(encoding="ascii"), flags=re.M)
+    return None if found is None else 1024 * int(found[1])
+
+
+class _Left:
+    """How many runs are left, and about how long they take; in words behind a run's name."""
+
+    def __init__(self, runs: int) -> None:
+        self._runs, self._done, self._seconds = runs, 0, 0.0
+
+    def done(self, seconds: float) -> None:
+        self._runs, self._done, self._seconds = self._runs - 1, self._done + 1, self._seconds + seconds
+
+    def give_up(self, runs: int) -> None:
+        self._runs -= runs
+
+    def __str__(self) -> str:
+        if self._runs < 2:
+            return ", the last run"
+        time_left = f", about {in_time(self._runs * self._seconds / self._done)}" if self._done else ""
+        return f", {self._runs} runs left{time_left}"
+
+
+class _Once:
+    """Tells each warning once, however many models meet it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._told = progress, set[str]()
+        self.note, self.track = progress.note, progress.track
+        self.stopping = progress.stopping
+
+    def warn(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._progress.warn(text)
+
+    def holding_interrupts(self) -> AbstractContextManager[None]:
+        return self._progress.holding_interrupts()
+
+
+class _OfOne:
+    """Tells how far one run is, behind which model it is of; its notes are left out, its warnings are told."""
+
+    def __init__(self, progress: Progress, turn: str) -> None:
+        self._progress, self._turn = progress, turn
+        self.warn, self.stopping = progress.warn, progress.stopping
+
+    def note(self, text: str) -> None:
+        pass
+
+    def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
+        self._progress.track(f"{self._turn}: {phase}", done, total, detail, unit)
+
+    def holding_interrupts(self) -> AbstractContextManager[None]:
+        return self._progress.holding_interrupts()

@@ -1,0 +1,146 @@
+"""The table of a comparison for people: for a terminal, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from masknet.figures import in_time, metric_name, shown
+
+__all__ = ["Column", "columns_of", "csv_text", "footnotes", "markdown", "rows_of"]
+
+Column = tuple[str, bool]
+"""A heading, and whether what stands below it is a number."""
+
+_METRICS = ("auc", "log_loss", "normalized_entropy", "calibration_ratio", "rela_imp")
+
+
+def _tasks(model: Mapping[str, Any], labels: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
+    """By label what is told of a model; of one label the model itself."""
+    if len(labels) == 1:
+        return [(labels[0], model)]
+    return [(label, model["tasks"][label]) for label in labels] if "tasks" in model else [(labels[0], model)]
+
+
+def columns_of(results: Mapping[str, Any]) -> list[Column]:
+    """The headings of the table."""
+    several = len(results["labels"]) > 1
+    over = results["rela_imp_over"]
+    names = [metric_name(name) for name in _METRICS[:-1]] + ([f"RelaImp over {over}"] if over else [])
+    return [
+        ("model", False),
+        *([("label", False)] if several else []),
+        ("members", True),
+        (names[0], True),
+        ("95 % interval", False),
+        ("to the best", False),
+        *((name, True) for name in names[1:]),
+        ("parameters", True),
+        ("training", True),
+        ("rows/s", True),
+        ("memory", True),
+    ]
+
+
+def rows_of(results: Mapping[str, Any]) -> list[list[str]]:
+    """The cells of the table, the best model first, what failed or was skipped last."""
+    ok = [model for model in results["models"] if model["status"] == "ok"]
+    others = [model for model in results["models"] if model["status"] != "ok"]
+    labels, width = results["labels"], len(columns_of(results))
+    ok.sort(key=lambda model: -sum(task["metrics"]["auc"]["value"] for _, task in _tasks(model, labels)))
+    found = [_cells(results, model, label, task) for model in ok for label, task in _tasks(model, labels)]
+    return found + [[m["model"], f"{m['status']}: {m['reason']}", *[""] * (width - 2)] for m in others]
+
+
+def _cells(results: Mapping[str, Any], model: Mapping[str, Any], label: str, task: Mapping[str, Any]) -> list[str]:
+    metrics = task["metrics"]
+    auc, interval = shown(metrics["auc"])
+    values = []
+    for name in _METRICS[1:] if results["rela_imp_over"] else _METRICS[1:-1]:
+        estimate = metrics.get(name)
+        if estimate is None or estimate["value"] is None:
+            values.append("")
+        elif name == "rela_imp":
+            values.append(f"{100 * estimate['value']:+.1f} %")
+        else:
+            values.append(shown(estimate, like=metrics["auc"])[0])
+    rows, seconds = results["test"]["rows"], model.get("scoring_seconds")
+    peak, trained = model.get("peak_bytes"), model.get("seconds")
+    return [
+        model["model"] + (" (baseline)" if model.get("baseline") else ""),
+        *([label] if len(results["labels"]) > 1 else []),
+        "" if "members" not in model else str(model["members"]),
+        auc,
+        interval,
+        _to_best(task["difference"], model["model"]),
+        *values,
+        "" if "parameters" not in model else f"{model['parameters']:,}",
+        "" if trained is None else in_time(trained),
+        "" if not seconds else f"{rows / seconds:,.0f}",
+        "" if peak is None else f"{peak / 1e6:,.0f} MB",
+    ]
+
+
+def _to_best(difference: Mapping[str, Any], name: str) -> str:
+    if difference["to"] == name:
+        return "best"
+    value, _ = shown({"value": difference["value"], "low": difference["low"], "high": difference["high"]})
+    return f"{value} tie" if difference["tie"] else value
+
+
+def footnotes(results: Mapping[str, Any]) -> list[str]:
+    """What to know of the table: what was measured on, how it was tested, and which settings a model did without."""
+    test, tests = results["test"], results["tests"]
+    where = f"the {test['held_out']} of {test['name']}, held out" if test["held_out"] else test["name"]
+    seeds = results["seeds"]
+    each = f"the mean over {seeds} seeds" if seeds > 1 else "of one seed"
+    found = [
+        f"measured on {test['rows']:,} test rows ({where}); each figure is {each}; training time and peak memory are "
+        f"of one run, rows/s of encoding and scoring",
+        f"to the best: the AUC less the best one's; a tie is what the rows do not tell apart ({tests['variance']}, "
+        f"{tests['correction']}, at {tests['level']})",
+    ]
+    if seeds == 1:
+        found.append("one seed compares two trained networks, and not two models: --seeds 3 does")
+    for model in results["models"]:
+        if model.get("left_out"):
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in model["left_out"])
+            found.append(f"{model['model']} did without {flags}, which it cannot have")
+    return found
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """The table in Markdown, with its footnotes."""
+    columns = columns_of(results)
+    lines = [
+        "| " + " | ".join(name for name, _ in columns) + " |",
+        "|" + "|".join(" ---: " if number else " --- " for _, number in columns) + "|",
+        *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows_of(results)),
+    ]
+    return "\n".join([*results["verdict"], "", *lines, "", *(f"- {note}" for note in footnotes(results)), ""])
+
+
+def csv_text(results: Mapping[str, Any]) -> str:
+    """Every figure, unrounded, as CSV: a row a model, and label where there are several."""
+    labels = results["labels"]
+    records: list[dict[str, Any]] = []
+    for model in results["models"]:
+        for label, task in _tasks(model, labels):
+            record: dict[str, Any] = {"model": model["model"], "status": model["status"], "reason": model["reason"]}
+            record["label"] = label
+            for name, estimate in task.get("metrics", {}).items():
+                record |= {name: estimate["value"], f"{name}_low": estimate.get("low")}
+                record[f"{name}_high"] = estimate.get("high")
+            for name in ("value", "low", "high", "p", "p_corrected", "tie", "detectable"):
+                record[f"difference_{name}" if name != "tie" else "tie"] = task.get("difference", {}).get(name)
+            for name in ("members", "parameters", "seconds", "scoring_seconds", "peak_bytes", "bytes"):
+                record[name] = model.get(name)
+            records.append(record)
+    names = list(dict.fromkeys(name for record in records for name in record))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
