@@ -153,7 +153,7 @@ def test_a_kill_between_training_and_scoring_loses_nothing(masknet, fits, monkey
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "_score", killed)
+        patch.setattr(run, "score_rows", killed)
         assert masknet(*command).code == 130
     assert masknet(*command).code == 0
     assert fits == [("lr", 0)]

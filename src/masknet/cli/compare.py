@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -82,6 +82,20 @@ def command(
         int | None,
         typer.Option(metavar="N", help="Test by N resamples of rows, or of groups, and not by theory.", min=2),
     ] = None,
+    baseline_score: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The scores of the model in production; no model sees this column."),
+    ] = None,
+    baseline_is: Annotated[
+        Literal["probability", "score"],
+        typer.Option(help="What those are; of scores that are no probabilities only the order is measured."),
+    ] = "probability",
+    baseline: Annotated[
+        str | None, typer.Option(metavar="ARTIFACT", help="A trained model to be measured too.")
+    ] = None,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Import a --baseline's network that is not masknet's.")
+    ] = False,
     **shared: Any,
 ) -> None:
     """Train several models on the same rows, and say which is better, by how much and at what cost."""
@@ -93,8 +107,12 @@ def command(
     run = RunConfig(data=data, **given(shared))
     if "-" in (data, run.valid, test):
         raise ConfigError("a comparison reads its rows several times, and standard input is read once: name a file")
+    if baseline_is != "probability" and baseline_score is None:
+        raise ConfigError(
+            "--baseline-is says what the scores of --baseline-score are: name their column, or leave it out"
+        )
     names = Said(tuple(models)).names()
-    if any(":" in name for name in names):
+    if trust_code or any(":" in name for name in names):
         import_from_here()
     entries = entries_of(names, settings or ())
     use_threads(run.threads)
@@ -108,6 +126,10 @@ def command(
         test=test,
         slices=Said(tuple(slices or ())).names(table.columns),
         resamples=bootstrap or 0,
+        baseline_score=baseline_score,
+        baseline_is=baseline_is,
+        baseline=None if baseline is None else Path(baseline),
+        trust_code=trust_code,
     )
     try:
         with ConsoleProgress() as progress:

@@ -21,7 +21,7 @@ from masknet.slices import Slice, SliceColumn
 from masknet.table import Table, split_rows
 from masknet.train import declared_of
 
-__all__ = ["MeasuredRows", "held_out", "overlap", "read_test"]
+__all__ = ["MeasuredRows", "Seen", "held_out", "overlap", "read_test", "table_hashes"]
 
 _SHARE = 0.1
 _KEPT = 1_000_000
@@ -183,34 +183,54 @@ def _scores(
 
 def overlap(prepared: Prepared, table: Table, limit: int | None) -> str | None:
     """What to tell where many test rows are rows that were trained or validated on, else None."""
-    sets = [part for part in (prepared.train, prepared.valid) if part is not None]
-    every = max(1, -(-sum(map(len, sets)) // _KEPT))
-    known = np.concatenate([_kept(_hashes_of(one), every) for one in sets])
-    encoder = prepared.encoder
-    columns = (*encoder.schema.field_names, *encoder.schema.role_names)
-    found = [
-        _hashes(encoder.encode(piece), read_roles(piece, encoder.schema)["labels"])
-        for chunk in table.chunks(list(dict.fromkeys(columns)), limit=limit)
-        for piece in chunk.pieces(encoder.rows_at_once)
-    ]
-    shares = _shares(known, _kept(np.concatenate(found), every))
-    if shares is None:
+    sets = [_hashes_of(part) for part in (prepared.train, prepared.valid) if part is not None]
+    seen = Seen.of(np.concatenate(sets), table_hashes(prepared.encoder, table, limit))
+    if not seen.plain:
         return None
-    shared, twice = shares
     return (
-        f"{percent(shared)} of the test rows are training or validation rows too, label and all fields alike (of those "
-        f"{percent(twice)} come twice): they measure what was learned by heart; name other rows with --test"
+        f"{percent(seen.share)} of the test rows are training or validation rows too, label and all fields alike (of "
+        f"those {percent(seen.twice)} come twice): they measure what was learned by heart; name other rows with --test"
     )
 
 
-def _shares(known: NDArray[np.uint64], test: NDArray[np.uint64]) -> tuple[float, float] | None:
-    """The share of test rows that are known, and of known rows that come twice; None where that is mere chance."""
-    if min(len(known), len(test)) < _LEAST:
-        return None
-    distinct, counts = np.unique(known, return_counts=True)
-    twice = float(counts[counts > 1].sum() / len(known))
-    shared = float(np.isin(test, distinct).mean())
-    return (shared, twice) if far_above(shared, twice) else None
+@dataclass(frozen=True)
+class Seen:
+    """How many test rows a model has seen in training.
+
+    Args:
+        rows: how many of them are training rows too, label and all fields alike.
+        share: of the test rows.
+        twice: the share of training rows that come twice, so that equal rows are no surprise.
+        plain: whether that is more than chance.
+    """
+
+    rows: int
+    share: float
+    twice: float
+    plain: bool
+
+    @classmethod
+    def of(cls, known: NDArray[np.uint64], test: NDArray[np.uint64]) -> Seen:
+        """By the hashes of training rows and of test rows."""
+        every = max(1, -(-len(known) // _KEPT))
+        known, kept = _kept(known, every), _kept(test, every)
+        if min(len(known), len(kept)) < _LEAST:
+            return cls(0, 0.0, 0.0, plain=False)
+        distinct, counts = np.unique(known, return_counts=True)
+        twice, share = float(counts[counts > 1].sum() / len(known)), float(np.isin(kept, distinct).mean())
+        return cls(round(share * len(test)), share, twice, plain=far_above(share, twice))
+
+
+def table_hashes(encoder: Encoder, table: Table, limit: int | None) -> NDArray[np.uint64]:
+    """A number a row, equal where what a model reads of it and its labels are."""
+    schema = encoder.schema
+    columns = list(dict.fromkeys((*schema.field_names, *schema.role_names)))
+    parts = [
+        _hashes(encoder.encode(piece), read_roles(piece, schema)["labels"])
+        for chunk in table.chunks(columns, limit=limit)
+        for piece in chunk.pieces(encoder.rows_at_once)
+    ]
+    return np.concatenate([np.empty(0, dtype=np.uint64), *parts])
 
 
 def _kept(hashes: NDArray[np.uint64], every: int) -> NDArray[np.uint64]:

@@ -13,11 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic_core import to_json
 
-from masknet.artifact import Artifact, load_artifact, probabilities
+from masknet.artifact import Artifact, load_artifact
+from masknet.compare.baseline import of_artifact, of_column, require_unseen, score_rows
 from masknet.compare.entries import Entry
 from masknet.compare.folder import CompareFolder
 from masknet.compare.results import Measured, results_of
@@ -31,7 +30,6 @@ from masknet.manifest import installed_versions
 from masknet.metrics import auc
 from masknet.models import is_code
 from masknet.places import locked
-from masknet.predict import require_columns, tracked
 from masknet.progress import Progress
 from masknet.table import Table, open_table
 from masknet.train import Interrupted, encoding_plan, fit
@@ -75,6 +73,7 @@ class Asked:
         baseline_score: a column of the scores of a model in production.
         baseline_is: what they are; of scores that are no probabilities only the order means something.
         baseline: an artifact to measure too.
+        trust_code: import the network of the baseline where it is not masknet's.
     """
 
     config: RunConfig
@@ -87,6 +86,7 @@ class Asked:
     baseline_score: str | None = None
     baseline_is: Literal["probability", "score"] = "probability"
     baseline: Path | None = None
+    trust_code: bool = False
 
 
 def compare(
@@ -136,6 +136,11 @@ class _Run:
         config = config.of_table(self.data.columns)
         column = asked.baseline_score
         if column is not None:
+            if len(config.labels) > 1:
+                raise ConfigError(
+                    f"a column of scores is of one label; there are {' and '.join(config.labels)}: leave "
+                    f"--baseline-score out, or compare once for each label"
+                )
             if column in config.labels:
                 raise ConfigError(f"a baseline's score is no label; '{column}' is both: name another --baseline-score")
             if self.data.lacks([column]) and asked.test is None:
@@ -169,15 +174,16 @@ class _Run:
         )
         all_rows = prepared.inspection.rows + (len(rows) if asked.test is None else 0)
         seeds = asked.seeds or (3 if all_rows <= _FEW_ROWS else 1)
+        once = _Once(progress)
+        baselines = self._baselines(rows, once)
         self.folder.begin(self._identity(seeds))
         on_prepared(prepared)
-        once = _Once(progress)
         warnings = list(prepared.warnings)
         if asked.test is not None:
             warnings += filter(None, [overlap(prepared, self.test, config.limit_rows)])
         for warning in warnings:
             once.warn(warning)
-        measured = self._measured(prepared, rows, seeds, once)
+        measured = [*self._measured(prepared, rows, seeds, once), *baselines]
         results = results_of(
             measured,
             rows,
@@ -195,6 +201,25 @@ class _Run:
         self.folder.write("results.csv", csv_text(results).encode())
         self.folder.write("results.md", markdown(results).encode())
         return results
+
+    def _baselines(self, rows: MeasuredRows, progress: Progress) -> list[Measured]:
+        """What is there already, as rows of the table."""
+        asked, found = self.asked, []
+        if asked.baseline_score is not None:
+            found.append(of_column(asked.baseline_score, rows, probabilities=asked.baseline_is == "probability"))
+        if asked.baseline is not None:
+            artifact = load_artifact(asked.baseline, device=self.config.device, trust_code=asked.trust_code)
+            require_unseen(artifact, self.config, self.data, self.test, apart=asked.test is not None, progress=progress)
+            scores, seconds = score_rows(artifact, self.test, self.config.limit_rows, progress)
+            found.append(of_artifact(artifact, scores, seconds))
+        taken = {entry.name for entry in asked.entries}
+        for one in found:
+            if one.name in taken:
+                raise ConfigError(
+                    f"each row of the table has its own name; the baseline is '{one.name}' too: rename it"
+                )
+            taken.add(one.name)
+        return found
 
     @property
     def _held_out(self) -> str | None:
@@ -310,7 +335,7 @@ class _Run:
             self.folder.keep(entry.stem, seed, record, None)
             artifact = self._as_run(fitted, config).save(place, overwrite=True)
         assert record is not None
-        scores, seconds = _score(artifact, self.test, self.config.limit_rows, progress)
+        scores, seconds = score_rows(artifact, self.test, self.config.limit_rows, progress)
         manifest = artifact.manifest
         record = record | {
             "status": "ok",
@@ -337,19 +362,6 @@ def _reason(error: Exception) -> str:
     """What went wrong, in one line."""
     said = " ".join(str(error).split())
     return said if isinstance(error, MasknetError) else f"{type(error).__name__}: {said}"
-
-
-def _score(
-    artifact: Artifact, table: Table, limit: int | None, progress: Progress
-) -> tuple[NDArray[np.float64], float]:
-    """The probabilities of a table's rows, `[rows, labels]`, and the seconds that encoding and scoring took."""
-    require_columns(artifact, table)
-    parts, seconds = [np.empty((0, len(artifact.labels)))], 0.0
-    for chunk in tracked(table, artifact.encoder.schema.field_names, "score the test rows", progress, limit=limit):
-        started = time.perf_counter()
-        parts.append(probabilities(artifact, chunk).reshape(len(chunk.frame), -1))
-        seconds += time.perf_counter() - started
-    return np.concatenate(parts), seconds
 
 
 def _curve(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
