@@ -48,9 +48,9 @@ docs: .venv/develop  ## run the commands and code blocks of the README and the d
 	@touch $@
 
 .venv/setup: .venv/python pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[trees,pandas]'
+	$(INSTALL) --editable '.[trees,pandas,report]'
 	@touch $@
 
 .venv/develop: .venv/python pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[dev,trees,pandas]'
+	$(INSTALL) --editable '.[dev,trees,pandas,report]'
 	@touch $@ .venv/setup

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -326,3 +327,21 @@ def test_a_network_of_ones_own_is_compared_too(masknet) -> None:
     result = masknet("compare", "log.parquet", *QUICK, *flags)
     assert result.code == 0, result.err
     assert read_manifest("c/models/nets.Mine-0.masknet").settings["embedding_dim"] == 3
+
+
+def test_without_the_extra_all_but_the_page_is_written(masknet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    result = masknet("compare", "log.parquet", *QUICK, "--models", "lr", "--seeds", 1, "--out", "c")
+    assert result.code == 0
+    assert "pip install 'masknet[report]'" in result.err
+    assert not Path("c/report.html").exists()
+    assert results("c")["best"] == "lr"
+
+
+def test_the_page_lies_in_the_folder_and_is_named(masknet) -> None:
+    pytest.importorskip("vl_convert")
+    result = masknet("compare", "log.parquet", *QUICK, "--models", "lr", "--seeds", 1, "--out", "c")
+    assert "the page is c/report.html" in result.out
+    page = Path("c/report.html").read_text()
+    assert results("c")["verdict"][0] in page
+    assert "masknet predict c/models/lr-0.masknet log.parquet --out scores.parquet" in page

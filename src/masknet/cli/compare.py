@@ -154,6 +154,7 @@ def _tell(progress: ConsoleProgress, prepared: Prepared) -> None:
 
 def _print(results: dict[str, Any], place: Path, rows: str, named: list[str]) -> None:
     """The verdict, the table, and what to do with the best model."""
+    from masknet.compare import REPORT
     from masknet.compare import table as of_models
 
     console = screen()
@@ -163,18 +164,13 @@ def _print(results: dict[str, Any], place: Path, rows: str, named: list[str]) ->
     for heading, number in of_models.columns_of(results):
         table.add_column(heading, justify="right" if number else "left")
     for cells in of_models.rows_of(results):
-        table.add_row(*cells)
+        table.add_row(*(cell.text for cell in cells))
     console.print()
     console.print(table)
     for note in of_models.footnotes(results):
         console.print(note)
-    best = next(model for model in results["models"] if model["model"] == results["best"])
-    model = str(place / best["runs"][0]["model"])
-    trust = ["--trust-code"] if ":" in best["model"] else []
-    console.print(f"\nall of it lies in {place}: results.json, results.csv, results.md. The best model, next:")
-    print_next(
-        console,
-        ("predict", model, rows, "--out", free_place("scores.parquet"), *named, *trust),
-        ("evaluate", model, rows, *named, *trust),
-        ("check", model, *trust),
-    )
+    page = place / REPORT
+    console.print(f"\nresults.json, .csv and .md lie in {place}" + (f"; the page is {page}" if page.exists() else ""))
+    console.print("The best model, next:")
+    steps = of_models.next_steps(results, place, rows, free_place("scores.parquet"))
+    print_next(console, *(words if words[0] == "check" else [*words, *named] for words in steps))

@@ -1,6 +1,6 @@
 """Several models on the same rows: trained, measured, and told apart where the rows can tell."""
 
 from masknet.compare.entries import Entry, entries_of
-from masknet.compare.run import Asked, compare
+from masknet.compare.run import REPORT, Asked, compare
 
-__all__ = ["Asked", "Entry", "compare", "entries_of"]
+__all__ = ["REPORT", "Asked", "Entry", "compare", "entries_of"]

@@ -99,7 +99,7 @@ def require_unseen(
         raise ConfigError(f"a baseline predicts the same label; that of {name} is {own}, asked for is {asked}")
     own_table = _own_table(artifact)
     known = artifact.manifest.data
-    same_name = known.get("name") == data.name and _all_rows(known) in (data.num_rows, data.count_rows())
+    same_name = known.get("name") == data.name and _all_rows(known) == data.count_rows()
     if not apart and (same_name or (own_table is not None and own_table.fingerprint() == data.fingerprint())):
         raise ConfigError(
             f"a baseline is measured on rows that it has not seen; {name} was trained on {data.name}, of which the "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -19,9 +20,10 @@ from masknet.artifact import Artifact, load_artifact
 from masknet.compare.baseline import of_artifact, of_column, require_unseen, score_rows
 from masknet.compare.entries import Entry
 from masknet.compare.folder import CompareFolder
+from masknet.compare.report import report_html
 from masknet.compare.results import Measured, results_of
 from masknet.compare.rows import MeasuredRows, held_out, overlap, read_test
-from masknet.compare.table import csv_text, markdown
+from masknet.compare.table import csv_text, markdown, next_steps
 from masknet.config import RunConfig
 from masknet.encode import Prepared, prepare
 from masknet.errors import ArtifactError, ConfigError, DataError, MasknetError
@@ -34,7 +36,10 @@ from masknet.progress import Progress
 from masknet.table import Table, open_table
 from masknet.train import Interrupted, encoding_plan, fit
 
-__all__ = ["Asked", "compare"]
+__all__ = ["REPORT", "Asked", "compare"]
+
+REPORT = "report.html"
+"""The page, in the folder of a comparison."""
 
 _FEW_ROWS = 200_000
 """Up to so many rows a model is trained from three seeds."""
@@ -200,6 +205,13 @@ class _Run:
         self.folder.write("results.json", to_json(results, indent=1, inf_nan_mode="null"))
         self.folder.write("results.csv", csv_text(results).encode())
         self.folder.write("results.md", markdown(results).encode())
+        steps = next_steps(results, asked.out, asked.test or str(config.data), "scores.parquet")
+        try:
+            page = report_html(results, [shlex.join(["masknet", *words]) for words in steps])
+        except ConfigError as error:  # an optional package: all but the page is worth having without it
+            progress.warn(str(error))
+        else:
+            self.folder.write(REPORT, page.encode())
         return results
 
     def _baselines(self, rows: MeasuredRows, progress: Progress) -> list[Measured]:

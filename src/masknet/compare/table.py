@@ -5,11 +5,22 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from masknet.figures import in_time, metric_name, shown
 
-__all__ = ["Column", "columns_of", "csv_text", "footnotes", "markdown", "rows_of"]
+__all__ = ["Cell", "Column", "columns_of", "csv_text", "footnotes", "markdown", "next_steps", "rows_of"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a cell, and what it is sorted by where the text does not tell."""
+
+    text: str
+    value: float | None = None
+
 
 Column = tuple[str, bool]
 """A heading, and whether what stands below it is a number."""
@@ -44,17 +55,18 @@ def columns_of(results: Mapping[str, Any]) -> list[Column]:
     ]
 
 
-def rows_of(results: Mapping[str, Any]) -> list[list[str]]:
+def rows_of(results: Mapping[str, Any]) -> list[list[Cell]]:
     """The cells of the table, the best model first, what failed or was skipped last."""
     ok = [model for model in results["models"] if model["status"] == "ok"]
     others = [model for model in results["models"] if model["status"] != "ok"]
     labels, width = results["labels"], len(columns_of(results))
     ok.sort(key=lambda model: -sum(task["metrics"]["auc"]["value"] for _, task in _tasks(model, labels)))
     found = [_cells(results, model, label, task) for model in ok for label, task in _tasks(model, labels)]
-    return found + [[m["model"], f"{m['status']}: {m['reason']}", *[""] * (width - 2)] for m in others]
+    rest = [""] * (width - 2)
+    return found + [[Cell(text) for text in (model["model"], model["status"], *rest)] for model in others]
 
 
-def _cells(results: Mapping[str, Any], model: Mapping[str, Any], label: str, task: Mapping[str, Any]) -> list[str]:
+def _cells(results: Mapping[str, Any], model: Mapping[str, Any], label: str, task: Mapping[str, Any]) -> list[Cell]:
     metrics = task["metrics"]
     auc, interval = shown(metrics["auc"])
     values = []
@@ -68,7 +80,7 @@ def _cells(results: Mapping[str, Any], model: Mapping[str, Any], label: str, tas
             values.append(shown(estimate, like=metrics["auc"])[0])
     rows, seconds = results["test"]["rows"], model.get("scoring_seconds")
     peak, trained = model.get("peak_bytes"), model.get("seconds")
-    return [
+    cells = [
         model["model"] + (" (baseline)" if model.get("baseline") else ""),
         *([label] if len(results["labels"]) > 1 else []),
         "" if "members" not in model else str(model["members"]),
@@ -77,10 +89,11 @@ def _cells(results: Mapping[str, Any], model: Mapping[str, Any], label: str, tas
         _to_best(task["difference"], model["model"]),
         *values,
         "" if "parameters" not in model else f"{model['parameters']:,}",
-        "" if trained is None else in_time(trained),
+        Cell("") if trained is None else Cell(in_time(trained), trained),
         "" if not seconds else f"{rows / seconds:,.0f}",
         "" if peak is None else f"{peak / 1e6:,.0f} MB",
     ]
+    return [cell if isinstance(cell, Cell) else Cell(cell) for cell in cells]
 
 
 def _to_best(difference: Mapping[str, Any], name: str) -> str:
@@ -105,6 +118,8 @@ def footnotes(results: Mapping[str, Any]) -> list[str]:
     if seeds == 1:
         found.append("one seed compares two trained networks, and not two models: --seeds 3 does")
     for model in results["models"]:
+        if model["status"] != "ok":
+            found.append(f"{model['model']}, {model['status']}: {model['reason']}")
         if model.get("left_out"):
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in model["left_out"])
             found.append(f"{model['model']} did without {flags}, which it cannot have")
@@ -117,7 +132,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     lines = [
         "| " + " | ".join(name for name, _ in columns) + " |",
         "|" + "|".join(" ---: " if number else " --- " for _, number in columns) + "|",
-        *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows_of(results)),
+        *("| " + " | ".join(cell.text.replace("|", "\\|") for cell in row) + " |" for row in rows_of(results)),
     ]
     return "\n".join([*results["verdict"], "", *lines, "", *(f"- {note}" for note in footnotes(results)), ""])
 
@@ -144,3 +159,22 @@ def csv_text(results: Mapping[str, Any]) -> str:
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue()
+
+
+def next_steps(results: Mapping[str, Any], place: Path, rows: str, scores: str) -> list[list[str]]:
+    """The words of commands that use the best model.
+
+    Args:
+        results: of the comparison.
+        place: its folder.
+        rows: a table to score.
+        scores: where to write the scores.
+    """
+    best = next(model for model in results["models"] if model["model"] == results["best"])
+    model = str(place / best["runs"][0]["model"])
+    trust = ["--trust-code"] if ":" in best["model"] else []
+    return [
+        ["predict", model, rows, "--out", scores, *trust],
+        ["evaluate", model, rows, *trust],
+        ["check", model, *trust],
+    ]
