@@ -188,6 +188,23 @@ def test_the_tables_of_speed_are_the_measured_ones(monkeypatch: pytest.MonkeyPat
     assert script["with_tables"](page) == page
 
 
+def test_the_page_on_comparisons_runs_and_its_table_is_the_measured_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # as when the script is run
+    page = ROOT / "docs" / "comparison.md"
+    script = runpy.run_path(str(ROOT / "benchmarks" / "comparison_size.py"))
+    result = json.loads((ROOT / "benchmarks" / "results" / "comparison_size.json").read_text(encoding="utf-8"))
+    assert script["markdown"](result) in page.read_text(encoding="utf-8")
+    assert not any(map(script["broken"], result["records"]))
+    commands = [line for block in _blocks("sh", page) for line in block.splitlines()]
+    assert len(commands) == 3
+    _run(commands)
+    shown = capsys.readouterr().out
+    assert "95 % interval" in shown
+    assert "production.masknet" in shown
+
+
 def test_the_page_of_settings_is_made_from_them() -> None:
     script = runpy.run_path(str(ROOT / "scripts" / "settings_page.py"))
     assert script["PAGE"].read_text(encoding="utf-8") == script["page"]()

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -79,8 +80,13 @@ def test_it_trains_each_model_and_prints_the_table_the_verdict_and_how_to_use_th
         assert read_manifest(f"log.compare/models/fm-{seed}.masknet").seed == seed
     for sentence in found["verdict"]:
         assert sentence in result.out
-    assert "RelaImp over fm" in result.out
-    commands = [shlex.split(line) for line in result.out.splitlines() if line.startswith("  ")]
+    lines = result.out.splitlines()
+    tables = [i for i, line in enumerate(lines) if line.startswith("model ")]
+    assert len(tables) == 2
+    for place in tables:
+        assert max(map(len, lines[place - 2 : place + 3])) <= 80
+        assert {line.split()[0] for line in lines[place + 1 : place + 3]} == {"lr", "fm"}
+    commands = [shlex.split(line) for line in lines[-3:]]
     assert [words[1] for words in commands] == ["predict", "evaluate", "check"]
     assert f"log.compare/models/{found['best']}-0.masknet" in commands[0]
     for words in commands:
@@ -242,7 +248,7 @@ def test_several_labels_have_tasks_in_the_place_of_metrics(masknet, rows) -> Non
     assert set(found["fm"]["tasks"]) == {"click", "like"}
     assert "metrics" not in found["fm"]
     assert found["gbdt"]["status"] == "skipped"
-    assert "label" in result.out.splitlines()[[line[:5] for line in result.out.splitlines()].index("model")]
+    assert re.search(r"^model +label +members", result.out, flags=re.M)
 
 
 def test_one_seed_compares_trained_networks_and_says_so(masknet) -> None:

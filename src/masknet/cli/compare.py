@@ -160,13 +160,18 @@ def _print(results: dict[str, Any], place: Path, rows: str, named: list[str]) ->
     console = screen()
     for sentence in results["verdict"]:
         console.print(sentence)
-    table = Table(box=None, pad_edge=False)
-    for heading, number in of_models.columns_of(results):
-        table.add_column(heading, justify="right" if number else "left")
-    for cells in of_models.rows_of(results):
-        table.add_row(*(cell.text for cell in cells))
+    columns, rows_of_models = of_models.columns_of(results), of_models.rows_of(results)
+    for second in (False, True):  # two halves, to fit 80 columns
+        table = Table(box=None, pad_edge=False)
+        chosen = [i for i, column in enumerate(columns) if column.second == second or (second and not i)]
+        for column in (columns[i] for i in chosen):
+            heading = column.name.replace(" ", "\n") if column.number else column.name
+            table.add_column(heading, justify="right" if column.number else "left", no_wrap=True)
+        for cells in rows_of_models:
+            table.add_row(*(cells[i].text for i in chosen))
+        console.print()
+        console.print(table)
     console.print()
-    console.print(table)
     for note in of_models.footnotes(results):
         console.print(note)
     page = place / REPORT

@@ -22,8 +22,14 @@ class Cell:
     value: float | None = None
 
 
-Column = tuple[str, bool]
-"""A heading, and whether what stands below it is a number."""
+@dataclass(frozen=True)
+class Column:
+    """A heading, whether numbers stand below it, and whether it is of the second half where there are two."""
+
+    name: str
+    number: bool = True
+    second: bool = False
+
 
 _METRICS = ("auc", "log_loss", "normalized_entropy", "calibration_ratio", "rela_imp")
 
@@ -39,19 +45,19 @@ def columns_of(results: Mapping[str, Any]) -> list[Column]:
     """The headings of the table."""
     several = len(results["labels"]) > 1
     over = results["rela_imp_over"]
-    names = [metric_name(name) for name in _METRICS[:-1]] + ([f"RelaImp over {over}"] if over else [])
+    auc, loss, entropy, ratio, _ = (metric_name(name) for name in _METRICS)
     return [
-        ("model", False),
-        *([("label", False)] if several else []),
-        ("members", True),
-        (names[0], True),
-        ("95 % interval", False),
-        ("to the best", False),
-        *((name, True) for name in names[1:]),
-        ("parameters", True),
-        ("training", True),
-        ("rows/s", True),
-        ("memory", True),
+        Column("model", number=False),
+        *([Column("label", number=False)] if several else []),
+        Column("members"),
+        Column(auc),
+        Column("95 % interval", number=False),
+        Column("to the best", number=False),
+        Column(loss),
+        Column(entropy, second=True),
+        Column(ratio),
+        *([Column(f"RelaImp over {over}", second=True)] if over else []),
+        *(Column(name, second=True) for name in ("parameters", "training", "rows/s", "memory")),
     ]
 
 
@@ -115,6 +121,10 @@ def footnotes(results: Mapping[str, Any]) -> list[str]:
         f"to the best: the AUC less the best one's; a tie is what the rows do not tell apart ({tests['variance']}, "
         f"{tests['correction']}, at {tests['level']})",
     ]
+    if any(model.get("baseline") for model in results["models"]):
+        found.append(
+            "the verdict asks of each model whether it is better than the baseline, and is corrected for these alone"
+        )
     if seeds == 1:
         found.append("one seed compares two trained networks, and not two models: --seeds 3 does")
     for model in results["models"]:
@@ -130,8 +140,8 @@ def markdown(results: Mapping[str, Any]) -> str:
     """The table in Markdown, with its footnotes."""
     columns = columns_of(results)
     lines = [
-        "| " + " | ".join(name for name, _ in columns) + " |",
-        "|" + "|".join(" ---: " if number else " --- " for _, number in columns) + "|",
+        "| " + " | ".join(column.name for column in columns) + " |",
+        "|" + "|".join(" ---: " if column.number else " --- " for column in columns) + "|",
         *("| " + " | ".join(cell.text.replace("|", "\\|") for cell in row) + " |" for row in rows_of(results)),
     ]
     return "\n".join([*results["verdict"], "", *lines, "", *(f"- {note}" for note in footnotes(results)), ""])

@@ -10,6 +10,7 @@ __all__ = ["Chart", "charts_of"]
 
 _STANDS = ("best", "tie", "behind", "baseline")
 _COLOURS = ("#1b7f5a", "#3b6fb6", "#b0662a", "#8a4fa3")
+_SHAPES = ("circle", "triangle-up", "square", "diamond")
 _STEP = 22
 
 
@@ -51,11 +52,16 @@ def _stands(model: Mapping[str, Any]) -> str:
     return "tie" if model["difference"]["tie"] else "behind"
 
 
-def _stand_colours(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _by_stand(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A colour and a shape for how a model stands beside the best, the same in each chart."""
     met = {_stands(model) for model in models}
-    pairs = [(stand, colour) for stand, colour in zip(_STANDS, _COLOURS, strict=True) if stand in met]
-    scale = {"domain": [stand for stand, _ in pairs], "range": [colour for _, colour in pairs]}
-    return {"field": "stands", "type": "nominal", "scale": scale, "title": None, "legend": {"orient": "top"}}
+    known = [i for i, stand in enumerate(_STANDS) if stand in met]
+    field = {"field": "stands", "type": "nominal", "title": None, "legend": {"orient": "top"}}
+    domain = [_STANDS[i] for i in known]
+    return {
+        "color": {**field, "scale": {"domain": domain, "range": [_COLOURS[i] for i in known]}},
+        "shape": {**field, "scale": {"domain": domain, "range": [_SHAPES[i] for i in known]}},
+    }
 
 
 def _names(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -84,7 +90,7 @@ def _aucs(models: Sequence[Mapping[str, Any]]) -> Chart:
         {"model": model["model"], "stands": _stands(model), **_interval(model["metrics"]["auc"])} for model in models
     ]
     y = {**_names(models), "axis": {"labelLimit": 160}}
-    colour = _stand_colours(models)
+    stands = _by_stand(models)
     tooltip = [{"field": name, "type": "quantitative", "format": ".4f"} for name in ("auc", "low", "high")]
     return Chart(
         "AUC",
@@ -101,7 +107,7 @@ def _aucs(models: Sequence[Mapping[str, Any]]) -> Chart:
                         "x": {**_auc("low"), "title": "AUC"},
                         "x2": {"field": "high"},
                         "y": y,
-                        "color": colour,
+                        "color": stands["color"],
                     },
                 },
                 {
@@ -109,8 +115,7 @@ def _aucs(models: Sequence[Mapping[str, Any]]) -> Chart:
                     "encoding": {
                         "x": {**_auc("auc"), "title": "AUC"},
                         "y": y,
-                        "color": colour,
-                        "shape": {"field": "stands", "type": "nominal", "legend": None},
+                        **stands,
                         "tooltip": [{"field": "model"}, *tooltip],
                     },
                 },
@@ -164,8 +169,7 @@ def _costs(results: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> C
                     "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
                     "encoding": {
                         **shared,
-                        "color": _stand_colours(known),
-                        "shape": {"field": "stands", "type": "nominal", "legend": None},
+                        **_by_stand(known),
                         "tooltip": tooltip,
                     },
                 },

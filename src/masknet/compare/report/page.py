@@ -76,15 +76,15 @@ def _figure(place: str, chart: Chart) -> str:
 def _table(results: Mapping[str, Any]) -> str:
     columns = columns_of(results)
     head = "".join(
-        f'<th scope="col"{_class(number)}><button type="button">{html.escape(name)}</button></th>'
-        for name, number in columns
+        f'<th scope="col"{_class(column.number)}><button type="button">{html.escape(column.name)}</button></th>'
+        for column in columns
     )
     lines = []
     gone = {model["model"] for model in results["models"] if model["status"] != "ok"}
     for cells in rows_of(results):
         inner = "".join(
-            f"<td{_class(number)}{_value(cell)}>{html.escape(cell.text)}</td>"
-            for cell, (_, number) in zip(cells, columns, strict=True)
+            f"<td{_class(column.number)}{_value(cell)}>{html.escape(cell.text)}</td>"
+            for cell, column in zip(cells, columns, strict=True)
         )
         is_best = any(cell.text == "best" for cell in cells)
         lines.append(f"<tr{_class(cells[0].text in gone, 'gone') or _class(is_best, 'best')}>{inner}</tr>")
