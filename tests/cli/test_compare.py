@@ -351,3 +351,29 @@ def test_the_page_lies_in_the_folder_and_is_named(masknet) -> None:
     page = Path("c/report.html").read_text()
     assert results("c")["verdict"][0] in page
     assert "masknet predict c/models/lr-0.masknet log.parquet --out scores.parquet" in page
+
+
+def test_with_groups_and_weights_its_figures_are_those_of_evaluate(masknet, rows) -> None:
+    for name, seed in (("log.parquet", 0), ("test.parquet", 1)):
+        frame = rows(300, seed=seed)
+        frame.with_columns(w=0.5 + pl.col("user_id") % 3).write_parquet(name)
+    flags = (
+        "--models",
+        "lr,adpredictor",
+        "--seeds",
+        1,
+        "--group",
+        "user_id",
+        "--weight",
+        "w",
+        "--test",
+        "test.parquet",
+    )
+    for bootstrap in ((), ("--bootstrap", 50)):
+        result = masknet("compare", "log.parquet", *QUICK, *flags, *bootstrap, "--out", "c")
+        assert result.code == 0, result.err
+        found = by_name("c")["lr"]["metrics"]
+        found.pop("rela_imp")
+        own = masknet("evaluate", "c/models/lr-0.masknet", "test.parquet", *bootstrap, "--json").json["metrics"]
+        assert found == own
+    assert by_name("c")["adpredictor"]["status"] == "skipped"

@@ -19,7 +19,6 @@ from masknet.cli.console import (
     stop,
     use_threads,
 )
-from masknet.cli.inspect import SETTINGS
 from masknet.cli.settings import flags, given, takes_besides
 from masknet.config import RunConfig, Said
 from masknet.errors import ConfigError
@@ -27,15 +26,11 @@ from masknet.errors import ConfigError
 if TYPE_CHECKING:
     from masknet.encode import Prepared
 
-# fmt: off
-_SHARED = (
-    *SETTINGS, "valid", "valid_fraction", "valid_after", "min_count", "max_vocabulary", "negative_rate", "unseen_rate",
-    "cache_dir", "verify", "epochs", "evaluations", "batch_size", "learning_rate", "embedding_l2", "network_l2", "clip",
-    "monitor", "task_weight", "patience", "schedule", "average_weights", "members", "pretrained", "freeze", "seed",
-    "device", "threads", "json_output",
+_OWN = (
+    *("data", "model", "set", "out", "overwrite", "resume", "verbose"),  # said otherwise, or not at all
+    *("refit", "tensorboard", "golden_rows", "checkpoint_minutes", "bad_rows"),  # matters of one run
 )
-# fmt: on
-"""The settings that all models share."""
+"""The settings of a run that a comparison does not take."""
 
 EXAMPLES = (
     "masknet compare train.parquet --label click --models lr,fm,parallel-masknet",
@@ -142,7 +137,7 @@ def command(
     _print(results, place, test or data, flags(run, ["columns", "format", "no_header"]))
 
 
-takes_besides(command, _SHARED)
+takes_besides(command, (name for name in RunConfig.model_fields if name not in _OWN))
 
 
 def _tell(progress: ConsoleProgress, prepared: Prepared) -> None:

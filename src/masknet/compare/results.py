@@ -16,9 +16,9 @@ from masknet.metrics import Estimate, Sample, doubts
 from masknet.metrics.ranking import rela_imp
 from masknet.progress import Progress
 
-__all__ = ["GROUP_RESAMPLES", "Measured", "results_of"]
+__all__ = ["Measured", "results_of"]
 
-GROUP_RESAMPLES = 1000
+_GROUP_RESAMPLES = 1000
 """Of groups, where nothing is said."""
 
 _OVER = ("fm", "lr")
@@ -76,7 +76,6 @@ def results_of(
         about: of the data, to be told beside.
         progress: told how far resampling is.
     """
-    resamples = resamples or (GROUP_RESAMPLES if rows.groups is not None else 0)
     ran = [one for one in measured if one.status == "ok"]
     over = next((name for name in _OVER if any(one.name == name for one in ran)), None)
     models = [_of_runs(one) for one in measured]
@@ -95,7 +94,7 @@ def results_of(
         "best": best,
         "rela_imp_over": over,
         "tests": {
-            "variance": _variance(rows, resamples),
+            "variance": of_labels[0].variance,
             "level": LEVEL,
             "correction": "Holm, all pairs",
             "of": "models" if seeds > 1 else "trained networks",
@@ -104,12 +103,6 @@ def results_of(
         "models": models,
     }
     return {"verdict": verdict_of(results), **results}
-
-
-def _variance(rows: MeasuredRows, resamples: int) -> str:
-    if not resamples:
-        return "DeLong"
-    return f"{resamples:,} resamples of {'rows' if rows.groups is None else 'groups'}"
 
 
 def _of_runs(one: Measured) -> dict[str, Any]:
@@ -159,7 +152,8 @@ class _OfLabel:
         over: str | None,
         progress: Progress,
     ) -> None:
-        self._task, self._over, self._resamples, self._progress = task, over, resamples, progress
+        self._over, self._asked, self._progress = over, resamples, progress
+        self._resamples = resamples or (0 if rows.groups is None else _GROUP_RESAMPLES)
         self._known = rows.known(task)
         self._labels = rows.labels[self._known, task]
         self._weights = None if rows.weights is None else rows.weights[self._known]
@@ -171,11 +165,18 @@ class _OfLabel:
             self._scores,
             weights=self._weights,
             groups=self._groups,
-            resamples=resamples,
+            resamples=self._resamples,
             progress=progress,
         )
         self._metrics = {one.name: self._metrics_of(one) for one in ran}
         self._slices = self._sliced()
+
+    @property
+    def variance(self) -> str:
+        """Where that of the rows is from, in words."""
+        if not self._resamples:
+            return "DeLong"
+        return f"{self._resamples:,} resamples of {'rows' if self._groups is None else 'groups'}"
 
     def summary(self) -> dict[str, Any]:
         """What the models share."""
@@ -223,11 +224,11 @@ class _OfLabel:
         seeds = []
         for scores in self._scores[one.name]:
             sample = Sample(self._labels, scores, self._weights, self._groups)
-            found = sample.estimates
-            if self._groups is not None or self._resamples:
-                only = self._groups is not None
-                found = found | sample.bootstrap(self._resamples, only_grouped=only, progress=self._progress)
-            seeds.append(found)
+            if self._asked:
+                seeds.append(sample.bootstrap(self._asked, progress=self._progress))
+            else:
+                grouped = sample.bootstrap(_GROUP_RESAMPLES, only_grouped=True, progress=self._progress)
+                seeds.append(sample.estimates | grouped)
         names = [name for name in seeds[0] if one.calibrated or name in _RANKING]
         return {name: over_seeds([found[name] for found in seeds]) for name in names}
 
