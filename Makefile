@@ -13,7 +13,7 @@ help:
 
 setup: .venv/setup  ## create .venv with the masknet command and all that its verbs need
 
-demo: .venv/setup  ## train on a public click log, and print the evaluation beside four baselines
+demo: .venv/setup  ## compare MaskNet with two baselines on a public click log, and write a page on it
 	$(BIN)/masknet demo
 
 # One thread a process: two workers share the cores, and a test's sums do not depend on how many there are.

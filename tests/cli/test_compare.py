@@ -179,6 +179,8 @@ def test_other_settings_in_the_same_folder_are_refused_with_the_difference(maskn
         assert said in masknet(*command, *other).error, other
     rows(seed=3).write_parquet("log.parquet")
     assert "those of the data table have changed" in masknet(*command).error
+    assert masknet(*command, "--overwrite").code == 0  # begins anew
+    assert "those of the data table have changed" not in masknet(*command).err
     Path("mine").mkdir()
     Path("mine/notes.txt").touch()
     assert "holds something else" in masknet(*command[:-1], "mine").error

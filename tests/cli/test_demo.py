@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,11 @@ from masknet import datasets
 from masknet.datasets import planted_log
 from masknet.datasets.dataset import write_split
 from masknet.errors import ConfigError, DataError
-from masknet.manifest import read_manifest
 from masknet.progress import Progress
 from masknet.train import trees
 
-SMALL = ("--epochs", 1, "--threads", 1)
-MODELS = ["click rate", "logistic regression", "LightGBM", "LightGBM + regression", "ParallelMaskNet"]
+SMALL = ("--epochs", 1, "--threads", 1, "--seeds", 1)
+MODELS = ["lr", "gbdt", "parallel-masknet"]
 
 
 @pytest.fixture(autouse=True)
@@ -35,38 +34,36 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_network_it_says_so_and_compares_on_the_planted_log(masknet) -> None:
     result = masknet("demo", "--cache-dir", "kept", *SMALL)
-    assert result.code == 0
+    assert result.code == 0, result.err
     assert "no network" in result.err
     assert "not MovieLens's" in result.err
     lines = result.out.splitlines()
     assert "planted" in lines[0]
-    assert max(map(len, lines[:8])) <= 80
-    names = [re.split("  +", line)[0] for line in lines[3:8]]
-    assert names == [*MODELS[:-1], "4 ParallelMaskNets"]
-    assert re.split("  +", lines[1].strip()) == ["log", "calibration"]
-    assert re.split("  +", lines[2].strip()) == ["model", "parameters", "auc", "95 % interval", "loss", "ratio"]
+    found = json.loads(Path("demo.compare/results.json").read_text())
+    assert lines[1] == found["verdict"][0]
+    assert [model["model"] for model in found["models"]] == MODELS
+    assert all(model["status"] == "ok" for model in found["models"])
+    assert "lie in demo.compare" in result.out
     commands = [shlex.split(line) for line in lines[-3:]]
-    assert [words[1] for words in commands] == ["evaluate", "predict", "check"]
+    assert [words[1] for words in commands] == ["predict", "evaluate", "check"]
     assert all("kept/datasets" in words[3] for words in commands[:2])
     for words in commands:  # the next three commands to try do what they say
         assert masknet(*words[1:]).code == 0
     assert Path("scores.parquet").is_file()
 
-    again = masknet("demo", "--cache-dir", "kept", *SMALL, "--rows", 900, "--json")  # replaces the demo's own model
-    assert again.json["out"] == "demo.masknet"
-    assert again.json["data"] == "planted"
-    assert list(again.json["test"]) == MODELS
-    assert list(again.json["models"]) == MODELS
-    assert again.json["models"]["ParallelMaskNet"] == read_manifest("demo.masknet").subject
-    assert again.json["test"]["click rate"]["auc"]["value"] == 0.5
-    assert set(again.json["test"]["ParallelMaskNet"]["auc"]) >= {"value", "low", "high"}
+    again = masknet("demo", "--cache-dir", "kept", *SMALL, "--rows", 900, "--json")  # replaces the demo's own
+    assert again.json["out"] == "demo.compare"
+    assert again.json["dataset"] == "planted"
+    assert again.json["data"]["train"] == 900
+    assert again.json["models"] == json.loads(Path("demo.compare/results.json").read_text())["models"]
 
 
-def test_a_model_of_the_users_own_is_not_replaced(masknet, copied: Path) -> None:
+def test_a_folder_of_the_users_own_is_not_replaced(masknet, copied: Path) -> None:
     kept = (copied / "manifest.json").read_bytes()
-    refused = masknet("demo", "--cache-dir", "kept", *SMALL, "--out", copied)
-    assert "--overwrite" in refused.error
-    assert (copied / "manifest.json").read_bytes() == kept
+    for flags in ((), ("--overwrite",)):
+        refused = masknet("demo", "--cache-dir", "kept", *SMALL, "--out", copied, *flags)
+        assert "holds something else" in refused.error
+        assert (copied / "manifest.json").read_bytes() == kept
 
 
 def test_without_lightgbm_the_rest_is_shown(masknet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,5 +72,5 @@ def test_without_lightgbm_the_rest_is_shown(masknet, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(trees, "train_lightgbm", missing)
     result = masknet("demo", "--cache-dir", "kept", *SMALL, "--json")
-    assert list(result.json["test"]) == [model for model in MODELS if "LightGBM" not in model]
+    assert [model["status"] for model in result.json["models"]] == ["ok", "failed", "ok"]
     assert "needs the package lightgbm" in result.err

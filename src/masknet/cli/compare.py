@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -88,6 +90,9 @@ def command(
     baseline: Annotated[
         str | None, typer.Option(metavar="ARTIFACT", help="A trained model to be measured too.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew where --out holds another comparison.")
+    ] = False,
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="Import a --baseline's network that is not masknet's.")
     ] = False,
@@ -124,31 +129,40 @@ def command(
         baseline_score=baseline_score,
         baseline_is=baseline_is,
         baseline=None if baseline is None else Path(baseline),
+        overwrite=overwrite,
         trust_code=trust_code,
     )
     try:
         with ConsoleProgress() as progress:
-            results = compare(asked, progress, on_prepared=lambda prepared: _tell(progress, prepared))
+            results = compare(asked, progress, on_prepared=partial(tell_prepared, progress))
     except (Interrupted, KeyboardInterrupt):
         stop(f"stopped; what is finished lies in {place}, and the same command goes on from there")
     if run.json_output:
         print_json(results)
         return
-    _print(results, place, test or data, flags(run, ["columns", "format", "no_header"]))
+    print_comparison(results, place, test or data, flags(run, ["columns", "format", "no_header"]))
 
 
 takes_besides(command, (name for name in RunConfig.model_fields if name not in _OWN))
 
 
-def _tell(progress: ConsoleProgress, prepared: Prepared) -> None:
+def tell_prepared(progress: ConsoleProgress, prepared: Prepared) -> None:
+    """Say how many rows there are."""
     progress.note(
         f"{len(prepared.train):,} rows to train on, {len(prepared.valid or ()):,} to validate on; "
         f"{prepared.encoder.space.num_ids:,} ids"
     )
 
 
-def _print(results: dict[str, Any], place: Path, rows: str, named: list[str]) -> None:
-    """The verdict, the table, and what to do with the best model."""
+def print_comparison(results: dict[str, Any], place: Path, rows: str, named: Sequence[str] = ()) -> None:
+    """Print the verdict, the table, and what to do with the best model.
+
+    Args:
+        results: of the comparison.
+        place: its folder.
+        rows: a table to score.
+        named: flags that say how that is written.
+    """
     from masknet.compare import REPORT
     from masknet.compare import table as of_models
 

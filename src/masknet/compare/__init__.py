@@ -1,6 +1,7 @@
 """Several models on the same rows: trained, measured, and told apart where the rows can tell."""
 
 from masknet.compare.entries import Entry, entries_of
-from masknet.compare.run import REPORT, Asked, compare
+from masknet.compare.folder import REPORT
+from masknet.compare.run import Asked, compare
 
 __all__ = ["REPORT", "Asked", "Entry", "compare", "entries_of"]

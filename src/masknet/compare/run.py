@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from masknet.artifact import Artifact, load_artifact
 from masknet.compare.baseline import of_artifact, of_column, require_unseen, score_rows
 from masknet.compare.entries import Entry
-from masknet.compare.folder import CompareFolder
+from masknet.compare.folder import REPORT, CompareFolder
 from masknet.compare.report import report_html
 from masknet.compare.results import Measured, results_of
 from masknet.compare.rows import MeasuredRows, held_out, overlap, read_test
@@ -36,10 +36,7 @@ from masknet.progress import Progress
 from masknet.table import Table, open_table
 from masknet.train import Interrupted, encoding_plan, fit
 
-__all__ = ["REPORT", "Asked", "compare"]
-
-REPORT = "report.html"
-"""The page, in the folder of a comparison."""
+__all__ = ["Asked", "compare"]
 
 _FEW_ROWS = 200_000
 """Up to so many rows a model is trained from three seeds."""
@@ -78,6 +75,7 @@ class Asked:
         baseline_score: a column of the scores of a model in production.
         baseline_is: what they are; of scores that are no probabilities only the order means something.
         baseline: an artifact to measure too.
+        overwrite: begin anew where the folder holds another comparison.
         trust_code: import the network of the baseline where it is not masknet's.
     """
 
@@ -91,6 +89,7 @@ class Asked:
     baseline_score: str | None = None
     baseline_is: Literal["probability", "score"] = "probability"
     baseline: Path | None = None
+    overwrite: bool = False
     trust_code: bool = False
 
 
@@ -181,7 +180,7 @@ class _Run:
         seeds = asked.seeds or (3 if all_rows <= _FEW_ROWS else 1)
         once = _Once(progress)
         baselines = self._baselines(rows, once)
-        self.folder.begin(self._identity(seeds))
+        self.folder.begin(self._identity(seeds), overwrite=asked.overwrite)
         on_prepared(prepared)
         warnings = list(prepared.warnings)
         if asked.test is not None:
@@ -302,7 +301,9 @@ class _Run:
                 continue
             scores = [self.folder.scores(entry.stem, record["seed"]) for record in records]
             if any(len(one) != len(rows) for one in scores):
-                raise ArtifactError(f"the scores of {entry.name} in '{self.folder.path}' are of other rows: begin anew")
+                raise ArtifactError(
+                    f"the scores of {entry.name} in '{self.folder.path}' are of other rows: begin anew with --overwrite"
+                )
             found.append(Measured(entry.name, "ok", records=tuple(records), scores=tuple(scores)))
         if not any(one.status == "ok" for one in found):
             reasons = "; ".join(f"{one.name}: {one.reason}" for one in found)
