@@ -379,3 +379,11 @@ def test_with_groups_and_weights_its_figures_are_those_of_evaluate(masknet, rows
         own = masknet("evaluate", "c/models/lr-0.masknet", "test.parquet", *bootstrap, "--json").json["metrics"]
         assert found == own
     assert by_name("c")["adpredictor"]["status"] == "skipped"
+
+
+def test_a_model_of_a_comparison_with_its_own_test_rows_can_be_trained_again(masknet) -> None:
+    flags = ("--models", "fm", "--seeds", 1, "--test", "test.parquet", "--valid", "test.parquet", "--out", "c")
+    assert masknet("compare", "log.parquet", *QUICK, *flags).code == 0
+    assert masknet("train", "--config", "c/models/fm-0.masknet/run.json", "--out", "again.masknet").code == 0
+    weights = [(Path(at) / "weights.safetensors").read_bytes() for at in ("c/models/fm-0.masknet", "again.masknet")]
+    assert weights[0] == weights[1]

@@ -156,6 +156,8 @@ def test_a_metric_over_seeds_is_the_mean_with_the_spread_of_the_seeds() -> None:
     assert found.value == pytest.approx(0.72)
     assert found.low is not None
     assert found.low < 0.70
+    near = [Estimate(0.99, 0.97, 1.0), Estimate(0.95, 0.94, 0.97)]
+    assert over_seeds(near, most=1.0).high == 1.0
     assert over_seeds([Estimate(0.5, 0.4, 0.6)]) == Estimate(0.5, 0.4, 0.6)
     assert over_seeds([Estimate(0.5), Estimate(0.7)]) == Estimate(0.6)
     assert over_seeds([Estimate(0.5), Estimate(None, why="there are no rows")]).why == "there are no rows"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -230,7 +231,10 @@ class _OfLabel:
                 grouped = sample.bootstrap(_GROUP_RESAMPLES, only_grouped=True, progress=self._progress)
                 seeds.append(sample.estimates | grouped)
         names = [name for name in seeds[0] if one.calibrated or name in _RANKING]
-        return {name: over_seeds([found[name] for found in seeds]) for name in names}
+        return {
+            name: over_seeds([found[name] for found in seeds], most=1.0 if name in _RANKING else math.inf)
+            for name in names
+        }
 
     def _rela_imp(self, name: str) -> Estimate:
         """Of the mean AUCs: the quotient of each seed's is far off where the other model hardly ranks."""

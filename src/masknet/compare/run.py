@@ -138,31 +138,36 @@ class _Run:
         assert config.data is not None
         self.data = opened(config.data)
         config = config.of_table(self.data.columns)
-        column = asked.baseline_score
-        if column is not None:
-            if len(config.labels) > 1:
-                raise ConfigError(
-                    f"a column of scores is of one label; there are {' and '.join(config.labels)}: leave "
-                    f"--baseline-score out, or compare once for each label"
-                )
-            if column in config.labels:
-                raise ConfigError(f"a baseline's score is no label; '{column}' is both: name another --baseline-score")
-            if self.data.lacks([column]) and asked.test is None:
-                raise DataError(
-                    f"the scores of a baseline are a column of the rows; {self.data.name} has no '{column}': name "
-                    f"another --baseline-score",
-                    file=self.data.name,
-                    column=column,
-                )
-            if column in self.data.columns and column not in config.ignore:
-                config = config.replace(ignore=[*config.ignore, column])  # what it knows is no model's to know
+        if asked.baseline_score is not None:
+            config = self._without(asked.baseline_score, config)
         self.config = config
         self.valid = None if config.valid is None else opened(config.valid)
         self.train, self.test = self.data, self.data
         if asked.test is not None:
             self.test = opened(asked.test)
 
+    def _without(self, column: str, config: RunConfig) -> RunConfig:
+        """The settings, with the scores of a baseline left out: what it knows is no model's to know."""
+        if len(config.labels) > 1:
+            raise ConfigError(
+                f"a column of scores is of one label; there are {' and '.join(config.labels)}: leave --baseline-score "
+                f"out, or compare once for each label"
+            )
+        if column in config.labels:
+            raise ConfigError(f"a baseline's score is no label; '{column}' is both: name another --baseline-score")
+        if column not in self.data.columns:
+            if self.asked.test is not None:  # whose rows have it, or else that is told
+                return config
+            raise DataError(
+                f"the scores of a baseline are a column of the rows; {self.data.name} has no '{column}': name another "
+                f"--baseline-score",
+                file=self.data.name,
+                column=column,
+            )
+        return config if column in config.ignore else config.replace(ignore=[*config.ignore, column])
+
     def results(self, on_prepared: Callable[[Prepared], None]) -> dict[str, Any]:
+        """Do what is not done yet, and write what all of it comes to."""
         asked, config, progress = self.asked, self.config, self.progress
         if asked.test is None:
             self.train, self.test = held_out(self.data, config, progress)
@@ -201,17 +206,20 @@ class _Run:
             },
             progress=progress,
         )
+        self._write(results)
+        return results
+
+    def _write(self, results: dict[str, Any]) -> None:
         self.folder.write("results.json", to_json(results, indent=1, inf_nan_mode="null"))
         self.folder.write("results.csv", csv_text(results).encode())
         self.folder.write("results.md", markdown(results).encode())
-        steps = next_steps(results, asked.out, asked.test or str(config.data), "scores.parquet")
+        steps = next_steps(results, self.asked.out, self.asked.test or str(self.config.data), "scores.parquet")
         try:
             page = report_html(results, [shlex.join(["masknet", *words]) for words in steps])
         except ConfigError as error:  # an optional package: all but the page is worth having without it
-            progress.warn(str(error))
+            self.progress.warn(str(error))
         else:
             self.folder.write(REPORT, page.encode())
-        return results
 
     def _baselines(self, rows: MeasuredRows, progress: Progress) -> list[Measured]:
         """What is there already, as rows of the table."""
@@ -261,54 +269,55 @@ class _Run:
         }
 
     def _measured(self, prepared: Prepared, rows: MeasuredRows, seeds: int, once: _Once) -> list[Measured]:
-        """Every row of the table, in the order of the entries; what is finished is not done again."""
-        entries = self.asked.entries
-        first = self.config.seed
-        skipped = {entry.name: entry.why_skipped(self.config, prepared.encoder.space) for entry in entries}
-        to_do = [entry for entry in entries if skipped[entry.name] is None]
-        left = _Left(seeds * len(to_do))
-        found = []
-        for entry in entries:
+        """The models' rows of the table, in the order of the entries."""
+        skipped = {e.name: e.why_skipped(self.config, prepared.encoder.space) for e in self.asked.entries}
+        to_do = [name for name, why in skipped.items() if why is None]
+        left, found = _Left(seeds * len(to_do)), []
+        for entry in self.asked.entries:
             why = skipped[entry.name]
             if why is not None:
                 self.progress.note(f"{entry.name} is skipped: {why}")
                 found.append(Measured(entry.name, "skipped", why))
                 continue
-            records = []
-            place = f"{entry.name} (model {to_do.index(entry) + 1} of {len(to_do)})"
-            for seed in range(first, first + seeds):
-                started = time.monotonic()
-                record = self.folder.record(entry.stem, seed)
-                old = record is not None and record["status"] == "ok"
-                if not old:
-                    turn = f"{place}, seed {seed - first + 1} of {seeds}{left}"
-                    record = self._one(entry, seed, _OfOne(once, turn))
-                assert record is not None
-                records.append(record)
-                if record["status"] != "ok":
-                    once.warn(f"{entry.name} failed with seed {seed}: {record['reason']}")
-                    left.give_up(seeds - len(records) + 1)
-                    break
-                if old:
-                    left.give_up(1)
-                else:
-                    left.done(time.monotonic() - started)
-                    self._tell(entry, seed, record, rows)
-            failed = next((one for one in records if one["status"] != "ok"), None)
+            place = f"{entry.name} (model {to_do.index(entry.name) + 1} of {len(to_do)})"
+            records = self._runs(entry, place, rows, seeds, left, once)
+            failed = next((record for record in records if record["status"] != "ok"), None)
             if failed is not None:
                 reason = f"seed {failed['seed']}: {failed['reason']}"
                 found.append(Measured(entry.name, "failed", reason, records=tuple(records)))
                 continue
-            scores = [self.folder.scores(entry.stem, record["seed"]) for record in records]
+            scores = tuple(self.folder.scores(entry.stem, record["seed"]) for record in records)
             if any(len(one) != len(rows) for one in scores):
                 raise ArtifactError(
                     f"the scores of {entry.name} in '{self.folder.path}' are of other rows: begin anew with --overwrite"
                 )
-            found.append(Measured(entry.name, "ok", records=tuple(records), scores=tuple(scores)))
+            found.append(Measured(entry.name, "ok", records=tuple(records), scores=scores))
         if not any(one.status == "ok" for one in found):
             reasons = "; ".join(f"{one.name}: {one.reason}" for one in found)
             raise ArtifactError(f"a comparison needs a model that can be trained; none could: {reasons}")
         return found
+
+    def _runs(
+        self, entry: Entry, place: str, rows: MeasuredRows, seeds: int, left: _Left, once: _Once
+    ) -> list[dict[str, Any]]:
+        """A record for each seed of a model, up to the first that fails; what is finished is not done again."""
+        records: list[dict[str, Any]] = []
+        for i, seed in enumerate(range(self.config.seed, self.config.seed + seeds)):
+            record = self.folder.record(entry.stem, seed)
+            if record is not None and record["status"] == "ok":
+                records.append(record)
+                left.give_up(1)
+                continue
+            started = time.monotonic()
+            record = self._one(entry, seed, _OfOne(once, f"{place}, seed {i + 1} of {seeds}{left}"))
+            records.append(record)
+            if record["status"] != "ok":
+                once.warn(f"{entry.name} failed with seed {seed}: {record['reason']}")
+                left.give_up(seeds - i)
+                break
+            left.done(time.monotonic() - started)
+            self._tell(entry, seed, record, rows)
+        return records
 
     def _tell(self, entry: Entry, seed: int, record: dict[str, Any], rows: MeasuredRows) -> None:
         scores = self.folder.scores(entry.stem, seed)
@@ -365,10 +374,12 @@ class _Run:
         return record
 
     def _as_run(self, artifact: Artifact, config: RunConfig) -> Artifact:
-        """With the paths that train it again; of rows that were split off no command can name them."""
-        if self.asked.test is not None:
-            return replace(artifact, run={**artifact.run, "data": os.path.abspath(config.data or "")})
-        return replace(artifact, run={**artifact.run, "data": None})
+        """With the paths that train it again; of rows that were split off the data no command can name them."""
+        paths = {name: getattr(config, name) for name in ("data", "valid", "cache_dir")}
+        known: dict[str, str | None] = {name: os.path.abspath(path) for name, path in paths.items() if path is not None}
+        if self._held_out is not None:
+            known["data"] = None
+        return replace(artifact, run=artifact.run | known)
 
 
 def _reason(error: Exception) -> str:

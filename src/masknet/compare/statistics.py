@@ -132,7 +132,7 @@ def holm(p: Mapping[Any, float | None]) -> dict[Any, float | None]:
     return corrected
 
 
-def over_seeds(found: Sequence[Estimate]) -> Estimate:
+def over_seeds(found: Sequence[Estimate], *, most: float = math.inf) -> Estimate:
     """The mean of a metric over seeds: each half of its interval is the mean one, widened by the seeds' spread.
 
     >>> over_seeds([Estimate(0.7, 0.6, 0.8), Estimate(0.7, 0.6, 0.8)])
@@ -140,6 +140,7 @@ def over_seeds(found: Sequence[Estimate]) -> Estimate:
 
     Args:
         found: one a seed.
+        most: the largest value that there can be; the least is 0.
     """
     lacking = next((one for one in found if one.value is None), None)
     if lacking is not None:
@@ -159,7 +160,7 @@ def over_seeds(found: Sequence[Estimate]) -> Estimate:
         of_rows = (half / z) ** 2
         freedom = (of_rows + of_seeds) ** 2 * (len(values) - 1) / of_seeds**2
         halves.append(student_quantile(LEVEL, freedom) * math.sqrt(of_rows + of_seeds))
-    return Estimate(value, max(value - halves[0], 0.0), value + halves[1])
+    return Estimate(value, max(value - halves[0], 0.0), min(value + halves[1], most))
 
 
 class Comparison:

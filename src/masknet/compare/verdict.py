@@ -53,14 +53,15 @@ def _of_label(results: Mapping[str, Any], label: str) -> list[str]:
     sentences.append(
         f"{best} costs {micros:,.3g} microseconds a row to encode and score here, and {cost['bytes'] / 1e6:,.2g} MB."
     )
-    rows = f"{summary['rows']:,} test rows with {summary['clicks']:,} clicks"
+    rows = f"There were {summary['rows']:,} test rows with {summary['clicks']:,} clicks"
     found = _detectable(results, label, models, baselines)
-    sentences.append(
-        f"There were {rows}: a difference of {found} in AUC would be found in 4 of 5 such comparisons, a smaller one "
-        f"less often."
-        if found
-        else f"There were {rows}, which is too few to tell any difference."
-    )
+    if found:
+        sentences.append(
+            f"{rows}: a difference of {found} in AUC would be found in 4 of 5 such comparisons, a smaller one less "
+            f"often."
+        )
+    elif len(models) > 1:
+        sentences.append(f"{rows}, which is too few to tell any difference.")
     return sentences
 
 
