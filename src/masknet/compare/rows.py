@@ -46,7 +46,7 @@ def held_out(table: Table, config: RunConfig, progress: Progress) -> tuple[Table
         marked = latest_rows(inspection.times, form=inspection.time_form or "iso", share=_SHARE)
     else:
         parts = [
-            values.all_labels(chunk.frame, declared.labels, chunk.place, declared.positive)
+            values.all_labels(chunk, declared.labels, declared.positive)
             for chunk in table.chunks(declared.labels, limit=config.limit_rows)
         ]
         if not parts:

@@ -200,20 +200,21 @@ class Comparison:
         heavy = np.ones(len(labels), dtype=np.bool_) if weights is None else weights > 0
         self._weights = np.ones(int(heavy.sum())) if weights is None else weights[heavy].astype(np.float64)
         self._positive = labels[heavy] == 1
-        rankings: list[list[Ranking]] = []
-        placements = []
+        draws = _Draws(resamples, seed, None if groups is None else groups[heavy])
+        total, progress = sum(map(len, scores.values())), progress or LogProgress()
+        placements, resampled = [], []
         for name, of_seeds in scores.items():
-            own = [ranking_of(checked_rows(labels, one, weights)) for one in of_seeds]
-            found = [row_placements(one) for one in own]
-            self.aucs[name] = [value for value, _ in found]
-            placements.append(np.mean([placed for _, placed in found], axis=0))
-            if resamples:
-                rankings.append(own)
-        if not resamples:
-            self._covariance = self._delong(np.array(placements))
-        else:
-            kept = None if groups is None else np.unique(groups[heavy], return_inverse=True)[1]
-            self._covariance = _resampled(rankings, kept, resamples, seed, progress or LogProgress())
+            placed, drawn, self.aucs[name] = np.zeros(len(self._weights)), np.zeros(resamples), []
+            for one in of_seeds:  # one at a time, since all of them together may not fit in memory
+                ranking = ranking_of(checked_rows(labels, one, weights))
+                value, of_rows = row_placements(ranking)
+                self.aucs[name].append(value)
+                placed += of_rows / len(of_seeds)
+                drawn += draws.aucs(ranking) / len(of_seeds)
+                progress.track("compare", sum(map(len, self.aucs.values())), total, unit="runs")
+            placements.append(placed)
+            resampled.append(drawn)
+        self._covariance = draws.covariance(np.array(resampled)) if resamples else self._delong(np.array(placements))
 
     def auc(self, name: str) -> float:
         """The mean over seeds."""
@@ -268,23 +269,29 @@ class Comparison:
         return found
 
 
-def _resampled(
-    rankings: Sequence[Sequence[Ranking]],
-    groups: NDArray[np.intp] | None,
-    resamples: int,
-    seed: int,
-    progress: Progress,
-) -> Floats:
-    """The covariance of the models' AUCs, each the mean over its seeds, over resamples of rows or of groups."""
-    rows = len(rankings[0][0].rows)
-    units = rows if groups is None else int(groups.max()) + 1
-    rng, values = np.random.default_rng(seed), np.empty((resamples, len(rankings)))
-    for done in range(resamples):
-        counts = np.bincount(rng.integers(units, size=units), minlength=units).astype(np.float64)
-        of_rows = counts if groups is None else counts[groups]
-        values[done] = [np.mean([auc_value(one.counted(of_rows)) for one in own]) for own in rankings]
-        progress.track("resample", done + 1, resamples, unit="resamples")
-    defined = values[~np.isnan(values).any(axis=1)]
-    if len(defined) < 0.95 * resamples:
-        return np.full((len(rankings), len(rankings)), math.nan)
-    return np.atleast_2d(np.cov(defined, rowvar=False))
+class _Draws:
+    """Resamples of rows, or of groups: the same for every ranking."""
+
+    def __init__(self, resamples: int, seed: int, groups: NDArray[Any] | None) -> None:
+        self._resamples, self._seed = resamples, seed
+        self._groups = None if groups is None else np.unique(groups, return_inverse=True)[1]
+
+    def aucs(self, ranking: Ranking) -> Floats:
+        """The AUC in each; NaN where a class was not drawn."""
+        groups, rng = self._groups, np.random.default_rng(self._seed)
+        units = len(ranking.rows) if groups is None else int(groups.max()) + 1
+        found = np.empty(self._resamples)
+        for i in range(self._resamples):
+            counts = np.bincount(rng.integers(units, size=units), minlength=units).astype(np.float64)
+            found[i] = auc_value(ranking.counted(counts if groups is None else counts[groups]))
+        return found
+
+    def covariance(self, aucs: Floats) -> Floats:
+        """Of the models' AUCs, `[models, models]`, given those in each resample, `[models, resamples]`.
+
+        NaN where more than one resample of twenty lacks a class.
+        """
+        defined = aucs[:, ~np.isnan(aucs).any(axis=0)]
+        if defined.shape[1] < 0.95 * self._resamples:
+            return np.full((len(aucs), len(aucs)), math.nan)
+        return np.atleast_2d(np.cov(defined))

@@ -19,12 +19,12 @@ __all__ = [
     "auc_difference_of",
     "auc_of",
     "auc_value",
-    "row_placements",
     "pr_auc",
     "pr_auc_of",
     "pr_auc_value",
     "rela_imp",
     "rela_imp_of",
+    "row_placements",
 ]
 
 
