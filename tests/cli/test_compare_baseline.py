@@ -124,6 +124,7 @@ def test_a_column_that_is_not_there_or_is_the_label_is_refused(masknet) -> None:
     assert "log.parquet has no 'prd'" in masknet(*command, "--baseline-score", "prd").error
     assert "a baseline's score is no label" in masknet(*command, "--baseline-score", "click").error
     assert "name their column" in masknet(*command, "--baseline-is", "score").error
+    assert "the network of a --baseline" in masknet(*command, "--trust-code").error
     pl.read_parquet("test.parquet").drop("prod").write_parquet("bare.parquet")
     lacking = masknet(*command, "--baseline-score", "prod", "--test", "bare.parquet").error
     assert "column 'prod' is missing from bare.parquet; --baseline-score names it" in lacking

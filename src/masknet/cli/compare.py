@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from masknet.encode import Prepared
 
 _OWN = (
-    *("data", "model", "set", "out", "overwrite", "resume", "verbose"),  # said otherwise, or not at all
+    *(
+        "data",
+        "model",
+        "set",
+        "out",
+        "overwrite",
+        "resume",
+        "verbose",
+        "seed",
+        "members",
+    ),  # said otherwise, or not at all
     *("refit", "tensorboard", "golden_rows", "checkpoint_minutes", "bad_rows"),  # matters of one run
 )
 """The settings of a run that a comparison does not take."""
@@ -59,6 +69,15 @@ def command(
         int | None,
         typer.Option(metavar="N", help="Train each model so often (default: 3 up to 200,000 rows, else 1).", min=1),
     ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="The first seed of each model (default: 0).", min=0)
+    ] = None,
+    members: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Let each network be so many, averaged, but those with a + (default: 1).", min=1
+        ),
+    ] = None,
     test: Annotated[
         str | None,
         typer.Option(help="The rows to measure on (default: a tenth of DATA, the last by --time or a random one)."),
@@ -85,7 +104,10 @@ def command(
     ] = None,
     baseline_is: Annotated[
         Literal["probability", "score"],
-        typer.Option(help="What those are; of scores that are no probabilities only the order is measured."),
+        typer.Option(
+            metavar="probability|score",
+            help="What those are; of scores that are no probabilities only the order is measured.",
+        ),
     ] = "probability",
     baseline: Annotated[
         str | None, typer.Option(metavar="ARTIFACT", help="A trained model to be measured too.")
@@ -104,13 +126,15 @@ def command(
     from masknet.table import open_table
     from masknet.train import Interrupted
 
-    run = RunConfig(data=data, **given(shared))
+    run = RunConfig(data=data, **given({**shared, "seed": seed, "members": members}))
     if "-" in (data, run.valid, test):
         raise ConfigError("a comparison reads its rows several times, and standard input is read once: name a file")
     if baseline_is != "probability" and baseline_score is None:
         raise ConfigError(
             "--baseline-is says what the scores of --baseline-score are: name their column, or leave it out"
         )
+    if trust_code and baseline is None:
+        raise ConfigError("--trust-code is for the network of a --baseline: name one, or leave it out")
     names = Said(tuple(models)).names()
     if trust_code or any(":" in name for name in names):
         import_from_here()
