@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from machine import commit, hardware
 from masknet.compare.statistics import Comparison, power
 from masknet.config import RunConfig
 from masknet.datasets import planted_log
@@ -33,7 +34,6 @@ from masknet.predict import predict_frame
 from masknet.progress import LogProgress
 from masknet.table import open_table
 from masknet.train import fit
-from throughput import commit, hardware
 
 ROWS, SHARE, SHIFT, NOISE, OF_SEEDS = 3000, 0.2, 1.2, 0.5, 0.02
 TRAINED_ROWS, TEST_ROWS, NETWORKS = 3000, 1000, 24
