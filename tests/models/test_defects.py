@@ -23,10 +23,14 @@ def _seed() -> None:
 
 
 def traffic(network: nn.Module, values: Tensor = VALUES) -> dict[str, tuple[tuple[Tensor, ...], Tensor]]:
-    """What went into and came out of every module, by name."""
+    """What went into and came out of every module, by name; copies, since a block's ReLU is taken in place."""
     seen: dict[str, tuple[tuple[Tensor, ...], Tensor]] = {}
+
+    def see(name: str, given: tuple[Tensor, ...], out: Tensor) -> None:
+        seen[name] = (tuple(one.clone() if isinstance(one, Tensor) else one for one in given), out.clone())
+
     hooks = [
-        module.register_forward_hook(lambda _m, given, out, name=name: seen.__setitem__(name, (given, out)))
+        module.register_forward_hook(lambda _m, given, out, name=name: see(name, given, out))
         for name, module in network.named_modules()
     ]
     network(IDS, values)
