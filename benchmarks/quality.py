@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py run DATA --seeds 0..4 --jobs 2
     python benchmarks/quality.py run DATA --ways bf16 --sets frappe
-    python benchmarks/quality.py table    # puts the tables into docs/defaults.md and docs/sparse-updates.md
+    python benchmarks/quality.py show
 
 DATA holds a folder a set, as for `benchmarks/defaults.py`. A line a run is appended to the results as it ends; what is
 there already is not run again. The reference is dense updates in fp32; another way may be a default only where its mean
@@ -20,18 +20,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cells import with_table
 from defaults import ALONE, one_network, train_flags
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "quality.jsonl"
+RESULTS = Path(__file__).parent / "results" / "quality.jsonl"
 SETS = ("frappe", "nycflights13")
 WAYS: dict[str, tuple[str, ...]] = {
     "reference": ("--precision", "fp32", "--embedding-updates", "dense"),
     "sparse": ("--precision", "fp32", "--embedding-updates", "sparse"),
     "bf16": ("--precision", "bf16", "--embedding-updates", "dense"),
 }
-PAGES = {"sparse": ROOT / "docs" / "sparse-updates.md", "bf16": ROOT / "docs" / "defaults.md"}
 
 
 def seeds_of(text: str) -> list[int]:
@@ -76,11 +73,6 @@ def table(way: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_tables(way: str) -> str:
-    """The page of a way, with its table between the marks."""
-    return with_table(PAGES[way].read_text(encoding="utf-8"), "quality", table(way))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -90,13 +82,11 @@ def main() -> None:
     running.add_argument("--seeds", type=seeds_of, default=seeds_of("0..4"), help="FIRST..LAST")
     running.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     running.add_argument("--jobs", type=int, default=1)
-    verbs.add_parser("table")
+    verbs.add_parser("show")
     given = parser.parse_args()
     if given.verb == "run":
         run(given.data, given.ways, given.seeds, given.sets, given.jobs)
-    for way, page in PAGES.items():
-        if given.verb == "table":
-            page.write_text(with_tables(way), encoding="utf-8")
+    for way in list(WAYS)[1:]:
         print(way, table(way), sep="\n")
 
 
