@@ -31,6 +31,12 @@ def test_counts_outlive_many_merges() -> None:
     assert Counter(counts["count"]) == {1: 60_000, 2: 90_000}
 
 
+def test_counts_are_sorted_where_the_last_chunk_was_merged_at_once() -> None:
+    counter = ValueCounter()
+    counter.add(pl.Series(range(120_000)).cast(pl.String))
+    assert counter.counts()["value"].is_sorted()
+
+
 @given(st.dictionaries(texts, st.integers(3, 2**31 - 1), max_size=8), st.lists(texts | st.none(), max_size=12))
 def test_a_look_up_finds_ids_wherever_they_are(known: dict[str, int], asked: list[str | None]) -> None:
     vocabulary = Vocabulary(pl.Series(list(known), dtype=pl.String), np.array(list(known.values()), dtype=np.int32))

@@ -26,6 +26,7 @@ class ValueCounter:
         self._known = pl.DataFrame(schema={"value": pl.String, "count": pl.Int64})
         self._pending: list[pl.DataFrame] = []
         self._num_pending = 0
+        self._sorted = True
 
     def add(self, text: pl.Series, times: NDArray[np.int64] | None = None) -> None:
         """Count canonical texts, each so many times, or once; nulls are passed over."""
@@ -35,6 +36,7 @@ class ValueCounter:
         known = counts.filter(text.is_not_null() & (often > 0)).with_columns(pl.col("value") + "")
         self._pending.append(known)
         self._num_pending += len(known)
+        self._sorted = False
         if self._num_pending > max(100_000, len(self._known)):
             self._merge()
 
@@ -45,9 +47,10 @@ class ValueCounter:
 
     def counts(self) -> pl.DataFrame:
         """Columns `value` and `count`, the commonest first, ties by value."""
-        if self._pending:
+        if not self._sorted:
             self._merge()
             self._known = self._known.sort(["count", "value"], descending=[True, False])
+            self._sorted = True
         return self._known
 
 
@@ -96,7 +99,7 @@ class Vocabulary:
             # NOTE[perf]: a join, and a cast to an Enum too, hash the whole vocabulary anew for every chunk.
             seed, hashes, order = self._hashed
             value = order[np.searchsorted(hashes[:-1], text.hash(seed).to_numpy())]
-            same = self.values.gather(value) == text  # null where the text is
+            same = self.values[value] == text  # null where the text is
             known = (same.fill_null(value=False) if same.null_count() else same).to_numpy()
             ids[known] = self.id_array[value[known]]
         if text.null_count():
