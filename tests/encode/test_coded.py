@@ -53,7 +53,7 @@ def test_rows_are_left_out_and_cut(column: pl.Series) -> None:
     assert_series_equal(coded.where(stay).rows(), column.filter(column.is_in(["b", "7"])))
     assert coded.count(stay) == len(coded.where(stay))
     assert coded.where(coded.cells.is_in(coded.cells.implode(), nulls_equal=True)) is coded
-    piece = coded.piece(slice(3, 9))
+    piece = coded.part(slice(3, 9))
     assert_series_equal(piece.rows(), column[3:9])
     assert set(piece.cells) == set(column[3:9])
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from masknet.encode.workers import Workers, ahead
 from masknet.errors import Where
 from masknet.table import ROWS, Chunk, Codes
 
-__all__ = ["Coded", "CodedChunk", "coded_chunks", "sample_of_rows"]
+__all__ = ["Coded", "CodedChunk", "coded_chunks", "renumbered", "sample_of_rows"]
 
 _Found = TypeVar("_Found")
 
@@ -64,6 +65,18 @@ class Coded:
         cells = pl.Series(column.name, found.dictionary, dtype=column.dtype)
         return cls(cells, pl.Series(found.indices).to_numpy().astype(np.intp))
 
+    @classmethod
+    def joined(cls, columns: Sequence[Coded]) -> Coded:
+        """The rows of several, whose types are one, behind each other; a cell may then stand there several times."""
+        if len(columns) == 1:
+            return columns[0]
+        starts = accumulate((len(one.cells) for one in columns), initial=0)
+        codes = [
+            start + (np.arange(len(one)) if one.codes is None else one.codes)
+            for start, one in zip(starts, columns, strict=False)
+        ]
+        return cls(pl.concat([one.cells for one in columns]), np.concatenate(codes))
+
     def __len__(self) -> int:
         """Rows."""
         return len(self.cells) if self.codes is None else len(self.codes)
@@ -82,8 +95,8 @@ class Coded:
     def rows(self, some: NDArray[np.intp] | None = None) -> pl.Series:
         """The cell of each row, or of some rows."""
         if self.codes is None:
-            return self.cells if some is None else self.cells.gather(some)
-        return self.cells.gather(self.codes if some is None else self.codes.take(some))
+            return self.cells if some is None else self.cells[some]
+        return self.cells[self.codes if some is None else self.codes.take(some)]
 
     def where(self, stay: pl.Series) -> Coded:
         """The rows whose cells `stay` marks."""
@@ -95,17 +108,29 @@ class Coded:
         codes = self.codes[marks.take(self.codes)]
         return Coded(self.cells.filter(stay), (np.cumsum(marks) - 1).take(codes))
 
-    def piece(self, span: slice) -> Coded:
-        """Neighbouring rows, with the cells that they have."""
+    def part(self, some: slice | NDArray[np.intp]) -> Coded:
+        """Some rows, with the cells that they have."""
         if self.codes is None:
-            return Coded(self.cells[span])
-        used, codes = np.unique(self.codes[span], return_inverse=True)
-        return Coded(self.cells.gather(used), codes)
+            return Coded(self.cells[some])
+        used, codes = renumbered(self.codes[some], len(self.cells))
+        return Coded(self.cells.filter(pl.Series(used)), codes)
+
+
+def renumbered(codes: Codes, count: int) -> tuple[NDArray[np.bool_], Codes]:
+    """Which of so many cells some rows have, and their codes where the others are left out.
+
+    >>> used, codes = renumbered(np.array([4, 1, 4]), 6)
+    >>> used.nonzero()[0].tolist(), codes.tolist()
+    ([1, 4], [1, 0, 1])
+    """
+    used = np.zeros(count, dtype=np.bool_)
+    used[codes] = True
+    return used, (np.cumsum(used) - 1).take(codes)
 
 
 def sample_of_rows(column: Coded) -> pl.Series:
     """The cells of some rows of a chunk: those that `sample_of` gives of the cells of all."""
-    return sample_of(column.cells) if column.codes is None else column.cells.gather(sample_of(pl.Series(column.codes)))
+    return sample_of(column.cells) if column.codes is None else column.cells[sample_of(pl.Series(column.codes))]
 
 
 @dataclass(frozen=True)
@@ -133,7 +158,7 @@ class CodedChunk:
             return
         for start in range(0, len(self), rows):
             span = slice(start, start + rows)
-            columns = {name: column.piece(span) for name, column in self.columns.items()}
+            columns = {name: column.part(span) for name, column in self.columns.items()}
             numbers = None if self.rows is None else self.rows[span]
             yield CodedChunk(columns, self.source, self.first_row + start, numbers)
 

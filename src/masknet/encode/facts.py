@@ -43,13 +43,14 @@ class _Distinct:
         self._counts: dict[ValueType, int] = {}
         self.overflow = False
 
-    def add(self, column: pl.Series) -> None:
+    def add(self, cells: pl.Series, *, told_apart: bool = False) -> None:
+        """Take the next cells; `told_apart` where it is known that they differ."""
         if self.overflow:
             return
         self._counts = {}
         # As texts at once: three distinct numbers keep the memory of the whole chunk that they are from.
         # A moment as a number: not all that a column may hold can be written as a date.
-        distinct = column.drop_nulls().unique()
+        distinct = cells if told_apart else cells.drop_nulls().unique()
         fresh = (distinct.to_physical() if distinct.dtype.is_temporal() else distinct).cast(pl.String)
         self._pending.append(fresh)
         self._num_pending += len(fresh)
@@ -277,7 +278,8 @@ class ColumnFacts:
             self.all_integers = self.all_booleans = False
             self._other_types = True
         self.missing += len(column) - len(known)
-        self.distinct.add(known.cells)
+        # Of texts only: of numbers, -0.0 and 0.0 are one.
+        self.distinct.add(known.cells, told_apart=known.codes is not None and dtype == pl.String)
         if not self._within and (dtype == pl.String or dtype.is_integer()):
             self._all_different.add(known)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import takewhile
+from dataclasses import dataclass
+from itertools import accumulate, takewhile
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 
 from masknet.draws import keyed_uniform
 from masknet.encode import values
-from masknet.encode.bags import bag_parts, is_pair, sample_of
-from masknet.encode.coded import Coded
+from masknet.encode.bags import bag_parts, is_pair
+from masknet.encode.coded import Coded, renumbered, sample_of_rows
 from masknet.encode.moments import as_dates
 from masknet.encode.number_texts import parse
 from masknet.encode.workers import Each, in_turn
 from masknet.errors import flag
 from masknet.schema import UNKNOWN, Bag, Decimal
+from masknet.table import Codes
 
 __all__ = ["LeakSearch"]
 
@@ -78,7 +80,7 @@ class LeakSearch:
         names = list(self._columns)
 
         def take(i: int) -> None:
-            self._columns[names[i]].take(columns[names[i]].rows(drawn))
+            self._columns[names[i]].take(columns[names[i]].part(drawn))
 
         each(take, range(len(names)))
         if self._kept > 2 * self._most:  # there are more rows than was thought
@@ -112,8 +114,7 @@ class LeakSearch:
             aucs = [0.0] * len(fields)
 
             def look(i: int, known: NDArray[np.bool_] = known, clicks: NDArray[np.uint8] = of_task[known]) -> None:
-                number, code = self._columns[fields[i]].found()
-                aucs[i] = max(_rankings(number[known], code[known], clicks))  # noqa: B023 -- called at once
+                aucs[i] = max(_rankings(self._columns[fields[i]].found().of(known), clicks))  # noqa: B023 -- at once
 
             each(look, range(len(fields)))
             for name, auc in zip(fields, aucs, strict=True):
@@ -124,6 +125,36 @@ class LeakSearch:
                     )
 
 
+@dataclass(frozen=True)
+class _Read:
+    """Cells, what each is by both ways to read it, and which of them each row has.
+
+    Args:
+        number: of each cell, NaN where it is none.
+        value: of each cell a code of what stands there, 0 where that is missing.
+        cell: of each row.
+    """
+
+    number: NDArray[np.float64]
+    value: NDArray[np.uint64]
+    cell: Codes
+
+    def of(self, rows: NDArray[np.bool_]) -> _Read:
+        """Some rows, with the cells that they have."""
+        used, cell = renumbered(self.cell[rows], len(self.number))
+        return _Read(self.number[used], self.value[used], cell)
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Read]) -> _Read:
+        """The rows of several, one behind the other."""
+        starts = accumulate((len(part.number) for part in parts), initial=0)
+        return cls(
+            number=np.concatenate([part.number for part in parts]),
+            value=np.concatenate([part.value for part in parts]),
+            cell=np.concatenate([start + part.cell for start, part in zip(starts, parts, strict=False)]),
+        )
+
+
 class _SomeCells:
     """The cells of the rows that were drawn, of one column.
 
@@ -132,68 +163,66 @@ class _SomeCells:
 
     def __init__(self, bag: Bag | None, in_texts: _NumbersInTexts) -> None:
         self._bag, self._in_texts = bag, in_texts
-        self._unread: list[pl.Series] = []
-        self._numbers: list[NDArray[np.float64]] = []
-        self._codes: list[NDArray[np.uint64]] = []
+        self._unread: list[Coded] = []
+        self._parts: list[_Read] = []
 
-    def take(self, cells: pl.Series) -> None:
-        """Take the cells of one more chunk."""
-        self._unread.append(cells)
+    def take(self, column: Coded) -> None:
+        """Take the rows of one more chunk."""
+        self._unread.append(column)
         # The few cells that are drawn may keep the memory of all texts of their chunk.
-        if len(self._unread) == _WAITING or sum(one.estimated_size() for one in self._unread) > _WAITING_BYTES:
+        waiting = sum(one.cells.estimated_size() for one in self._unread)
+        if len(self._unread) == _WAITING or waiting > _WAITING_BYTES:
             self._read()
 
     def _read(self) -> None:
         while self._unread:
-            dtype, alike = self._unread[0].dtype, 1
+            dtype, alike = self._unread[0].cells.dtype, 1
             if self._in_texts.told or not (dtype == pl.String or dtype.is_nested()):  # else the first texts tell it
-                alike = sum(1 for _ in takewhile(lambda cells: cells.dtype == dtype, self._unread))  # noqa: B023
-            number, code = _read(pl.concat(self._unread[:alike]), self._bag, self._in_texts)
+                alike = sum(1 for _ in takewhile(lambda one: one.cells.dtype == dtype, self._unread))  # noqa: B023
+            column = Coded.joined(self._unread[:alike])
             del self._unread[:alike]
-            self._numbers.append(number)
-            self._codes.append(code)
+            number, value = _read(column, self._bag, self._in_texts)
+            self._parts.append(_Read(number, value, np.arange(len(number)) if column.codes is None else column.codes))
 
     def thin(self, stay: NDArray[np.bool_]) -> None:
-        """Keep those that are marked."""
-        numbers, codes = self.found()
-        self._numbers, self._codes = [numbers[stay]], [codes[stay]]
+        """Keep the rows that are marked."""
+        self._parts = [self.found().of(stay)]
 
-    def found(self) -> tuple[NDArray[np.float64], NDArray[np.uint64]]:
-        """Of all cells, as `_read` gives them."""
+    def found(self) -> _Read:
+        """All rows."""
         self._read()
-        return np.concatenate(self._numbers), np.concatenate(self._codes)
+        return _Read.joined(self._parts)
 
 
-def _read(
-    column: pl.Series, bag: Bag | None, in_texts: _NumbersInTexts
-) -> tuple[NDArray[np.float64], NDArray[np.uint64]]:
+def _read(column: Coded, bag: Bag | None, in_texts: _NumbersInTexts) -> tuple[NDArray[np.float64], NDArray[np.uint64]]:
     """The cells as numbers, NaN where they are none, and a code a value, 0 where one is missing.
 
     Of a bag: how many values there are, and the first of them.
     """
-    if isinstance(column.dtype, pl.List | pl.Array) or (bag is not None and column.dtype == pl.String):
-        parts = bag_parts(column, bag)
+    cells = column.cells
+    if isinstance(cells.dtype, pl.List | pl.Array) or (bag is not None and cells.dtype == pl.String):
+        parts = bag_parts(cells, bag)
         length = parts.list.len().cast(pl.Float64).fill_null(0.0).to_numpy()
         first = parts.list.get(0, null_on_oob=True)
         if is_pair(first.dtype, declared=True):
             first = first.struct.unnest().to_series(0)
         elif first.dtype == pl.String and bag is not None and bag.weighted:
             first = first.str.replace(r":[^:]*$", "")
-        _, code = _read(first, None, in_texts)
-        return np.where(length > 0, length, np.nan), code
-    if column.dtype == pl.Null or values.is_nested(column.dtype):
-        return np.full(len(column), np.nan), np.zeros(len(column), dtype=np.uint64)
-    if column.dtype == pl.String:
-        column = column.str.strip_chars()
-        column = column.set(column == "", None)
-        number = in_texts(column)
+        _, value = _read(Coded(first, column.codes), None, in_texts)
+        return np.where(length > 0, length, np.nan), value
+    if cells.dtype == pl.Null or values.is_nested(cells.dtype):
+        return np.full(len(cells), np.nan), np.zeros(len(cells), dtype=np.uint64)
+    if cells.dtype == pl.String:
+        cells = cells.str.strip_chars()
+        cells = cells.set(cells == "", None)
+        number = in_texts(Coded(cells, column.codes))
     else:
-        plain = column.to_physical() if column.dtype.is_temporal() else column
+        plain = cells.to_physical() if cells.dtype.is_temporal() else cells
         number = plain.cast(pl.Float64, strict=False)
     number = number.fill_nan(None)
-    missing = column.is_null() if column.dtype == pl.String else number.is_null()
-    code = column.hash(seed=0).to_numpy() | np.uint64(1)
-    return number.fill_null(float("nan")).to_numpy(), np.where(missing.to_numpy(), np.uint64(0), code)
+    missing = cells.is_null() if cells.dtype == pl.String else number.is_null()
+    value = cells.hash(seed=0).to_numpy() | np.uint64(1)
+    return number.fill_null(float("nan")).to_numpy(), np.where(missing.to_numpy(), np.uint64(0), value)
 
 
 class _NumbersInTexts:
@@ -211,15 +240,16 @@ class _NumbersInTexts:
         """Whether it is known what the texts hold."""
         return self._read is not None
 
-    def __call__(self, column: pl.Series) -> pl.Series:
-        """Float64, null where there is none."""
-        sample = sample_of(column.drop_nulls()) if self._read is None else column
-        if self._read is None and len(sample):
+    def __call__(self, column: Coded) -> pl.Series:
+        """For each cell a Float64, null where there is none."""
+        cells = column.cells
+        if self._read is None and cells.null_count() < len(cells):
+            sample = sample_of_rows(column.where(cells.is_not_null()))
             if 2 * int(parse(sample, **self._form).wrong.sum()) <= len(sample):
                 self._read = self._numbers
             else:
                 self._read = as_dates if 2 * as_dates(sample).null_count() <= len(sample) else _nothing
-        return (self._read or _nothing)(column)
+        return (self._read or _nothing)(cells)
 
     def _numbers(self, column: pl.Series) -> pl.Series:
         return parse(column, **self._form).numbers
@@ -229,18 +259,21 @@ def _nothing(column: pl.Series) -> pl.Series:
     return pl.Series(column.name, [None], dtype=pl.Float64).new_from_index(0, len(column))
 
 
-def _rankings(number: NDArray[np.float64], code: NDArray[np.uint64], labels: NDArray[np.uint8]) -> Iterator[float]:
+def _rankings(column: _Read, labels: NDArray[np.uint8]) -> Iterator[float]:
     """How well a column ranks the rows, by each way to read it: its AUC, or that of its opposite."""
-    yield _auc((code == 0).astype(np.intp), 2, labels)
-    distinct_codes, value = np.unique(code, return_inverse=True)
-    yield _held_out(value, len(distinct_codes), labels)
+    number, cell = column.number, column.cell
+    yield _auc((column.value == 0).astype(np.intp).take(cell), 2, labels)
+    distinct_values, value = np.unique(column.value, return_inverse=True)
+    yield _held_out(value.take(cell), len(distinct_values), labels)
     told = ~np.isnan(number)
     if told.any():
-        distinct, rank = np.unique(number[told], return_inverse=True)
-        yield _auc(rank, len(distinct), labels[told])
+        distinct, rank = np.unique(number, return_inverse=True)  # NaN is the last
+        rows = told.take(cell)
+        rank, count, labels = rank.take(cell[rows]), len(distinct) - (not told.all()), labels[rows]
+        yield _auc(rank, count, labels)
         # What is high in the middle, or in a range: a number as a value, in bins of about equal mass.
         before = np.cumsum(np.bincount(rank)) - 1
-        yield _held_out((before * _BINS // len(rank))[rank], _BINS, labels[told])
+        yield _held_out((before * _BINS // len(rank))[rank], _BINS, labels)
 
 
 def _auc(rank: NDArray[np.intp], count: int, labels: NDArray[np.uint8]) -> float:

@@ -67,7 +67,7 @@ def parse(text: pl.Series, *, missing: Sequence[str] = (), decimal: Decimal = ".
     if numbers.null_count() > text.null_count():
         odd = (numbers.is_null() & text.is_not_null()).arg_true()
         cells = text.gather(odd)
-        found = _odd_numbers(cells.str.strip_chars(), decimal)
+        found = _odd_numbers(cells, decimal)
         lacking = is_missing(cells, missing)
         numbers = numbers.scatter(odd, found.set(lacking, None))
         wrong = wrong.scatter(odd, found.is_null() & ~lacking)
@@ -84,25 +84,27 @@ def without(numbers: pl.Series, missing: Sequence[str], decimal: Decimal = ".") 
 
 def is_missing(text: pl.Series, missing: Sequence[str] = ()) -> pl.Series:
     """Whether each text, none of which is null, stands for a missing number."""
-    bare = text.str.strip_chars()
-    return bare.str.to_lowercase().is_in(_MISSING) | bare.is_in([marker.strip() for marker in missing])
+    bare = pl.col("text").str.strip_chars()
+    found = bare.str.to_lowercase().is_in(_MISSING) | bare.is_in([marker.strip() for marker in missing])
+    return text.to_frame("text").select(found).to_series().alias(text.name)
 
 
 def of_other_decimal(text: pl.Series, decimal: Decimal) -> pl.Series:
     """Whether each text, which is no number, would be one with the other of comma and point before its decimals."""
-    return _bare(text.str.strip_chars()).str.contains(_COMMA if decimal == "." else _POINT)
+    found = _bare(pl.col("text").str.strip_chars()).str.contains(_COMMA if decimal == "." else _POINT)
+    return text.to_frame("text").select(found).to_series().alias(text.name)
 
 
-def _bare(text: pl.Series) -> pl.Series:
+def _bare(text: pl.Expr) -> pl.Expr:
     """The texts without the signs at their ends."""
     before = text.str.replace(rf"^([-+]?)\s*{_CURRENCY}\s*", "$1")
     return before.str.replace(rf"\s*(?:%|{_CURRENCY})$", "")
 
 
 def _odd_numbers(text: pl.Series, decimal: Decimal) -> pl.Series:
-    bare = _bare(text)
+    bare = _bare(pl.col("text").str.strip_chars())
     grouped = bare.str.contains(_GROUPS[decimal])
-    bare = bare.str.replace_all(_BETWEEN[decimal], "").zip_with(grouped, bare)
+    bare = pl.when(grouped).then(bare.str.replace_all(_BETWEEN[decimal], "")).otherwise(bare)
     if decimal == ",":
-        bare = bare.set(bare.str.contains(".", literal=True), None).str.replace(",", ".", literal=True)
-    return bare.cast(pl.Float64, strict=False)
+        bare = pl.when(~bare.str.contains(".", literal=True)).then(bare.str.replace(",", ".", literal=True))
+    return text.to_frame("text").select(bare.cast(pl.Float64, strict=False)).to_series()
