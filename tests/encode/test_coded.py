@@ -56,6 +56,16 @@ def test_rows_are_left_out_and_cut(column: pl.Series) -> None:
     piece = coded.part(slice(3, 9))
     assert_series_equal(piece.rows(), column[3:9])
     assert set(piece.cells) == set(column[3:9])
+    some = np.array([8, 1, 3])
+    assert_series_equal(coded.part(some).rows(), column[some])
+    assert set(coded.part(some).cells) == set(column[some])
+
+
+def test_columns_are_joined_whether_coded_or_not() -> None:
+    column = COLUMNS[0]
+    both = Coded.joined([Coded.of(column), Coded(column[:4]), Coded.of(column)])
+    assert_series_equal(both.rows(), pl.concat([column, column[:4], column]))
+    assert Coded.joined([both]) is both
 
 
 def test_the_sample_is_that_of_the_rows() -> None:
