@@ -62,7 +62,7 @@ def _runtime() -> str:
         raise ConfigError(
             "report.html needs the package vl-convert-python, which is not installed: pip install 'masknet[report]'"
         ) from error
-    return str(vl_convert.javascript_bundle()).replace("</script", "<\\/script")
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")
 
 
 def _figure(place: str, chart: Chart) -> str:
