@@ -27,8 +27,8 @@ from typing import Any
 
 from cells import with_table
 from machine import commit, hardware
+from masknet import _WAITING
 from masknet.datasets.planted import planted_log
-from masknet.waiting import WAITING
 
 PAGE = Path(__file__).parent.parent / "docs" / "serving.md"
 WAYS: dict[str, tuple[int, dict[str, str]]] = {
@@ -55,7 +55,7 @@ def loops(count: int) -> Iterator[None]:
 
 def train(data: Path, folder: Path, threads: int, said: dict[str, str]) -> tuple[float, str]:
     """Seconds of the training itself, and the digest of the weights."""
-    inherited = {name: value for name, value in os.environ.items() if name not in (*WAITING, "OMP_NUM_THREADS")}
+    inherited = {name: value for name, value in os.environ.items() if name not in (*_WAITING, "OMP_NUM_THREADS")}
     command = [sys.executable, "-c", MASKNET, "train", str(data), "--label=click", "--members=1", "--epochs=1"]
     command += [f"--out={folder / 'busy.masknet'}", f"--cache-dir={folder / 'cache'}", "--overwrite", "--json"]
     command += [f"--threads={threads}"] if threads else []

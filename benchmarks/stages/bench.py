@@ -20,8 +20,8 @@ from typing import IO, Any
 import made_log
 from machine import family, resident
 from made_log import CATEGORICAL, LABEL, NUMERIC, MadeLog, write
+from masknet import _WAITING
 from masknet.threads import available_processors
-from masknet.waiting import WAITING
 
 ROOT = Path(__file__).parents[2]
 BASE = "0aeded6"
@@ -232,7 +232,7 @@ class Child:
         told: dict[str, Any] = {"work": side.work, "given": side.given, "engine": None, "threads": threads}
         if side.checkout is not None:
             told["engine"] = side.checkout.told()
-        environment = {name: value for name, value in os.environ.items() if name not in WAITING}
+        environment = {name: value for name, value in os.environ.items() if name not in _WAITING}
         environment["PYTHONPATH"] = os.pathsep.join(map(str, (*side.paths, ROOT / "benchmarks")))
         environment["PYTHONWARNINGS"] = "ignore"
         self._process = subprocess.Popen(
