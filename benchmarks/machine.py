@@ -29,12 +29,17 @@ def hardware(threads: int) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit of this checkout, `-dirty` where it was changed since."""
-    here = Path(__file__).parent
-    found = subprocess.run(
-        ["git", "-C", str(here), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or "unknown"
+    """The commit of this checkout, `-dirty` where anything but the results that benchmarks write was changed since."""
+    head = _git("rev-parse", "--short", "HEAD")
+    written = (f":(top,exclude){place}" for place in ("benchmarks/results", "docs/speed.md"))
+    changed = _git("diff", "--name-only", "HEAD", "--", ":(top)", *written)
+    return f"{head}-dirty" if changed else head or "unknown"
+
+
+def _git(*told: str) -> str:
+    """What git says of this checkout; nothing where there is none."""
+    command = ["git", "-C", str(Path(__file__).parent), *told]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def bf16_unit(device: str = "cpu") -> str | None:

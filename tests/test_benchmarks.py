@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import runpy
+import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -175,3 +177,22 @@ def test_lines_of_another_commit_say_so_and_those_of_another_machine_go(monkeypa
     assert back["stages"][1] == {"name": "rows", "ratio": 2, "commit": "b"}
     elsewhere = speed.merged(merged, {**new, "hardware": {"cores": 4}})
     assert (elsewhere["stages"], elsewhere["profiles"]) == ([{"name": "rows", "ratio": 2}], [])
+
+
+def test_a_checkout_is_changed_by_its_code_and_not_by_the_results_written_into_it(tmp_path: Path) -> None:
+    written = [tmp_path / name for name in ("benchmarks/results/latest.json", "docs/speed.md", "docs/log.md")]
+    for file in written:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("old")
+    copied = shutil.copy(BENCHMARKS / "machine.py", tmp_path / "benchmarks")
+    commit = runpy.run_path(copied)["commit"]
+    assert commit() == "unknown"
+    mine = ["-c", "user.name=someone", "-c", "user.email=someone@example.org"]
+    for told in (["init", "-q"], ["add", "."], [*mine, "commit", "-qm", "All"]):
+        subprocess.run(["git", *told], cwd=tmp_path, check=True)
+    clean = commit()
+    for file in written[:2]:
+        file.write_text("new")
+    assert commit() == clean != "unknown"
+    written[2].write_text("new")
+    assert commit() == f"{clean}-dirty"
