@@ -73,10 +73,12 @@ def ordered(values: Bits, groups: NDArray[np.uint64] | None = None) -> Ordered:
     np.not_equal(keys[1:], keys[:-1], out=new[1:-1])
     if left_out:
         alike = np.flatnonzero(~new)
-        if (values[rows[alike]] < values[rows[alike - 1]]).any():
+        own, before = values[rows[alike]], values[rows[alike - 1]]
+        if (own < before).any():
             both = np.union1d(alike, alike - 1)
             rows[both] = rows[both[np.lexsort((values[rows[both]], keys[both]))]]
-        new[alike] = values[rows[alike]] != values[rows[alike - 1]]
+            own, before = values[rows[alike]], values[rows[alike - 1]]
+        new[alike] = own != before
     starts = np.flatnonzero(new)
     return Ordered(rows, starts, None if groups is None else keys[starts[:-1]] >> (value_bits - left_out))
 
