@@ -27,7 +27,7 @@ __all__ = ["NetworkScorer", "Scorer", "load_network", "probabilities_of", "resol
 BATCH_ROWS = 2048
 """NOTE[perf]: what a layer makes of so many rows is still in the cache when the next one reads it. On two
 threads the parallel network of 3 x 400 scored 23,400 rows/s so, that of the defaults 67,900 and logistic regression
-3.8 million; by 8,192 rows 21,600, 64,800 and 5.4 million. The logits were equal to the last bit."""
+3.8 million; by 8,192 rows 21,600, 64,800 and 5.4 million. The logits of the first were equal to the last bit."""
 
 _CONSTANTS = 1 << 22
 """Numbers that a network may make beside 8 times its weights: constants, and what its initial weights are made of."""
