@@ -9,6 +9,7 @@ A run is finished once its record lies in `runs/`, which is written last and who
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -119,12 +120,9 @@ class CompareFolder:
     def keep(self, stem: str, seed: int, record: Mapping[str, Any], scores: NDArray[np.float64] | None) -> None:
         """Write what a run came to: its probabilities first, its record last."""
         if scores is not None:
-            file = self.path / "scores" / f"{stem}-{seed}.npy"
-            made = file.with_suffix(_WRITING)
-            with made.open("wb") as stream:
-                np.save(stream, scores, allow_pickle=False)
-            sync(made)
-            os.replace(made, file)
+            content = io.BytesIO()
+            np.save(content, scores, allow_pickle=False)
+            _write(self.path / "scores" / f"{stem}-{seed}.npy", content.getvalue())
         _write(self.path / "runs" / f"{stem}-{seed}.json", json.dumps(record, indent=1).encode())
 
     def write(self, name: str, content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -46,11 +47,10 @@ def without_rows(table: Table, kept: Sequence[Kept]) -> Table:
 
 
 @dataclass(frozen=True)
-class _WithoutRows:
-    """A part without some of its rows; `whole` is a table of that part alone."""
+class _SomeRows(ABC):
+    """Some rows of a part; `whole` is a table of that part alone."""
 
     whole: Table
-    kept: Kept
 
     @property
     def name(self) -> str:
@@ -61,8 +61,8 @@ class _WithoutRows:
         return self.whole.columns
 
     @property
-    def num_rows(self) -> int:
-        return self.kept.num_rows
+    @abstractmethod
+    def num_rows(self) -> int: ...
 
     @property
     def num_bytes(self) -> int:
@@ -73,6 +73,20 @@ class _WithoutRows:
 
     def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
         return (frame for frame, _ in self.numbered(names, None))
+
+    @abstractmethod
+    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]: ...
+
+
+@dataclass(frozen=True)
+class _WithoutRows(_SomeRows):
+    """Those that stay."""
+
+    kept: Kept
+
+    @property
+    def num_rows(self) -> int:
+        return self.kept.num_rows
 
     def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
         left_out, last = self.kept.left_out, self.kept.last
@@ -114,33 +128,14 @@ def split_rows(table: Table, marked: NDArray[np.bool_]) -> tuple[Table, Table]:
 
 
 @dataclass(frozen=True)
-class _Chosen:
-    """Some rows of a part; `whole` is a table of that part alone, and `rows` has a mark for each of its first rows."""
+class _Chosen(_SomeRows):
+    """Those that are marked; `rows` has a mark for each of the part's first rows."""
 
-    whole: Table
     rows: NDArray[np.bool_] = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.whole.parts[0].name
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.whole.columns
 
     @property
     def num_rows(self) -> int:
         return int(np.count_nonzero(self.rows))
-
-    @property
-    def num_bytes(self) -> int:
-        return self.whole.num_bytes
-
-    def estimated_rows(self) -> int:
-        return self.num_rows
-
-    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
-        return (frame for frame, _ in self.numbered(names, None))
 
     def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
         start = 0
