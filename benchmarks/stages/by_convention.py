@@ -15,7 +15,7 @@ import torch
 import conventional
 from stages import today
 from stages.child import Measure, threads
-from stages.training import settle
+from stages.training import rate_of
 
 
 def columns_of(rows: today.EncodedSet, times: int = 1) -> conventional.Columns:
@@ -58,17 +58,7 @@ def steps(
     def take(count: int) -> float:
         return sum(training.step(batch.to(device)) for batch in islice(batches, count)) / count
 
-    take(warmup)
-
-    def measure(seen: dict[str, Any]) -> dict[str, Any]:
-        settle(device)
-        started = time.perf_counter()
-        loss = take(count)
-        settle(device)
-        seconds = time.perf_counter() - started
-        return {"rows_per_second": count * size / seconds, "ms": 1000 * seconds / count, "loss": loss}
-
-    return measure
+    return rate_of(take, batch_size=size, count=count, warmup=warmup, device=device)
 
 
 def scores(*, data: str, cache: str, settings: dict[str, Any], network: dict[str, Any], device: str = "cpu") -> Measure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,12 @@ def steps(
     prepared = engine.encoded(data, settings)
     config = engine.decided(settings, len(prepared.train), device)
     take = engine.steps(prepared, config, device, **({} if times == 1 else {"times": times}))
+    assert config.batch_size is not None
+    return rate_of(take, batch_size=config.batch_size, count=count, warmup=warmup, device=device)
+
+
+def rate_of(take: Callable[[int], float], *, batch_size: int, count: int, warmup: int, device: str) -> Measure:
+    """Rows a second of `count` steps, which `take` takes and gives the mean loss of."""
     take(warmup)
 
     def measure(seen: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +49,7 @@ def steps(
         loss = take(count)
         settle(device)
         seconds = time.perf_counter() - started
-        return {"rows_per_second": count * config.batch_size / seconds, "ms": 1000 * seconds / count, "loss": loss}
+        return {"rows_per_second": count * batch_size / seconds, "ms": 1000 * seconds / count, "loss": loss}
 
     return measure
 
