@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import shutil
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -196,3 +198,37 @@ def test_a_checkout_is_changed_by_its_code_and_not_by_the_results_written_into_i
     assert commit() == clean != "unknown"
     written[2].write_text("new")
     assert commit() == f"{clean}-dirty"
+
+
+def test_a_leaderboard_names_what_was_not_run_and_ranks_what_was(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Rows are in the order of their AUC, ties are called ties, and ranks are means over the sets that ended."""
+    boards = script("leaderboard", monkeypatch)
+    monkeypatch.setitem(boards.of_ranks.__globals__, "RESULTS", tmp_path)
+    page = "".join(f"<!-- {board.name} -->\n<!-- end -->\n" for board in boards.boards())
+    page += "<!-- ranks -->\n<!-- end -->\n"
+    assert boards.page(page).count("Not run to its end yet: `python benchmarks/leaderboard.py run DATA") == 13
+    tuned = [board for board in boards.boards() if board.kind == "tuned"]
+
+    def model(name: str, auc: float, tie: bool) -> dict[str, Any]:
+        estimate = {"value": auc, "low": auc - 0.01, "high": auc + 0.01}
+        metrics = dict.fromkeys(("auc", "log_loss"), estimate)
+        difference = {"to": "dnn", "value": auc - 0.8, "tie": tie}
+        ran = {"model": name, "status": "ok", "parameters": 1200, "aucs": [auc, auc + 0.001], "difference": difference}
+        return {**ran, "metrics": metrics}
+
+    for board, best in zip(tuned[:2], (0.8, 0.7), strict=True):
+        models = [model("gbdt", 0.75, True), model("dnn", best, False), {"model": "finalmlp", "status": "failed"}]
+        board.results.write_text(
+            json.dumps(
+                {"models": models, "test": {"rows": 500}, "seeds": 2, "command": "masknet compare", "commit": "1"}
+            )
+        )
+    table = boards.of_board(tuned[0])
+    assert table.index("`dnn` | 0.8000 | 0.7900 to 0.8100 | 0.0010 | best |") < table.index("`gbdt`")
+    assert "-0.0500 tie" in table
+    assert "500 test rows, 2 seeds, one member each; `finalmlp` failed" in table
+    ranks = boards.of_ranks(tuned).splitlines()
+    assert ranks[0] == "| model | mean rank | frappe | movielens-100k |"
+    assert {"| `dnn` | 1.5 | 1 | 2 |", "| `gbdt` | 1.5 | 2 | 1 |"} == set(ranks[2:])
