@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from masknet.artifact import Artifact
 from masknet.config import RunConfig
-from masknet.datasets import planted_log
 from masknet.errors import ConfigError
 from masknet.models import MODELS, build_network, learns_by_row
 from masknet.progress import LogProgress
@@ -43,13 +42,6 @@ GIVEN: dict[str, Any] = {
 }
 THREE: dict[str, Any] = {"members": 3, "threads": 2, "average_weights": 0.9, "clip": 0.5, "embedding_l2": 0.01}
 Make = Callable[..., RunConfig]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    planted_log(600, seed=4)[0].drop("timestamp").write_parquet(home / "log.parquet")
-    return home
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ import torch
 
 from masknet.artifact import Artifact, check, load_artifact
 from masknet.config import RunConfig
-from masknet.datasets import planted_log
 from masknet.errors import ArtifactError
 from masknet.manifest import Manifest, read_manifest
 from masknet.nn import MeanProbability
@@ -42,13 +41,6 @@ PLAIN: dict[str, Any] = {
     "unseen_rate": 0.001,
 }
 """One network and one evaluation an epoch, whatever the defaults are."""
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    planted_log(600, seed=4)[0].drop("timestamp").write_parquet(home / "log.parquet")
-    return home
 
 
 @pytest.fixture

@@ -53,13 +53,6 @@ PLAIN: dict[str, Any] = {
 """One network and one evaluation an epoch, whatever the defaults are."""
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    planted_log(600, seed=4)[0].drop("timestamp").write_parquet(home / "log.parquet")
-    return home
-
-
 @pytest.fixture
 def run(home: Path, tmp_path: Path) -> Run:
     """Settings of a quick run, not yet begun."""
