@@ -85,21 +85,24 @@ def boards() -> Iterator[Board]:
     for name in SETS:
         yield Board(name, "tuned", ("--models", ",".join(TUNED), "--tuned", str(MINUTES), "--seeds", "3"))
     for name in ("frappe", "nycflights13"):
-        yield Board(name, "ablations", ("--experiment", "table3", "--seeds", "3"))
-    yield Board("nycflights13", "blocks", ("--experiment", "table5", "--seeds", "1"))
+        yield Board(name, "ablations", ("--experiment", "benchmarks/ablations.yaml", "--seeds", "3"))
+    yield Board("nycflights13", "blocks", ("--experiment", "benchmarks/blocks.yaml", "--seeds", "1"))
 
 
 def run(board: Board, data: Path, folder: Path) -> None:
     """Run it to its end, and keep what it came to."""
     words = board.words(data, folder)
     command = [sys.executable, "-c", "from masknet.cli import main; main()", *words]
-    if code := subprocess.run(command, check=False).returncode:
+    if code := subprocess.run(command, cwd=ROOT, check=False).returncode:
         raise SystemExit(f"{board.name} ended with exit code {code}; the same command goes on from where it was")
     found = json.loads((folder / board.name / "results.json").read_text(encoding="utf-8"))
+    told = " ".join(["masknet", *words])
+    for place in (data, folder):  # those of this machine
+        told = told.replace(f"{place}/", "")
     kept = {
         "commit": commit(),
         "hardware": hardware(1),
-        "command": " ".join(["masknet", *board.words(Path(), Path())]),
+        "command": told,
         "test": found["test"],
         "seeds": found["seeds"],
         "best": found["best"],
@@ -235,7 +238,7 @@ def main() -> None:
             print(f"{'ended' if board.read() else 'open '} {board.name}: masknet {' '.join(board.flags)}")
         elif board.name in given.boards and board.read() is None:
             given.folder.mkdir(parents=True, exist_ok=True)
-            run(board, given.data, given.folder)
+            run(board, given.data.absolute(), given.folder.absolute())
 
 
 if __name__ == "__main__":
