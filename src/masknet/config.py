@@ -24,7 +24,7 @@ from masknet.schema import Decimal, Label, labels_of, moment_column
 if TYPE_CHECKING:
     from masknet.table import Form
 
-__all__ = ["NAMES", "OF_FILES", "PAIRS", "RunConfig", "Said", "parse_setting", "read_run_file"]
+__all__ = ["NAMES", "OF_FILES", "PAIRS", "RunConfig", "Said", "parse_setting", "read_mapping", "read_run_file"]
 
 _BY_MODEL = "(default: by the model)"
 _BY_ROWS = "(default: by model and rows)"
@@ -514,6 +514,34 @@ def parse_setting(text: str) -> Any:
         ) from None
 
 
+def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
+    """The mapping that a YAML file holds; JSON is YAML too.
+
+    Args:
+        path: of the file.
+        what: it is, in words.
+
+    Raises:
+        ConfigError: the file is not there, is not YAML, or holds no mapping of names.
+    """
+    try:
+        content = _load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no {what} at '{path}'") from None
+    except ConfigError:  # a key given twice
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the {what} '{path}' cannot be read: {error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" (line {mark.line + 1})" if mark else ""
+        why = " ".join(str(getattr(error, "problem", error)).split())
+        raise ConfigError(f"the {what} '{path}' is not YAML{place}: {why}") from None
+    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
+        raise ConfigError(f"a {what} is a mapping of settings to values; '{path}' is not")
+    return dict(content)
+
+
 def read_run_file(path: str | Path) -> dict[str, Any]:
     """The settings in a run file; relative paths in it are relative to the file.
 
@@ -521,21 +549,7 @@ def read_run_file(path: str | Path) -> dict[str, Any]:
         ConfigError: the file is not there, is not YAML, or is not a flat mapping of known settings.
     """
     file = Path(path)
-    try:
-        content = _load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"no run file at '{path}'") from None
-    except ConfigError:  # a key given twice
-        raise
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the run file '{path}' cannot be read: {error}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" (line {mark.line + 1})" if mark else ""
-        why = " ".join(str(getattr(error, "problem", error)).split())
-        raise ConfigError(f"the run file '{path}' is not YAML{place}: {why}") from None
-    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
-        raise ConfigError(f"a run file is a mapping of settings to values; '{path}' is not")
+    content = read_mapping(path, "run file")
     settings = dict(content)
     for name in ("data", "valid", "out", "cache_dir", "tensorboard"):
         settings[name] = _beside(file, settings.get(name))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from masknet.compare.entries import Entry
 from masknet.compare.report import charts, report_html
 from masknet.compare.results import Measured, results_of
 from masknet.compare.rows import MeasuredRows
@@ -45,8 +46,8 @@ def results(*, labels: tuple[str, ...] = ("click",)) -> dict[str, Any]:
         baseline=None,
     )
     measured = [
-        Measured("fm", "ok", None, ({**RECORD, "seed": 0},), (0.3 * known + 0.7 * noise[0],)),
-        Measured("lr", "ok", None, ({**RECORD, "seed": 0},), (noise[1],)),
+        Measured("fm", "ok", None, ({**RECORD, "seed": 0},), (0.3 * known + 0.7 * noise[0],), entry=Entry("fm", "fm")),
+        Measured("lr", "ok", None, ({**RECORD, "seed": 0},), (noise[1],), entry=Entry("lr", "lr")),
         Measured("prod", "ok", None, (), (noise[2],), in_production=True),
         Measured("gbdt", "failed", "seed 0: <no> luck"),
     ]

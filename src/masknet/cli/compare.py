@@ -21,8 +21,8 @@ from masknet.cli.console import (
     stop,
     use_threads,
 )
-from masknet.cli.settings import flags, given, takes_besides
-from masknet.config import RunConfig, Said
+from masknet.cli.settings import flags, over, takes_besides
+from masknet.config import RunConfig, Said, read_run_file
 from masknet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,21 +44,40 @@ _OWN = (
 )
 """The settings of a run that a comparison does not take."""
 
+_OF_THE_ARTIFACT = ("out", "overwrite", "resume")
+"""What a run file says of where its own model goes."""
+
+_OF_ONE_RUN = ("refit", "tensorboard", "bad_rows")
+"""What a run file may not ask of a comparison."""
+
 EXAMPLES = (
     "masknet compare train.parquet --label click --models lr,fm,parallel-masknet",
     "masknet compare train.parquet --label click --test valid.parquet --models fm+2,dnn+2 --out ensembles",
+    "masknet compare train.parquet --config run.yaml --experiment table3",
 )
 
 
 @states_errors
 def command(
-    data: Annotated[str, typer.Argument(help="The table: a file, a glob or a folder of shards.")],
+    data: Annotated[
+        str | None, typer.Argument(help="The table: a file, a glob or a folder of shards.", show_default=False)
+    ] = None,
     models: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             help="The models (repeatable, or comma-separated), or all; +4 behind a name asks for an ensemble of 4."
         ),
-    ],
+    ] = None,
+    experiment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="In the place of --models: the rows of a table of the paper, table2 to table6, or of a YAML file.",
+        ),
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", help="A run file (YAML) of settings that all share; flags win over it.")
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -84,7 +103,11 @@ def command(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="MODEL.KEY=VALUE", help="A keyword of one model's constructor (repeatable)."),
+        typer.Option(
+            "--set",
+            metavar="MODEL.KEY=VALUE",
+            help="A keyword of one model's constructor, or of that of a row of the experiment (repeatable).",
+        ),
     ] = None,
     slices: Annotated[
         list[str] | None,
@@ -121,13 +144,25 @@ def command(
     **shared: Any,
 ) -> None:
     """Train several models on the same rows, and say which is better, by how much and at what cost."""
-    from masknet.compare import Asked, compare, entries_of
+    from masknet.compare import Asked, Experiment, compare, entries_of, read_experiment
     from masknet.places import stem_of
     from masknet.table import open_table
     from masknet.train import Interrupted
 
-    run = RunConfig(data=data, **given({**shared, "seed": seed, "members": members}))
-    if "-" in (data, run.valid, test):
+    if bool(models) == (experiment is not None):
+        lacking = "both are given" if models else "neither is given"
+        raise ConfigError(
+            f"a comparison is of --models or of the rows of an --experiment; {lacking}: --models all, or --experiment "
+            f"table2"
+        )
+    names = Said(tuple(models or ())).names()
+    if trust_code or experiment is not None or any(":" in name for name in names):
+        import_from_here()
+    planned = Experiment(()) if experiment is None else read_experiment(experiment, settings or ())
+    from_file = {} if config is None else _shared(read_run_file(config), config)
+    said = {**shared, "seed": seed, "members": members}
+    run = RunConfig(**over({**planned.settings, **from_file}, said, data))
+    if "-" in (run.data, run.valid, test):
         raise ConfigError("a comparison reads its rows several times, and standard input is read once: name a file")
     if baseline_is != "probability" and baseline_score is None:
         raise ConfigError(
@@ -135,12 +170,11 @@ def command(
         )
     if trust_code and baseline is None:
         raise ConfigError("--trust-code is for the network of a --baseline: name one, or leave it out")
-    names = Said(tuple(models)).names()
-    if trust_code or any(":" in name for name in names):
-        import_from_here()
-    entries = entries_of(names, settings or ())
+    entries = planned.entries or entries_of(names, settings or (), {run.model: run.set})
+    if run.data is None:
+        raise ConfigError("a comparison needs data: masknet compare DATA --label COLUMN --models all")
     use_threads(run.threads)
-    table = open_table(data, columns=run.columns, form=run.form)
+    table = open_table(run.data, columns=run.columns, form=run.form)
     place = Path(f"{stem_of(table.name)}.compare" if out is None else out)
     asked = Asked(
         config=run,
@@ -158,16 +192,26 @@ def command(
     )
     try:
         with ConsoleProgress() as progress:
+            if run.set and (planned.entries or all(entry.model != run.model for entry in entries)):
+                progress.note(f"{config} sets keywords of its own {run.model}, which is no row here: they are left out")
             results = compare(asked, progress, on_prepared=partial(tell_prepared, progress))
     except (Interrupted, KeyboardInterrupt):
         stop(f"stopped; what is finished lies in {place}, and the same command goes on from there")
     if run.json_output:
         print_json(results)
         return
-    print_comparison(results, place, test or data, flags(run, ["columns", "format", "no_header"]))
+    print_comparison(results, place, test or run.data, flags(run, ["columns", "format", "no_header"]))
 
 
 takes_besides(command, (name for name in RunConfig.model_fields if name not in _OWN))
+
+
+def _shared(settings: dict[str, Any], file: str) -> dict[str, Any]:
+    """Of the settings of a run file those that a comparison takes."""
+    for name in _OF_ONE_RUN:
+        if settings.get(name) not in (None, RunConfig.model_fields[name].default):
+            raise ConfigError(f"a comparison does without {name}, which {file} sets: leave it out of the file")
+    return {name: value for name, value in settings.items() if name not in (*_OF_THE_ARTIFACT, *_OF_ONE_RUN)}
 
 
 def tell_prepared(progress: ConsoleProgress, prepared: Prepared) -> None:
@@ -199,7 +243,8 @@ def print_comparison(results: dict[str, Any], place: Path, rows: str, named: Seq
         chosen = [i for i, column in enumerate(columns) if column.second == second or (second and not i)]
         for column in (columns[i] for i in chosen):
             heading = column.name.replace(" ", "\n") if column.number else column.name
-            table.add_column(heading, justify="right" if column.number else "left", no_wrap=True)
+            justify: Literal["left", "right"] = "right" if column.number else "left"
+            table.add_column(heading, justify=justify, no_wrap=column.name != "model")  # a row's name may be long
         for cells in rows_of_models:
             table.add_row(*(cells[i].text for i in chosen))
         console.print()

@@ -13,8 +13,11 @@ from pydantic.fields import FieldInfo
 
 from masknet.config import NAMES, PAIRS, RunConfig, Said
 
-__all__ = ["flags", "given", "takes", "takes_besides"]
+__all__ = ["flags", "given", "over", "takes", "takes_besides"]
 
+
+_SPLITS = ("valid", "valid_fraction", "valid_after")
+"""The settings that say which the validation rows are."""
 
 _METAVARS = {"columns": "NAMES", "missing": "TEXT", "positive": "VALUE"}
 
@@ -97,3 +100,17 @@ def given(said: dict[str, Any], beside: Mapping[str, Any] = types.MappingProxyTy
         pairs = beside.get(name)
         found[name] = Said(tuple(found[name]), pairs if name in PAIRS and isinstance(pairs, dict) else {})
     return found
+
+
+def over(from_file: Mapping[str, Any], said: dict[str, Any], data: str | None) -> dict[str, Any]:
+    """The settings of a run file under those that were given as flags, as `RunConfig` takes them.
+
+    The validation rows are said once: a flag that says them wins over each way in which the file does.
+
+    >>> over({"valid": "valid.csv", "epochs": 9}, {"valid_fraction": 0.2, "epochs": None}, "log.csv")
+    {'epochs': 9, 'valid_fraction': 0.2, 'data': 'log.csv'}
+    """
+    flagged = given(said, from_file)
+    dropped = _SPLITS if any(name in flagged for name in _SPLITS) else ()
+    kept = {name: value for name, value in from_file.items() if name not in dropped}
+    return {**kept, **flagged, **({} if data is None else {"data": data})}

@@ -23,7 +23,7 @@ from masknet.cli.console import (
     stop,
 )
 from masknet.cli.inspect import SETTINGS
-from masknet.cli.settings import flags, given, takes
+from masknet.cli.settings import flags, over, takes
 from masknet.config import RunConfig, read_run_file
 
 if TYPE_CHECKING:
@@ -42,10 +42,7 @@ EXAMPLES = (
 def command(data: str | None = None, *, config: str | None = None, **options: Any) -> None:
     """Train a model on a click log."""
     from_file = {} if config is None else read_run_file(config)
-    said = given(options, from_file)
-    if any(name in said for name in ("valid", "valid_fraction", "valid_after")):
-        from_file = {k: v for k, v in from_file.items() if k not in ("valid", "valid_fraction", "valid_after")}
-    run = RunConfig(**{**from_file, **said, **({} if data is None else {"data": data})})
+    run = RunConfig(**over(from_file, options, data))
 
     if ":" in run.model:
         import_from_here()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from masknet.config import RunConfig, parse_setting
@@ -15,7 +15,7 @@ from masknet.space import FeatureSpace
 from masknet.train import network_defaults
 from masknet.train.effect import idle
 
-__all__ = ["Entry", "entries_of"]
+__all__ = ["Entry", "EqualParameters", "entries_of", "entry_of", "has_members", "with_own"]
 
 ALL = "all"
 
@@ -24,25 +24,49 @@ _OF_ROWS = ("weight", "negative_rate")
 
 
 @dataclass(frozen=True)
+class EqualParameters:
+    """That a row is to have as many parameters as another one, as near as one width of its layers comes.
+
+    Args:
+        to: the name of the other row.
+        by: the keyword that lists the widths of its layers: as many of them stay, all of the width that is found.
+    """
+
+    to: str
+    by: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One row of the table.
 
     Args:
-        name: as it was asked for, `parallel-masknet` or `parallel-masknet+4`.
+        name: what it is called: as its model was asked for, or as an experiment says, `without mask`.
         model: `parallel-masknet`.
-        members: those that its name asks for; None leaves them to the run.
-        settings: what `--set` says of it alone.
+        members: those that `parallel-masknet+4` asks for; None leaves them to the run.
+        settings: keywords of its constructor, its own and those that `--set` says of it alone.
+        equal: what decides widths among `settings` once the rows are known; None where they are said.
     """
 
     name: str
     model: str
     members: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    equal: EqualParameters | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it is a row of, as it is asked for: `parallel-masknet` or `parallel-masknet+4`."""
+        return self.model if self.members is None else f"{self.model}+{self.members}"
 
     @property
     def stem(self) -> str:
-        """What its files are called, without the seed."""
-        return self.name.replace(":", ".")
+        """What its files are called, without the seed.
+
+        >>> Entry("k = 10, no mask", "fm").stem, Entry("nets:Mine", "nets:Mine").stem
+        ('k-10-no-mask', 'nets.Mine')
+        """
+        return re.sub(r"[^\w.+-]+", "-", self.name.replace(":", "."))
 
     def config(self, shared: RunConfig, seed: int) -> tuple[RunConfig, tuple[str, ...]]:
         """The settings of its run of a seed, and the names of those that all share and it cannot have.
@@ -56,7 +80,7 @@ class Entry:
         left_out = tuple(idle(config))
         defaults = {name: RunConfig.model_fields[name].default for name in left_out}
         members = self.members or shared.members or 1
-        return config.replace(**({"members": members} if _has_members(self.model) else {}), **defaults), left_out
+        return config.replace(**({"members": members} if has_members(self.model) else {}), **defaults), left_out
 
     def why_skipped(self, shared: RunConfig, space: FeatureSpace) -> str | None:
         """Why it has no place in this comparison; None where it has one.
@@ -65,7 +89,7 @@ class Entry:
             shared: the settings of all.
             space: what a model may know of the rows.
         """
-        if not _has_members(self.model) and space.num_tasks > 1:
+        if not has_members(self.model) and space.num_tasks > 1:
             return f"{self.model} learns one label, and there are {space.num_tasks}"
         if self.model == "latent-cross" and not any(field.ordered for field in space.fields):
             return "latent-cross reads a sequence, and no bag is said to be one with --ordered"
@@ -76,7 +100,9 @@ class Entry:
         return None
 
 
-def entries_of(models: Sequence[str], settings: Sequence[str] = ()) -> tuple[Entry, ...]:
+def entries_of(
+    models: Sequence[str], settings: Sequence[str] = (), said: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[Entry, ...]:
     """The rows of the table, in their order.
 
     >>> [(entry.name, entry.members) for entry in entries_of(["fm", "dnn+4"])]
@@ -90,6 +116,7 @@ def entries_of(models: Sequence[str], settings: Sequence[str] = ()) -> tuple[Ent
     Args:
         models: names, `all` for each that there is; `+4` behind one asks for an ensemble of so many.
         settings: texts `MODEL.KEY=VALUE`, MODEL being a name as it stands in `models`.
+        said: keywords by model, as a run file has them; `settings` win over them.
 
     Raises:
         ConfigError: there is no such model or setting, or a name stands twice.
@@ -100,37 +127,69 @@ def entries_of(models: Sequence[str], settings: Sequence[str] = ()) -> tuple[Ent
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"each model is compared once; '{twice}' stands twice in --models: leave one out")
-    own: dict[str, dict[str, Any]] = {name: {} for name in names}
+    entries = tuple(entry_of(name, name) for name in names)
+    entries = tuple(replace(entry, settings=(said or {}).get(entry.model, {})) for entry in entries)
+    return with_own(entries, settings, "model of --models")
+
+
+def entry_of(name: str, kind: str, settings: Mapping[str, Any] | None = None) -> Entry:
+    """A row of its own name.
+
+    Args:
+        name: what it is called.
+        kind: its model, with `+4` behind it for an ensemble.
+        settings: keywords of the model's constructor, looked at by `with_own`.
+
+    Raises:
+        ConfigError: there is no such model, or it has no members.
+    """
+    ensemble = re.fullmatch(r"(.+)\+(\d+)", kind)
+    model, members = (kind, None) if ensemble is None else (ensemble[1], int(ensemble[2]))
+    if not is_code(model) and model not in (*MODELS, *TREES):
+        raise ConfigError(unknown("model", model, (*MODELS, *TREES)))
+    if members is not None and not has_members(model):
+        raise ConfigError(f"an ensemble is of networks that a gradient moves; {model} is none: write it without +")
+    if members is not None and not 1 <= members <= 1000:
+        raise ConfigError(f"an ensemble has 1 to 1,000 members; '{kind}' asks for {members:,}: write {model}+4")
+    return Entry(name, model, members, settings or {})
+
+
+def with_own(entries: Sequence[Entry], settings: Sequence[str], what: str) -> tuple[Entry, ...]:
+    """The rows with what `--set` says of each, and every keyword known to its model.
+
+    Args:
+        entries: the rows.
+        settings: texts `NAME.KEY=VALUE`, NAME being that of a row.
+        what: such a name is, in words.
+
+    Raises:
+        ConfigError: there is no such row or keyword.
+    """
+    names = [entry.name for entry in entries]
+    own: dict[str, dict[str, Any]] = {entry.name: dict(entry.settings) for entry in entries}
     for text in settings:
         subject, equals, value = text.partition("=")
         name = max((name for name in names if subject.startswith(f"{name}.")), key=len, default=None)
         key = "" if name is None else subject[len(name) + 1 :]
         if name is None or not equals or not key:
             if equals and "." in subject and name is None:
-                raise ConfigError(f"--set {text}: {unknown('model of --models', subject.rpartition('.')[0], names)}")
+                raise ConfigError(f"--set {text}: {unknown(what, subject.rpartition('.')[0], names)}")
             raise ConfigError(f"a --set of a comparison is MODEL.KEY=VALUE; got '{text}'")
         own[name][key] = parse_setting(value)
-    return tuple(_entry(name, own[name]) for name in names)
+    for entry in entries:
+        _require_known(entry.model, own[entry.name])
+    return tuple(replace(entry, settings=own[entry.name]) for entry in entries)
 
 
-def _has_members(model: str) -> bool:
+def has_members(model: str) -> bool:
     """Whether it is a network that a gradient moves; such a one learns several labels too."""
     return model not in TREES and not learns_by_row(model)
 
 
-def _entry(name: str, settings: dict[str, Any]) -> Entry:
-    ensemble = re.fullmatch(r"(.+)\+(\d+)", name)
-    model, members = (name, None) if ensemble is None else (ensemble[1], int(ensemble[2]))
-    if not is_code(model) and model not in (*MODELS, *TREES):
-        raise ConfigError(unknown("model", model, (*MODELS, *TREES)))
-    if members is not None and not _has_members(model):
-        raise ConfigError(f"an ensemble is of networks that a gradient moves; {model} is none: write it without +")
-    if members is not None and not 1 <= members <= 1000:
-        raise ConfigError(f"an ensemble has 1 to 1,000 members; '{name}' asks for {members:,}: write {model}+4")
+def _require_known(model: str, settings: dict[str, Any]) -> None:
     if model in TREES:
         if settings:
             tree_settings(model, settings)
     else:
         network_class(model)
         resolve_settings(model, network_defaults(model, settings) | settings)
-    return Entry(name, model, members, settings)

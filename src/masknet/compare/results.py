@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from masknet.compare.entries import Entry
 from masknet.compare.rows import MeasuredRows
 from masknet.compare.statistics import LEVEL, Comparison, holm, over_seeds
 from masknet.compare.verdict import verdict_of
@@ -43,6 +44,7 @@ class Measured:
         scores: of the test rows, `[rows, labels]`, one a seed.
         in_production: whether it is a baseline, which was not trained here.
         calibrated: whether its scores are probabilities.
+        entry: what it was asked for as; None of a baseline.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Measured:
     scores: tuple[NDArray[np.float64], ...] = ()
     in_production: bool = False
     calibrated: bool = True
+    entry: Entry | None = None
 
 
 def results_of(
@@ -78,7 +81,7 @@ def results_of(
         progress: told how far resampling is.
     """
     ran = [one for one in measured if one.status == "ok"]
-    over = next((name for name in _OVER if any(one.name == name for one in ran)), None)
+    over = next((one.name for kind in _OVER for one in ran if one.entry and one.entry.kind == kind), None)
     models = [_of_runs(one) for one in measured]
     of_labels = [_OfLabel(ran, rows, task, resamples, over, progress) for task in range(len(labels))]
     by_name = {model["model"]: model for model in models}
@@ -111,6 +114,10 @@ def _of_runs(one: Measured) -> dict[str, Any]:
     found: dict[str, Any] = {"model": one.name, "status": one.status, "reason": one.reason}
     if one.in_production:
         found["baseline"] = True
+    if one.entry is not None:
+        found |= {"kind": one.entry.kind, "set": dict(one.entry.settings)}
+        if one.entry.equal is not None:
+            found["equal_parameters"] = {"to": one.entry.equal.to, "by": one.entry.equal.by}
     done = [record for record in one.records if record["status"] == "ok"]
     found["runs"] = [
         {name: record[name] for name in ("seed", "status", "seconds", "model") if name in record}

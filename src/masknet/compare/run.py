@@ -19,6 +19,7 @@ from pydantic_core import to_json
 from masknet.artifact import Artifact, load_artifact
 from masknet.compare.baseline import of_artifact, of_column, require_unseen, score_rows
 from masknet.compare.entries import Entry
+from masknet.compare.equal_size import at_equal_size
 from masknet.compare.folder import REPORT, CompareFolder
 from masknet.compare.report import report_html
 from masknet.compare.results import Measured, results_of
@@ -131,7 +132,7 @@ class _Run:
     """One comparison, from its tables to its results."""
 
     def __init__(self, asked: Asked, progress: Progress) -> None:
-        self.asked, self.progress = asked, progress
+        self.asked, self.progress, self.entries = asked, progress, asked.entries
         self.folder = CompareFolder(asked.out)
         config = asked.config
         opened = partial(open_table, columns=config.columns, form=config.form)
@@ -173,6 +174,7 @@ class _Run:
             self.train, self.test = held_out(self.data, config, progress)
         cache = None if config.cache_dir is None else Path(config.cache_dir)
         prepared = prepare(self.train, self.valid, encoding_plan(config), progress, cache=cache, verify=config.verify)
+        self.entries = at_equal_size(asked.entries, prepared.encoder.space)
         rows = read_test(
             self.test,
             prepared.encoder,
@@ -253,10 +255,11 @@ class _Run:
         fingerprint = partial(Table.fingerprint, verify=config.verify)
         settings = {
             "baseline_score": asked.baseline_score,
-            "models": [entry.name for entry in asked.entries],
+            "models": [entry.name for entry in self.entries],
+            "kinds": {entry.name: entry.kind for entry in self.entries if entry.name != entry.kind} or None,
             "seeds": seeds,
             "seed": config.seed,
-            "set": {entry.name: dict(entry.settings) for entry in asked.entries if entry.settings},
+            "set": {entry.name: dict(entry.settings) for entry in self.entries if entry.settings},
             "test": asked.test is not None,
             **{name: value for name, value in config.settings().items() if name not in _FREE},
         }
@@ -270,28 +273,28 @@ class _Run:
 
     def _measured(self, prepared: Prepared, rows: MeasuredRows, seeds: int, once: _Once) -> list[Measured]:
         """The models' rows of the table, in the order of the entries."""
-        skipped = {e.name: e.why_skipped(self.config, prepared.encoder.space) for e in self.asked.entries}
+        skipped = {e.name: e.why_skipped(self.config, prepared.encoder.space) for e in self.entries}
         to_do = [name for name, why in skipped.items() if why is None]
         left, found = _Left(seeds * len(to_do)), []
-        for entry in self.asked.entries:
+        for entry in self.entries:
             why = skipped[entry.name]
             if why is not None:
                 self.progress.note(f"{entry.name} is skipped: {why}")
-                found.append(Measured(entry.name, "skipped", why))
+                found.append(Measured(entry.name, "skipped", why, entry=entry))
                 continue
             place = f"{entry.name} (model {to_do.index(entry.name) + 1} of {len(to_do)})"
             records = self._runs(entry, place, rows, seeds, left, once)
             failed = next((record for record in records if record["status"] != "ok"), None)
             if failed is not None:
                 reason = f"seed {failed['seed']}: {failed['reason']}"
-                found.append(Measured(entry.name, "failed", reason, records=tuple(records)))
+                found.append(Measured(entry.name, "failed", reason, entry=entry, records=tuple(records)))
                 continue
             scores = tuple(self.folder.scores(entry.stem, record["seed"]) for record in records)
             if any(len(one) != len(rows) for one in scores):
                 raise ArtifactError(
                     f"the scores of {entry.name} in '{self.folder.path}' are of other rows: begin anew with --overwrite"
                 )
-            found.append(Measured(entry.name, "ok", records=tuple(records), scores=scores))
+            found.append(Measured(entry.name, "ok", entry=entry, records=tuple(records), scores=scores))
         if not any(one.status == "ok" for one in found):
             reasons = "; ".join(f"{one.name}: {one.reason}" for one in found)
             raise ArtifactError(f"a comparison needs a model that can be trained; none could: {reasons}")

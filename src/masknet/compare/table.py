@@ -130,10 +130,23 @@ def footnotes(results: Mapping[str, Any]) -> list[str]:
     for model in results["models"]:
         if model["status"] != "ok":
             found.append(f"{model['model']}, {model['status']}: {model['reason']}")
+        if "equal_parameters" in model and "parameters" in model:
+            found.append(_equal_parameters(model, results["models"]))
         if model.get("left_out"):
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in model["left_out"])
             found.append(f"{model['model']} did without {flags}, which it cannot have")
     return found
+
+
+def _equal_parameters(model: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> str:
+    """How near a row comes to the number of parameters that it was to have."""
+    equal = model["equal_parameters"]
+    other = next(one for one in models if one["model"] == equal["to"])
+    width = model["set"][equal["by"]][0]
+    found = f"{model['model']} has {equal['by']} of {width:,}, the width that comes nearest to {other['model']}"
+    if "parameters" not in other:
+        return found
+    return f"{found}: {model['parameters']:,} parameters for {other['parameters']:,}"
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -182,7 +195,7 @@ def next_steps(results: Mapping[str, Any], place: Path, rows: str, scores: str) 
     """
     best = next(model for model in results["models"] if model["model"] == results["best"])
     model = str(place / best["runs"][0]["model"])
-    trust = ["--trust-code"] if ":" in best["model"] else []
+    trust = ["--trust-code"] if ":" in best["kind"] else []
     return [
         ["predict", model, rows, "--out", scores, *trust],
         ["evaluate", model, rows, *trust],
