@@ -17,7 +17,12 @@ from masknet.space import FeatureSpace, FieldSpace
 from masknet.train.defaults import network_defaults, resolved
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-PUBLISHED = ("frappe", "paper-parallel", "paper-serial")
+PAPERS = ("paper-parallel", "paper-serial", "criteo", "avazu", "malware")
+"""Those that have the networks and the training of the paper."""
+
+PUBLISHED = ("frappe", "movielens-latest", *PAPERS)
+SPARSE = ("criteo", "avazu", "malware")
+"""Those whose tables are too large for dense updates; the steps are the same."""
 ALL = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
 
 
@@ -62,13 +67,14 @@ def test_every_setting_that_a_run_would_decide_is_said(name: str) -> None:
 def test_the_published_ones_are_one_network_trained_as_it_was(name: str) -> None:
     config = RunConfig(**run_file(name))
     assert (config.members, config.average_weights, config.evaluations) == (1, 0.0, 1)
-    assert (config.numeric_encoding, config.unseen_rate, config.embedding_updates) == ("linear", 0.001, "dense")
+    updates = "sparse" if name in SPARSE else "dense"
+    assert (config.numeric_encoding, config.unseen_rate, config.embedding_updates) == ("linear", 0.001, updates)
     assert (config.min_count, config.refit, config.network_l2) == (1, False, 0.0)
     # What these settings leave to a default that is no choice of the rows is written down here, should it ever move.
     assert (config.clip, config.negative_rate, config.monitor) == (10.0, 1.0, "auc")
 
 
-@pytest.mark.parametrize("name", ["paper-parallel", "paper-serial"])
+@pytest.mark.parametrize("name", PAPERS)
 def test_the_papers_are_trained_as_section_4_says(name: str) -> None:
     config = RunConfig(**run_file(name))
     assert (config.batch_size, config.learning_rate, config.schedule, config.embedding_l2) == (
@@ -93,13 +99,35 @@ def test_frappe_is_the_published_network() -> None:
     assert {m.p for m in network.modules() if isinstance(m, nn.Dropout)} == {0.1}
 
 
+def test_movielens_is_the_published_network() -> None:
+    network = network_of("movielens-latest", 3, 90_239)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 2_624_541
+    assert dense_count(network) == 1_722_151
+    config = RunConfig(**run_file("movielens-latest"))
+    assert (config.batch_size, config.learning_rate, config.embedding_l2, config.schedule, config.patience) == (
+        4096,
+        1e-3,
+        0.005,
+        "plateau",
+        2,
+    )
+    assert {m.p for m in network.modules() if isinstance(m, nn.Dropout)} == {0.5}
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_a_comparison_splits_the_papers_sets_as_it_did(name: str) -> None:
+    config = RunConfig(**run_file(name))
+    assert config.valid_fraction is not None
+    assert 0.9 * config.valid_fraction == pytest.approx(0.1, abs=1e-6)
+
+
 @pytest.mark.parametrize(("name", "dense"), [("paper-parallel", 1_651_221), ("paper-serial", 1_599_901)])
 def test_the_papers_networks_have_its_sizes(name: str, dense: int) -> None:
     """Of 22 fields. Parallel, by hand: 3 blocks of 283,060, the perceptron's 801,601, a layer norm a field (440)."""
     assert dense_count(network_of(name, 22, 2)) == dense
 
 
-@pytest.mark.parametrize("name", ["paper-parallel", "paper-serial"])
+@pytest.mark.parametrize("name", PAPERS)
 def test_the_papers_files_say_what_the_classes_have_by_themselves(name: str) -> None:
     """A class without keywords is the paper's network, whatever a run's defaults are."""
     given = run_file(name)

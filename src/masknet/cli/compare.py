@@ -53,7 +53,6 @@ _OF_ONE_RUN = ("refit", "tensorboard", "bad_rows")
 EXAMPLES = (
     "masknet compare train.parquet --label click --models lr,fm,parallel-masknet",
     "masknet compare train.parquet --label click --test valid.parquet --models fm+2,dnn+2 --out ensembles",
-    "masknet compare train.parquet --config run.yaml --experiment table3",
 )
 
 

@@ -188,7 +188,9 @@ def _flags() -> frozenset[str] | None:
     for name, parameter in inspect.signature(verb, eval_str=True).parameters.items():
         for option in getattr(parameter.annotation, "__metadata__", ()):
             if isinstance(option, OptionInfo):
-                declared = option.param_decls or (f"--{name}",)
+                first = option.default  # where typer keeps the first of an annotation's flags
+                said = (*option.param_decls, *([first] if isinstance(first, str) and first.startswith("--") else []))
+                declared = said or (f"--{name}",)
                 names |= {one.lstrip("-").replace("-", "_") for each in declared for one in each.split("/")}
     return frozenset(names)
 

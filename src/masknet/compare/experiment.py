@@ -59,7 +59,7 @@ def read_experiment(name: str, settings: Sequence[str] = ()) -> Experiment:
     own = name.endswith(_ENDINGS)
     if not own and name not in EXPERIMENTS:
         raise ConfigError(f"{unknown('experiment', name, EXPERIMENTS)} (one of your own is a file that ends in .yaml)")
-    content = read_mapping(name if own else _FOLDER / f"{name}.yaml", "experiment")
+    content = read_mapping(name if own else _FOLDER / f"{name}.yaml", "file of an experiment")
     try:
         experiment = _experiment(content)
     except ConfigError as error:
