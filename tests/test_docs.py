@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 from masknet.cli import main
+from masknet.compare import read_experiment
 from masknet.datasets import planted_log
 from masknet.gbdt import TREES
 from masknet.models import MODELS
@@ -198,10 +199,15 @@ def test_the_page_on_comparisons_runs_and_its_table_is_the_measured_one(
     assert script["markdown"](result) in page.read_text(encoding="utf-8")
     assert not any(map(script["broken"], result["records"]))
     commands = [line for block in _blocks("sh", page) for line in block.splitlines()]
-    assert len(commands) == 3
+    assert len(commands) == 4
     _run(commands)
     shown = capsys.readouterr().out
     assert "95 % interval" in shown
+    assert "parameters for" in shown
+    Path("mine.yaml").write_text(_blocks("yaml", page)[0], encoding="utf-8")
+    assert [entry.name for entry in read_experiment("mine.yaml").entries] == [
+        *("fm", "with masks", "without masks, as large")
+    ]
     assert "production.masknet" in shown
 
 

@@ -77,7 +77,7 @@ def test_its_rows_have_names_of_their_own_and_one_is_as_large_as_another(masknet
 
 def test_a_flag_wins_over_the_run_file_and_that_over_the_experiment(masknet) -> None:
     training = {"batch_size": 64, "learning_rate": 0.02, "schedule": "plateau", "patience": 2}
-    write({"settings": training, "rows": ROWS[:1]})
+    write({"settings": training, "rows": [ROWS[0], {**ROWS[0], "name": "slow", "settings": {"learning_rate": 1e-4}}]})
     write({"label": "click", "ignore": ["seconds"], "learning_rate": 0.03, "schedule": "constant"}, "run.yaml")
     flags = ("--config", "run.yaml", "--schedule", "plateau", "--epochs", 1, "--seeds", 1, "--out", "c")
     result = masknet("compare", "log.parquet", "--experiment", "mine.yaml", *flags)
@@ -85,6 +85,8 @@ def test_a_flag_wins_over_the_run_file_and_that_over_the_experiment(masknet) -> 
     run = settings_of("c", "pairs")
     found = {name: run[name] for name in (*training, "epochs")}
     assert found == {**training, "learning_rate": 0.03, "epochs": 1}
+    assert settings_of("c", "slow")["learning_rate"] == 1e-4  # its own is what it is there for
+    assert [model["run"] for model in by_name("c").values()] == [{}, {"learning_rate": 1e-4}]
     assert "run.yaml" not in result.err
 
 
@@ -131,7 +133,9 @@ def test_a_run_file_says_what_all_models_share_and_the_keywords_of_its_own(maskn
 def test_what_is_refused(flags: tuple[str, ...], said: str, masknet) -> None:
     write({"refit": True}, "refit.yaml")
     write({"batch": 3}, "wrong.yaml")
-    assert said in masknet("compare", "log.parquet", *QUICK, *flags, "--out", "c").error
+    error = masknet("compare", "log.parquet", *QUICK, *flags, "--out", "c").error
+    assert said in error
+    assert "of the training" not in error  # each flag that it names is one of this verb
     assert not Path("c").exists()
 
 

@@ -189,8 +189,8 @@ def _flags() -> frozenset[str] | None:
         for option in getattr(parameter.annotation, "__metadata__", ()):
             if isinstance(option, OptionInfo):
                 first = option.default  # where typer keeps the first of an annotation's flags
-                said = (*option.param_decls, *([first] if isinstance(first, str) and first.startswith("--") else []))
-                declared = said or (f"--{name}",)
+                flags = [first] if isinstance(first, str) and first.startswith("--") else []
+                declared = [*flags, *(option.param_decls or ())] or [f"--{name}"]
                 names |= {one.lstrip("-").replace("-", "_") for each in declared for one in each.split("/")}
     return frozenset(names)
 

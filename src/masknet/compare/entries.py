@@ -45,6 +45,7 @@ class Entry:
         model: `parallel-masknet`.
         members: those that `parallel-masknet+4` asks for; None leaves them to the run.
         settings: keywords of its constructor, its own and those that `--set` says of it alone.
+        run: settings of its run that the others do not have.
         equal: what decides widths among `settings` once the rows are known; None where they are said.
     """
 
@@ -52,6 +53,7 @@ class Entry:
     model: str
     members: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    run: Mapping[str, Any] = field(default_factory=dict)
     equal: EqualParameters | None = None
 
     @property
@@ -76,7 +78,7 @@ class Entry:
         >>> config.epochs, left_out
         (None, ('epochs',))
         """
-        config = shared.replace(model=self.model, set=dict(self.settings), seed=seed)
+        config = shared.replace(model=self.model, set=dict(self.settings), seed=seed, **self.run)
         left_out = tuple(idle(config))
         defaults = {name: RunConfig.model_fields[name].default for name in left_out}
         members = self.members or shared.members or 1

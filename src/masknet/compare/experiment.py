@@ -10,6 +10,7 @@ from typing import Any
 from masknet.compare.entries import Entry, EqualParameters, entry_of, has_members, with_own
 from masknet.config import RunConfig, read_mapping
 from masknet.errors import ConfigError, unknown
+from masknet.train.effect import require_effect
 
 __all__ = ["EXPERIMENTS", "Experiment", "read_experiment"]
 
@@ -24,7 +25,7 @@ _TRAINING = (
     *("epochs", "evaluations", "batch_size", "learning_rate", "embedding_l2", "network_l2", "clip", "monitor"),
     *("patience", "schedule", "average_weights", "members", "embedding_updates", "precision"),
 )
-"""The settings of a run that an experiment may say for all of its rows: those that concern no data and no machine."""
+"""The settings of a run that an experiment may say, of all of its rows or of one: those of no data and no machine."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,7 @@ def read_experiment(name: str, settings: Sequence[str] = ()) -> Experiment:
 
 def _experiment(content: Mapping[str, Any]) -> Experiment:
     _require_keys(content, ("rows", "settings"), "key of an experiment")
-    settings = _mapping(content, "settings")
-    _require_keys(settings, _TRAINING, "setting of an experiment")
+    settings = _training(content)
     RunConfig(**settings)
     rows = content.get("rows")
     if not isinstance(rows, list) or not rows:
@@ -87,11 +87,13 @@ def _row(row: Any, place: int) -> Entry:
     if not isinstance(row, dict):
         raise ConfigError(f"a row is a mapping with a 'model'; row {place} is {row!r}")
     try:
-        _require_keys(row, ("name", "model", "set", "equal_parameters"), "key of a row")
+        _require_keys(row, ("name", "model", "set", "settings", "equal_parameters"), "key of a row")
         if not isinstance(row.get("model"), str):
             raise ConfigError(f"a row names its model; got {row.get('model')!r}")
         entry = entry_of(_name(row.get("name", row["model"])), row["model"], _mapping(row, "set"))
         with_own([entry], (), "row")
+        entry = replace(entry, run=_training(row))
+        require_effect(RunConfig(model=entry.model, **entry.run))
         equal = _mapping(row, "equal_parameters")
         if not equal:
             return entry
@@ -147,6 +149,12 @@ def _mapping(content: Mapping[str, Any], key: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise ConfigError(f"'{key}' is a mapping of names to values; got {value!r}")
     return value
+
+
+def _training(content: Mapping[str, Any]) -> dict[str, Any]:
+    settings = _mapping(content, "settings")
+    _require_keys(settings, _TRAINING, "setting of an experiment")
+    return settings
 
 
 def _require_keys(content: Mapping[str, Any], known: Collection[str], what: str) -> None:

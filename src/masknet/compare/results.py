@@ -115,7 +115,7 @@ def _of_runs(one: Measured) -> dict[str, Any]:
     if one.in_production:
         found["baseline"] = True
     if one.entry is not None:
-        found |= {"kind": one.entry.kind, "set": dict(one.entry.settings)}
+        found |= {"kind": one.entry.kind, "set": dict(one.entry.settings), "run": dict(one.entry.run)}
         if one.entry.equal is not None:
             found["equal_parameters"] = {"to": one.entry.equal.to, "by": one.entry.equal.by}
     done = [record for record in one.records if record["status"] == "ok"]

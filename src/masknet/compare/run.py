@@ -260,6 +260,7 @@ class _Run:
             "seeds": seeds,
             "seed": config.seed,
             "set": {entry.name: dict(entry.settings) for entry in self.entries if entry.settings},
+            "run": {entry.name: dict(entry.run) for entry in self.entries if entry.run} or None,
             "test": asked.test is not None,
             **{name: value for name, value in config.settings().items() if name not in _FREE},
         }
