@@ -108,7 +108,9 @@ def test_a_run_file_says_what_all_models_share_and_the_keywords_of_its_own(maskn
     assert [model["members"] for model in by_name("c").values()] == [1, 1]
     assert not Path("elsewhere.masknet").exists()
     other = masknet("compare", "--config", "run.yaml", "--models", "lr", "--seeds", 1, "--out", "d")
-    assert "run.yaml sets keywords of its own fm, which is no row here: they are left out" in other.err
+    assert "run.yaml has keywords of fm, which is not compared; they are left out" in other.err
+    planned = masknet("compare", "--config", "run.yaml", "--experiment", "mine.yaml", "--seeds", 1, "--out", "f")
+    assert "the rows of mine.yaml have their own keywords; those of run.yaml are left out" in planned.err
     run_json = ("--config", "c/models/fm-0.masknet/run.json")  # a model is compared by its own file too
     assert masknet("compare", "log.parquet", *run_json, "--models", "fm", "--seeds", 1, "--out", "e").code == 0
     assert by_name("e")["fm"]["aucs"]

@@ -91,7 +91,7 @@ def of_leaderboard(*names: str) -> Callable[..., pl.DataFrame]:
     def made(n: int = ROWS, seed: int = 0) -> pl.DataFrame:
         rng, ids, label = draw(seed, n)
         others = {name: rng.integers(40, size=n) for name in names[1:]}
-        return pl.DataFrame({"label": label.astype(np.float64), names[0]: ids, **others})
+        return pl.DataFrame({names[0]: ids, **others, "label": label.astype(np.float64)})
 
     return made
 
@@ -174,6 +174,20 @@ def test_a_command_of_the_page_compares_the_papers_ablations(masknet) -> None:
     assert {model["status"] for model in found.values()} == {"ok"}
     assert result.json["test"]["rows"] == ROWS // 10
     assert result.json["data"] == {"name": "train.txt", "train": ROWS * 8 // 10, "valid": ROWS // 10}
+
+
+def test_the_leaderboards_form_of_criteo_is_read_by_what_the_page_says(masknet) -> None:
+    for i, file in enumerate(("train.csv", "valid.csv")):
+        criteo(seed=i).rename({"label": "Label"}).with_row_index("Id", 10_000_000).write_csv(file)
+    text = (ROOT / "examples" / "criteo.yaml").read_text(encoding="utf-8")
+    Path("mine.yaml").write_text(
+        text.replace("columns: [criteo]", "ignore: [Id]").replace("label: label", "label: Label")
+    )
+    sets = [word for key in ("embedding_dim=2", "block_dims=[4]", "top_dims=[4]") for word in ("--set", key)]
+    flags = ("--config", "mine.yaml", "--valid", "valid.csv", "--min-count", 10, "--epochs", 1, "--threads", 1)
+    result = masknet("train", "train.csv", *flags, *sets, "--out", "x4.masknet", "--json")
+    assert result.code == 0, result.err
+    assert result.json["rows"] == ROWS  # of validation
 
 
 @pytest.mark.parametrize(("name", "file"), [("criteo", "train.txt"), ("avazu", "train.csv"), ("malware", "train.csv")])

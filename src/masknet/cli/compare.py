@@ -191,8 +191,10 @@ def command(
     )
     try:
         with ConsoleProgress() as progress:
-            if run.set and (planned.entries or all(entry.model != run.model for entry in entries)):
-                progress.note(f"{config} sets keywords of its own {run.model}, which is no row here: they are left out")
+            if run.set and planned.entries:
+                progress.note(f"the rows of {experiment} have their own keywords; those of {config} are left out")
+            elif run.set and all(entry.model != run.model for entry in entries):
+                progress.note(f"{config} has keywords of {run.model}, which is not compared; they are left out")
             results = compare(asked, progress, on_prepared=partial(tell_prepared, progress))
     except (Interrupted, KeyboardInterrupt):
         stop(f"stopped; what is finished lies in {place}, and the same command goes on from there")
