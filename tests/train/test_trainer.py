@@ -121,6 +121,7 @@ class Trained:
         rates: list[float] | None = None,
         folder: RunFolder | None = None,
         turn: Turn | None = None,
+        goes_on: Callable[[dict[str, Any]], bool] = lambda record: True,
         **settings: Any,
     ) -> None:
         self.network = masknet() if network is None else network
@@ -139,6 +140,7 @@ class Trained:
             rates=[0.02] * config.epochs if valid is None and rates is None else rates,
             folder=folder,
             turn=turn or Turn(),
+            goes_on=goes_on,
         )
         self.state: State = trainer.run()
 
@@ -322,6 +324,26 @@ def test_patience_ends_it_and_each_evaluation_without_a_better_one_cuts_the_rate
     assert [record["epoch"] for record in trained.state.history] == [1, 2, 3, 4]
     assert trained.state.done
     assert trained.state.best_evaluation == 1
+
+
+def test_whoever_is_told_of_the_evaluations_may_end_it_and_the_best_weights_are_kept() -> None:
+    rows, valid, told = drawn(200), drawn(100, seed=1), []
+
+    def goes_on(record: dict[str, Any]) -> bool:
+        told.append(record)
+        return len(told) < 2
+
+    trained = Trained(rows, valid, epochs=9, evaluations=2, patience=9, goes_on=goes_on)
+    assert trained.state.history == told  # whole, with what the validation rows say
+    assert [record["epoch"] for record in told] == [0.5, 1]
+    assert trained.state.done
+    whole = Trained(rows, valid, epochs=1, evaluations=2, patience=9)
+    assert same(trained, whole)
+
+
+def test_of_a_refit_nobody_is_asked() -> None:
+    trained = Trained(drawn(100), rates=[0.02, 0.02, 0.002], goes_on=lambda record: False)
+    assert len(trained.state.history) == 3
 
 
 def test_a_refit_takes_the_rates_given_and_keeps_the_last_weights() -> None:

@@ -25,7 +25,7 @@ from masknet.manifest import write_checksums
 from masknet.progress import LogProgress
 from masknet.space import FeatureSpace, FieldSpace
 from masknet.table import open_table
-from masknet.train import train
+from masknet.train import Interrupted, fit, train
 from masknet.train.plan import encoding_plan
 
 ROWS = 1200
@@ -296,6 +296,27 @@ def test_without_lightgbm_it_is_said_before_the_table_is_read(
     with pytest.raises(ConfigError, match=r"pip install 'masknet\[trees\]'"):
         grown(home, tmp_path / "m.masknet", set={}, cache_dir=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
+
+
+def test_whoever_is_told_of_a_form_may_leave_the_other_out(home: Path, tmp_path: Path) -> None:
+    told = []
+    table = open_table(home / "log.parquet")
+    ended = fit(config_of(home, tmp_path / "m"), table, None, Notes(), goes_on=lambda record: bool(told.append(record)))
+    assert ended.history == told
+    assert [form["ids"] for form in told] == ["ordered codes"]
+    both = grown(home, tmp_path / "n.masknet")
+    assert [form["ids"] for form in both.history] == ["ordered codes", "native categories"]
+    assert both.history[0]["valid"] == told[0]["valid"]
+
+
+def test_a_wish_to_stop_is_heard_at_each_tree(home: Path, tmp_path: Path) -> None:
+    class Stopping(Notes):
+        def stopping(self) -> bool:
+            return True
+
+    table = open_table(home / "log.parquet")
+    with pytest.raises(Interrupted, match="stopped after 1 trees on ordered codes"):
+        fit(config_of(home, tmp_path / "m"), table, None, Stopping())
 
 
 def test_a_setting_reaches_lightgbm_by_its_own_name(home: Path, tmp_path: Path) -> None:

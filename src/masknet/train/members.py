@@ -6,7 +6,7 @@ own, derived from it: for its initial weights, the order of rows, dropout, and w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -146,6 +146,8 @@ class Job:
     folder: RunFolder | None
     checkpoints: Mapping[int, Checkpoint]
     lanes: Lanes
+    goes_on: Callable[[dict[str, Any]], bool] = lambda record: True
+    """Told the record of each evaluation; whether to train on after it."""
 
     @property
     def members(self) -> int:
@@ -320,6 +322,7 @@ class Job:
             folder=self.folder,
             beside=self.identity | {"found": phase.search, "fits": [asdict(outcome) for outcome in outcomes]},
             tracker=tracker,
+            goes_on=self.goes_on,
         )
 
     def _initial_network(self, rows: Prepared, number: int, board: Board) -> nn.Module:

@@ -47,7 +47,7 @@ from masknet.train.standing import Interrupted
 from masknet.train.tracking import summary_writer
 from masknet.train.trees import grow
 
-__all__ = ["fit", "logistic_regression", "train"]
+__all__ = ["absolute_paths", "fit", "logistic_regression", "train"]
 
 _QUICK = 2_000_000
 """Cells, rows times slots, up to which logistic regression takes seconds on one processor."""
@@ -79,7 +79,7 @@ def train(
     out = Path(f"{stem_of(table.name)}.masknet" if config.out is None else config.out)
     if not out.name:
         raise ConfigError(f"a model is a folder of its own; --out is '{config.out}': name one, such as ads.masknet")
-    config = config.replace(**_absolute(config), out=str(out.absolute()))
+    config = config.replace(**absolute_paths(config), out=str(out.absolute()))
     folder = RunFolder(out.with_name(f"{out.name}.run"))
     # Found out now rather than after hours of training.
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -132,8 +132,8 @@ def _train(
     return out, trained
 
 
-def _absolute(config: RunConfig) -> dict[str, Any]:
-    """Paths as they are from anywhere, so that the run kept in the artifact can be run again."""
+def absolute_paths(config: RunConfig) -> dict[str, Any]:
+    """The settings that are paths, as they are from anywhere, so that the run can be run again."""
     paths = {name: getattr(config, name) for name in ("data", "valid", "cache_dir", "tensorboard")}
     vectors = {field: os.path.abspath(path) for field, path in config.pretrained.items()}
     return {"pretrained": vectors} | {n: os.path.abspath(path) for n, path in paths.items() if path not in (None, "-")}
@@ -156,6 +156,7 @@ def fit(
     folder: RunFolder | None = None,
     checkpoints: Mapping[int, Checkpoint] = MappingProxyType({}),
     on_prepared: Callable[[Prepared], None] = lambda prepared: None,
+    goes_on: Callable[[dict[str, Any]], bool] = lambda record: True,
 ) -> Artifact:
     """Encode, train, refit where asked, and evaluate.
 
@@ -166,6 +167,7 @@ def fit(
         folder: where to keep checkpoints.
         checkpoints: the states to go on from, by member.
         on_prepared: called before training, as in `train`.
+        goes_on: told the record of each evaluation, of trees that of each form; whether to train on after it.
     """
     require_threads()
     checkpoint = next(iter(checkpoints.values()), None)  # all of them tell of the same run
@@ -192,7 +194,7 @@ def fit(
         assert prepared.valid is not None
         watched = _watched(config, prepared.valid, progress)
         if config.model in TREES:
-            return _fit_trees(config, settings, table, prepared, watched, machine, progress)
+            return _fit_trees(config, settings, table, prepared, watched, machine, progress, goes_on)
         by_time = _by_time(config, split=valid is None)
         config, line = resolved(config, rows=len(prepared.train), by_time=by_time)
         if line:
@@ -216,6 +218,7 @@ def fit(
             folder=folder,
             checkpoints=checkpoints,
             lanes=lanes,
+            goes_on=goes_on,
         )
         encoder = prepared.encoder
         search = job.finished_search
@@ -319,13 +322,20 @@ def _fit_trees(
     watched: Watched,
     machine: dict[str, Any],
     progress: Progress,
+    goes_on: Callable[[dict[str, Any]], bool],
 ) -> Artifact:
     started = time.monotonic()
     assert prepared.valid is not None
     rates = {"learning_rate": config.learning_rate or LEARNING_RATE, "patience": config.patience or PATIENCE}
     config = config.replace(**rates)
     scorer, training, history = grow(
-        config, settings, prepared, watched=watched, threads=machine["threads"], progress=progress
+        config,
+        settings,
+        prepared,
+        watched=watched,
+        threads=machine["threads"],
+        progress=progress,
+        goes_on=goes_on,
     )
     seconds = time.monotonic() - started
     progress.note(f"trained in {seconds:.0f} s")

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -80,6 +80,7 @@ class Trainer:
         folder: where checkpoints and the log go, or None to keep none.
         beside: what each checkpoint keeps beside this training: of which run it is, and what was trained before.
         tracker: who draws the curves, or None.
+        goes_on: told the record of each evaluation; whether to train on after it.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Trainer:
         folder: RunFolder | None = None,
         beside: Mapping[str, Any] = MappingProxyType({}),
         tracker: Tracker | None = None,
+        goes_on: Callable[[dict[str, Any]], bool] = lambda record: True,
     ) -> None:
         assert (valid is None) != (rates is None)
         assert config.patience is not None
@@ -104,7 +106,7 @@ class Trainer:
         self._train, self._valid = train, valid
         self._config, self._watched, self._board = config, watched, board
         self._rates, self._turn, self._folder, self._beside = rates, turn, folder, beside
-        self._tracker = tracker
+        self._tracker, self._goes_on = tracker, goes_on
         self._batch_size = config.batch_size
         batches = num_batches(len(train), self._batch_size)
         parts = min(config.evaluations or 1, batches)
@@ -185,7 +187,10 @@ class Trainer:
         state.history.append(record)
         plateau = self._plateau
         state.best, state.best_log_loss, state.since_best = plateau.best, plateau.best_log_loss, plateau.since_best
-        state.done = kept if self._valid is None else state.epoch == self.epochs or self._plateau.exhausted
+        if self._valid is None:
+            state.done = kept
+        else:
+            state.done = not self._goes_on(record) or state.epoch == self.epochs or plateau.exhausted
         self._loss_sum = torch.zeros_like(self._loss_sum)
         self._save()
         if self._folder is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +44,7 @@ def grow(
     watched: Watched,
     threads: int,
     progress: Progress,
+    goes_on: Callable[[dict[str, Any]], bool] = lambda record: True,
 ) -> tuple[Trees | LeafRegression, dict[str, Any], list[dict[str, Any]]]:
     """Grow trees on encoded rows, with ids as codes and as categories, and keep what the validation rows like better.
 
@@ -53,12 +55,14 @@ def grow(
         watched: which metric on the validation rows decides between the two.
         threads: of LightGBM.
         progress: who hears how it goes.
+        goes_on: told the record of each form; whether to grow the next one.
 
     Returns:
         What scores, what the manifest tells of the training, and a record of each form, and of the regression's epochs.
 
     Raises:
         ConfigError: LightGBM is not installed, or refuses a setting.
+        Interrupted: the progress asked to stop; nothing is kept.
     """
     assert prepared.valid is not None
     train, valid = prepared.train, prepared.valid
@@ -74,6 +78,8 @@ def grow(
 
         def tell(done: int, form: str = form) -> None:
             progress.track(f"boosting on {form}", done, rounds, unit="trees")
+            if progress.stopping():
+                raise Interrupted(f"after {done:,} trees on {form}")
 
         model = train_lightgbm(
             x,
@@ -97,9 +103,11 @@ def grow(
         progress.note(f"{model.rounds} trees on {form}: valid {metric_name(watched.metric)} {value:.4f}")
         if best is None or watched.better(value, best[0]):
             best = value, trees, record
+        if not goes_on(record):
+            break
     assert best is not None
     _, trees, record = best
-    if len(forms) > 1:
+    if len(history) > 1:
         progress.note(f"kept: the trees on {record['ids']}")
     for of_form in history:
         of_form["best"] = of_form is record
