@@ -48,9 +48,9 @@ docs: .venv/develop  ## run the commands and code blocks of the README and the d
 	@touch $@
 
 .venv/setup: .venv/python pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[trees,pandas,report]'
+	$(INSTALL) --editable '.[trees,pandas,report,tune]'
 	@touch $@
 
 .venv/develop: .venv/python pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[dev,trees,pandas,report]'
+	$(INSTALL) --editable '.[dev,trees,pandas,report,tune]'
 	@touch $@ .venv/setup

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from masknet.errors import ConfigError
-from masknet.gbdt import TreeModel, train_lightgbm
+from masknet.gbdt import OF_LIGHTGBM, SEARCH, TreeModel, train_lightgbm
 
 
 def threshold(rows: int, *, seed: int, flipped: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
@@ -95,3 +96,10 @@ def test_lightgbm_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     train_lightgbm(x, y, valid=(x, y), categorical=range(8), max_rounds=3, threads=2).predict_proba(x)
     printed = capfd.readouterr()
     assert printed.out == printed.err == ""
+
+
+def test_what_a_search_takes_for_lightgbms_defaults_they_are() -> None:
+    said = dict(re.findall(r"^\[(\w+): (.*)\]$", fit(rounds=2).to_text(), flags=re.M))
+    for name, value in OF_LIGHTGBM.items():
+        assert float(said[name]) == value, name
+    assert set(SEARCH) - set(OF_LIGHTGBM) == {"learning_rate", "num_leaves"}  # which a run says itself

@@ -130,7 +130,7 @@ def test_the_examples_run(masknet, monkeypatch: pytest.MonkeyPatch) -> None:
     log.write_parquet("valid.parquet")
     log.drop("click").write_csv("today.csv")
     examples = [line for words in ([], *VERB_WORDS) for line in _examples(masknet(*words, "-h").out)]
-    verbs = ("inspect", "train", "check", "evaluate", "predict", "compare", "data", "demo")
+    verbs = ("inspect", "train", "check", "evaluate", "predict", "compare", "tune", "data", "demo")
     order = {verb: i for i, verb in enumerate(verbs)}
     for line in sorted(dict.fromkeys(examples), key=lambda line: order[line.split()[1]]):
         words = shlex.split(line)[1:]

@@ -15,6 +15,7 @@ from masknet.cli.help import Group, Verb
 VERBS = {
     "train": "Train a model on a click log.",
     "compare": "Compare models on the same rows, and with what is there.",
+    "tune": "Search the settings of a model.",
     "evaluate": "Measure a model on labelled rows.",
     "predict": "Score rows, labelled or not.",
     "inspect": "Show what each column of a table is taken for.",

@@ -5,7 +5,16 @@
 
 from __future__ import annotations
 
-from masknet.gbdt.boosting import LEARNING_RATE, PATIENCE, TreeModel, train_lightgbm, tree_settings
+from masknet.gbdt.boosting import (
+    LEARNING_RATE,
+    OF_LIGHTGBM,
+    PATIENCE,
+    SEARCH,
+    TreeModel,
+    by_own_names,
+    train_lightgbm,
+    tree_settings,
+)
 from masknet.gbdt.columns import TreeColumns
 from masknet.gbdt.leaves import LeafRegression
 from masknet.gbdt.trees import Trees
@@ -14,12 +23,15 @@ TREES: dict[str, type[Trees] | type[LeafRegression]] = {"gbdt": Trees, "gbdt-lr"
 
 __all__ = [
     "LEARNING_RATE",
+    "OF_LIGHTGBM",
     "PATIENCE",
+    "SEARCH",
     "TREES",
     "LeafRegression",
     "TreeColumns",
     "TreeModel",
     "Trees",
+    "by_own_names",
     "train_lightgbm",
     "tree_settings",
 ]

@@ -13,11 +13,39 @@ from jaxtyping import Float, Integer, Shaped
 
 from masknet.errors import ConfigError, unknown
 from masknet.own_files import is_count
+from masknet.ranges import Floats, Ints, OneOf, Range
 
-__all__ = ["LEARNING_RATE", "PATIENCE", "TreeModel", "train_lightgbm", "tree_settings"]
+__all__ = [
+    "LEARNING_RATE",
+    "OF_LIGHTGBM",
+    "PATIENCE",
+    "SEARCH",
+    "TreeModel",
+    "by_own_names",
+    "train_lightgbm",
+    "tree_settings",
+]
 
 NUM_LEAVES, LEARNING_RATE, ROUNDS, PATIENCE = 31, 0.05, 2000, 50
 """Of a run that says nothing."""
+
+SEARCH: Mapping[str, Range] = MappingProxyType(
+    {
+        "learning_rate": Floats(0.01, 0.2, log=True),
+        "num_leaves": Ints(4, 256, log=True),
+        "min_data_in_leaf": Ints(5, 500, log=True),
+        "lambda_l2": OneOf((0.0, 0.1, 1.0, 10.0, 100.0)),
+        "feature_fraction": Floats(0.4, 1.0),
+        "cat_smooth": Floats(1.0, 100.0, log=True),
+        "cat_l2": Floats(1.0, 100.0, log=True),
+    }
+)
+"""Within what `masknet tune` moves them; ids enter as codes and as categories each time, and early stopping counts."""
+
+OF_LIGHTGBM: Mapping[str, Any] = MappingProxyType(
+    {"min_data_in_leaf": 20, "lambda_l2": 0.0, "feature_fraction": 1.0, "cat_smooth": 10.0, "cat_l2": 10.0}
+)
+"""LightGBM's own defaults of those of them that a run leaves to it."""
 
 Labels = Integer[np.ndarray, "row"] | Float[np.ndarray, "row"]
 
@@ -115,10 +143,29 @@ def tree_settings(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
     >>> tree_settings("gbdt", {"num_leaf": 255})
     {'num_leaves': 255, 'num_iterations': 2000}
-    >>> tree_settings("gbdt", {"num_leafs": 255})
+
+    Args:
+        model: who asks, for the sentence.
+        given: the settings by any name that LightGBM knows.
+
+    Raises:
+        ConfigError: as `by_own_names` does.
+    """
+    settings = {"num_leaves": NUM_LEAVES, "num_iterations": ROUNDS} | by_own_names(model, given)
+    if not is_count(settings["num_iterations"], least=1):
+        raise ConfigError(f"num_iterations of {model} is an int of at least 1; got {settings['num_iterations']!r}")
+    return settings
+
+
+def by_own_names(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings under the names that LightGBM itself gives them.
+
+    >>> by_own_names("gbdt", {"min_child_samples": 5})
+    {'min_data_in_leaf': 5}
+    >>> by_own_names("gbdt", {"num_leafs": 255})
     Traceback (most recent call last):
     masknet.errors.ConfigError: unknown option of gbdt 'num_leafs'; did you mean 'num_leaves'?
-    >>> tree_settings("gbdt", {"eta": 0.1})
+    >>> by_own_names("gbdt", {"eta": 0.1})
     Traceback (most recent call last):
     masknet.errors.ConfigError: 'eta' is LightGBM's learning_rate, which is said once: set it with --learning-rate
 
@@ -148,9 +195,6 @@ def tree_settings(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if known in settings:
             raise ConfigError(f"a setting is given once; '{known}' of {model} stands twice, also as '{name}'")
         settings[known] = value
-    settings = {"num_leaves": NUM_LEAVES, "num_iterations": ROUNDS} | settings
-    if not is_count(settings["num_iterations"], least=1):
-        raise ConfigError(f"num_iterations of {model} is an int of at least 1; got {settings['num_iterations']!r}")
     return settings
 
 

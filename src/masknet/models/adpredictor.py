@@ -15,6 +15,7 @@ from masknet.models.recipe import Recipe
 from masknet.nn.embedding import require_rows
 from masknet.nn.id_table import IdTable
 from masknet.nn.rules import require_positive, require_share
+from masknet.ranges import Floats, OneOf
 from masknet.space import FeatureSpace
 
 _TAIL = (
@@ -49,7 +50,12 @@ class AdPredictor(nn.Module):
 
     paper = "Graepel et al., ICML 2010"
 
-    recipe = Recipe(network={"prior_variance": 0.1}, epochs=1, evaluations=1)
+    recipe = Recipe(
+        network={"prior_variance": 0.1},
+        epochs=1,
+        evaluations=1,
+        search={"prior_variance": Floats(1e-3, 10.0, log=True), "forgetting": OneOf((0.0, 1e-5, 1e-4, 1e-3, 1e-2))},
+    )
 
     def __init__(self, space: FeatureSpace, *, prior_variance: float = 1.0, forgetting: float = 0.0) -> None:
         """Start with the prior: every weight is N(0, prior_variance).

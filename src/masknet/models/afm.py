@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from masknet.models.recipe import FACTORS
+from masknet.models.recipe import FACTORS, OF_FACTORS
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.linear_term import LinearTerm
 from masknet.nn.mlp import glorot_linear
 from masknet.nn.pairs import pairs_of
 from masknet.nn.rules import require_count, require_share
+from masknet.ranges import Floats, Ints
 from masknet.space import FeatureSpace
 
 
@@ -31,7 +34,15 @@ class AttentionalFM(nn.Module):
 
     paper = "Xiao et al., IJCAI 2017"
 
-    recipe = FACTORS
+    recipe = replace(
+        FACTORS,
+        search={
+            **OF_FACTORS,
+            "attention_dim": Ints(8, 256, log=True),
+            "attention_dropout": Floats(0.0, 0.5),
+            "dropout": Floats(0.0, 0.5),
+        },
+    )
 
     left: Tensor
     right: Tensor

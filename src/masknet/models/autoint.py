@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import IN_LAYERS, LAYERS, TRAINING, Recipe
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.head import Head
 from masknet.nn.mlp import MLP, NormName, glorot_linear
 from masknet.nn.rules import require_count, require_switch
+from masknet.ranges import Ints, OneOf
 from masknet.space import FeatureSpace
 
 
@@ -75,6 +76,13 @@ class AutoInt(nn.Module):
     recipe = Recipe(
         network={"attention_dim": 32, "attention_layers": 3, "hidden_dims": (128, 64), "norm": "layer"},
         several_members=True,
+        search={
+            **TRAINING,
+            **IN_LAYERS,
+            "hidden_dims": LAYERS,
+            "attention_dim": OneOf((16, 32, 64, 128)),
+            "attention_layers": Ints(1, 4),
+        },
     )
 
     def __init__(

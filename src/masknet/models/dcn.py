@@ -11,6 +11,7 @@ from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.head import Head
 from masknet.nn.mlp import MLP, NormName, glorot_linear
 from masknet.nn.rules import require_count
+from masknet.ranges import Ints
 from masknet.space import FeatureSpace
 
 
@@ -48,7 +49,7 @@ class DCN(nn.Module):
 
     paper = "Wang et al., ADKDD 2017"
 
-    recipe = of_layers()
+    recipe = of_layers(search={"cross_layers": Ints(1, 5)})
 
     def __init__(
         self,

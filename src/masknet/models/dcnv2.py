@@ -13,6 +13,7 @@ from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.head import Head
 from masknet.nn.mlp import MLP, NormName, glorot_linear
 from masknet.nn.rules import require_count, require_one_of
+from masknet.ranges import Ints, OneOf
 from masknet.space import FeatureSpace
 
 
@@ -50,7 +51,9 @@ class DCNv2(nn.Module):
 
     paper = "Wang et al., WWW 2021"
 
-    recipe = of_layers()
+    recipe = of_layers(
+        search={"cross_layers": Ints(1, 5), "rank": OneOf((None, 16, 64)), "structure": OneOf(("parallel", "stacked"))}
+    )
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from masknet.nn.linear_term import LinearTerm
 from masknet.nn.mlp import MLP, NormName, glorot_linear
 from masknet.nn.pairs import pairs_of
 from masknet.nn.rules import require_one_of, require_positive
+from masknet.ranges import OneOf
 from masknet.space import FeatureSpace
 
 BilinearName = Literal["all", "each", "interaction"]
@@ -89,7 +90,7 @@ class FiBiNET(nn.Module):
 
     paper = "Huang et al., RecSys 2019"
 
-    recipe = of_layers()
+    recipe = of_layers(search={"reduction": OneOf((1.0, 2.0, 3.0)), "bilinear": OneOf(("all", "each", "interaction"))})
 
     def __init__(
         self,

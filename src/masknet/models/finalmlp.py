@@ -9,11 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from masknet.errors import unknown
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import IN_LAYERS, LAYERS, TRAINING, Recipe
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.head import Head
 from masknet.nn.mlp import MLP, NormName, glorot_linear
 from masknet.nn.rules import require_count
+from masknet.ranges import Ints
 from masknet.space import FeatureSpace
 
 
@@ -106,6 +107,13 @@ class FinalMLP(nn.Module):
     recipe = Recipe(
         network={"first_dims": (128,), "second_dims": (64,), "gate_dim": 64, "norm": "layer", "dropout": 0.1},
         several_members=True,
+        search={
+            **TRAINING,
+            **IN_LAYERS,
+            "first_dims": LAYERS,
+            "second_dims": LAYERS,
+            "gate_dim": Ints(16, 256, log=True),
+        },
     )
 
     def __init__(

@@ -7,10 +7,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from masknet.errors import unknown
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import TRAINING, Recipe
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.head import Head
 from masknet.nn.rules import require_count
+from masknet.ranges import Ints
 from masknet.space import FeatureSpace
 
 
@@ -30,7 +31,10 @@ class LatentCross(nn.Module):
 
     paper = "Beutel et al., WSDM 2018"
 
-    recipe = Recipe(several_members=True)
+    recipe = Recipe(
+        several_members=True,
+        search={**TRAINING, "embedding_dim": Ints(4, 32, log=True), "state_dim": Ints(16, 256, log=True)},
+    )
 
     others: Tensor
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from masknet.errors import unknown
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import OF_FACTORS, Recipe
 from masknet.nn.embedding import require_rows
 from masknet.nn.id_table import IdTable
 from masknet.nn.linear_term import LinearTerm
@@ -38,7 +38,7 @@ class MatrixFactorization(nn.Module):
 
     paper = "Koren et al., IEEE Computer 2009"
 
-    recipe = Recipe(embedding_l2=1e-5, several_members=True)
+    recipe = Recipe(embedding_l2=1e-5, several_members=True, search=OF_FACTORS)
 
     picked: Tensor
 

@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from masknet.models.recipe import Recipe
+from masknet.models.recipe import IN_LAYERS, TRAINING, Recipe
 from masknet.nn.embedding import FieldEmbedding
 from masknet.nn.mlp import MLP, NormName, glorot_linear
 from masknet.nn.rules import require_count
 from masknet.nn.tower import Tower, logits_of
+from masknet.ranges import Ints, OneOf
 from masknet.space import FeatureSpace
 
 
@@ -29,7 +30,17 @@ class MMoE(nn.Module):
 
     paper = "Ma et al., KDD 2018"
 
-    recipe = Recipe(network={"expert_dims": (64,), "tower_dims": (32,), "norm": "layer"}, several_members=True)
+    recipe = Recipe(
+        network={"expert_dims": (64,), "tower_dims": (32,), "norm": "layer"},
+        several_members=True,
+        search={
+            **TRAINING,
+            **IN_LAYERS,
+            "num_experts": Ints(2, 16, log=True),
+            "expert_dims": OneOf(((32,), (64,), (128,), (128, 64))),
+            "tower_dims": OneOf(((16,), (32,), (64,), (64, 32))),
+        },
+    )
 
     def __init__(
         self,

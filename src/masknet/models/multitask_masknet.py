@@ -5,6 +5,7 @@ from __future__ import annotations
 from masknet.models.recipe import of_masks
 from masknet.nn.parallel_masks import ParallelMasks
 from masknet.nn.tower import Towers
+from masknet.ranges import OneOf
 from masknet.space import FeatureSpace
 
 
@@ -24,7 +25,11 @@ class MultitaskMaskNet(ParallelMasks):
 
     paper = "Wang et al., DLP-KDD 2021"
 
-    recipe = of_masks(top_dims=(128,), tower_dims=(64,))
+    recipe = of_masks(
+        top_dims=(128,),
+        tower_dims=(64,),
+        search={"top_dims": OneOf(((64,), (128,), (256,))), "tower_dims": OneOf(((32,), (64,), (64, 32)))},
+    )
 
     def __init__(
         self,

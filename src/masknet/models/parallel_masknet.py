@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from masknet.models.recipe import of_masks
+from masknet.models.recipe import LAYERS, of_masks
 from masknet.nn.head import Head
 from masknet.nn.parallel_masks import ParallelMasks
 from masknet.space import FeatureSpace
@@ -25,7 +25,7 @@ class ParallelMaskNet(ParallelMasks):
 
     paper = "Wang et al., DLP-KDD 2021"
 
-    recipe = of_masks(top_dims=(128,))
+    recipe = of_masks(top_dims=(128,), search={"top_dims": LAYERS})
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from masknet.nn.head import Head
 from masknet.nn.linear_term import LinearTerm
 from masknet.nn.mlp import MLP, NormName, glorot_linear
 from masknet.nn.rules import require_switch, require_widths
+from masknet.ranges import OneOf
 from masknet.space import FeatureSpace
 
 
@@ -31,7 +32,7 @@ class XDeepFM(nn.Module):
 
     paper = "Lian et al., KDD 2018"
 
-    recipe = of_layers(cin_dims=(32,))
+    recipe = of_layers(cin_dims=(32,), search={"cin_dims": OneOf(((16,), (32,), (64,), (32, 32)))})
 
     def __init__(
         self,

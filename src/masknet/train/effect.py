@@ -10,7 +10,7 @@ from masknet.errors import ConfigError
 from masknet.gbdt import TREES
 from masknet.models import learns_by_row
 
-__all__ = ["idle", "require_effect"]
+__all__ = ["idle", "require_effect", "without_effect"]
 
 _OF_GRADIENTS = (
     *("embedding_l2", "network_l2", "clip", "average_weights", "schedule", "members", "pretrained", "freeze"),
@@ -69,6 +69,21 @@ def require_effect(config: RunConfig) -> None:
     for name, reason in idle(config).items():
         if getattr(config, name) != _HARMLESS.get(name):
             raise ConfigError(f"a setting has an effect; {reason}: leave --{name.replace('_', '-')} out")
+
+
+def without_effect(model: str) -> frozenset[str]:
+    """The settings of a run that change nothing of a model, whatever they are.
+
+    >>> "epochs" in without_effect("gbdt"), without_effect("fm")
+    (True, frozenset())
+
+    Args:
+        model: its name.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    return frozenset(name for names in _left_out(model).values() for name in names)
 
 
 def _left_out(model: str) -> Mapping[str, tuple[str, ...]]:

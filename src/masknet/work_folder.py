@@ -1,0 +1,116 @@
+"""The folder of long work that the same command goes on with: it keeps what was asked for, and refuses all else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from masknet.artifact import sync
+from masknet.errors import ArtifactError, ConfigError
+from masknet.own_files import UnsoundError, read_json
+
+__all__ = ["WorkFolder", "read_whole"]
+
+_WRITING = ".writing"
+_WAYS_OUT = "name another --out, or begin anew with --overwrite"
+
+
+class WorkFolder:
+    """A folder, and what was asked of it.
+
+    Args:
+        path: the folder; made by `begin`.
+        work: what is done in it, for sentences: "comparison".
+        asked: the name of the file that keeps what was asked for.
+        parts: folders in it, made by `begin`.
+        files: what else lies in it, and goes with `overwrite`.
+    """
+
+    def __init__(self, path: Path, *, work: str, asked: str, parts: Sequence[str] = (), files: Sequence[str]) -> None:
+        self.path = path
+        self._work, self._asked, self._parts, self._files = work, path / asked, parts, files
+
+    def begin(self, asked: Mapping[str, Any], *, overwrite: bool = False) -> None:
+        """Note what was asked for, or hold it against what was asked for before.
+
+        Args:
+            asked: JSON-ready; `settings` by their names, `versions`, and by their names fingerprints of tables.
+            overwrite: forget what lies here.
+
+        Raises:
+            ConfigError: it was something else, or the folder is none of such work.
+        """
+        if self._asked.exists() and not overwrite:
+            self._require_same(read_whole(self._asked), asked)
+        else:
+            self._begin_anew(asked)
+        for part in self._parts:
+            (self.path / part).mkdir(exist_ok=True)
+
+    def _begin_anew(self, asked: Mapping[str, Any]) -> None:
+        if not self._asked.exists() and self.path.is_dir() and any(f.suffix != _WRITING for f in self.path.iterdir()):
+            raise ConfigError(
+                f"a {self._work} has a folder of its own; '{self.path}' holds something else: name another --out"
+            )
+        for part in self._parts:
+            shutil.rmtree(self.path / part, ignore_errors=True)
+        for name in self._files:
+            (self.path / name).unlink(missing_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write(self._asked.name, json.dumps(asked, indent=1).encode())
+
+    def _require_same(self, before: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+        for name, value in asked["settings"].items():
+            was = before.get("settings", {}).get(name)
+            if was != value:
+                raise ConfigError(
+                    f"a {self._work} keeps its settings; {name} was {_said(was)} and is {_said(value)}: run the same "
+                    f"command, {_WAYS_OUT}"
+                )
+        for name in (name for name in asked if name not in ("settings", "versions")):
+            if before.get(name) != asked[name]:
+                raise ConfigError(
+                    f"a {self._work} keeps its rows; those of the {name} table have changed since it began: bring them "
+                    f"back, {_WAYS_OUT}"
+                )
+        for name, version in asked["versions"].items():
+            began = before.get("versions", {}).get(name)
+            if began != version:
+                raise ConfigError(
+                    f"a {self._work} keeps its versions, since other ones may give other weights; it began with {name} "
+                    f"{began}, this is {version}: install that one, {_WAYS_OUT}"
+                )
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file of the folder whole or not at all.
+
+        Args:
+            name: below the folder.
+            content: of the file.
+        """
+        file = self.path / name
+        made = file.with_name(f"{file.name}{_WRITING}")
+        made.write_bytes(content)
+        sync(made)
+        os.replace(made, file)
+        sync(file.parent)
+
+
+def read_whole(file: Path) -> dict[str, Any]:
+    """The table in a file of JSON that `WorkFolder.write` wrote.
+
+    Raises:
+        ArtifactError: somebody else wrote there too.
+    """
+    try:
+        return read_json(file)
+    except UnsoundError as error:
+        raise ArtifactError(f"'{file}' is damaged ({error}): begin anew with --overwrite") from None
+
+
+def _said(value: Any) -> str:
+    return "not given" if value is None else json.dumps(value, ensure_ascii=False)
