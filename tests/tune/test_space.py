@@ -134,7 +134,7 @@ def test_the_defaults_are_those_of_the_rows() -> None:
     space = space_of(RunConfig(model="fm"))
     few, many = (starting_point(space, run_of(RunConfig(model="fm"), rows)) for rows in (3000, 2_000_000))
     assert (few["batch_size"], many["batch_size"]) == (32, 4096)
-    assert holding(space, many)["batch_size"] == OneOf((2048, 4096, 8192, 16384))
+    assert holding(space, many)["batch_size"] == OneOf((4096, 8192, 16384))
 
 
 @pytest.mark.parametrize("default", [0.0, None])

@@ -120,6 +120,10 @@ def command(
         int | None,
         typer.Option(metavar="N", help="Test by N resamples of rows, or of groups, and not by theory.", min=2),
     ] = None,
+    tuned: Annotated[
+        float | None,
+        typer.Option(metavar="MINUTES", help="Search the settings of each model for so long first (masknet tune)."),
+    ] = None,
     baseline_score: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="The scores of the model in production; no model sees this column."),
@@ -188,6 +192,7 @@ def command(
         baseline=None if baseline is None else Path(baseline),
         overwrite=overwrite,
         trust_code=trust_code,
+        tuned=tuned,
     )
     try:
         with ConsoleProgress() as progress:

@@ -116,7 +116,8 @@ def _print_trials(console: Console, results: dict[str, Any]) -> None:
             ", ".join(changes) or ("the defaults" if trial["trial"] == 0 else "nothing"),
         )
     console.print(table)
-    console.print(f"\n{in_gain(results)}, which chose it: other rows may gain less")
+    chosen = ", which chose it: other rows gain less" if results["best"]["changes"] else ""
+    console.print(f"\n{in_gain(results)}{chosen}")
 
 
 def _print_importance(console: Console, results: dict[str, Any]) -> None:

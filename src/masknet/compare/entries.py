@@ -44,8 +44,8 @@ class Entry:
         name: what it is called: as its model was asked for, or as an experiment says, `without mask`.
         model: `parallel-masknet`.
         members: those that `parallel-masknet+4` asks for; None leaves them to the run.
-        settings: keywords of its constructor, its own and those that `--set` says of it alone.
-        run: settings of its run that the others do not have.
+        settings: keywords of its constructor, its own, those that `--set` says of it alone and those that a search found.
+        run: settings of its run that the others do not have, its own and those that a search found.
         equal: what decides widths among `settings` once the rows are known; None where they are said.
     """
 

@@ -45,6 +45,7 @@ class Measured:
         in_production: whether it is a baseline, which was not trained here.
         calibrated: whether its scores are probabilities.
         entry: what it was asked for as; None of a baseline.
+        tuned: what the search of its settings came to, where there was one.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Measured:
     in_production: bool = False
     calibrated: bool = True
     entry: Entry | None = None
+    tuned: dict[str, Any] | None = None
 
 
 def results_of(
@@ -118,6 +120,8 @@ def _of_runs(one: Measured) -> dict[str, Any]:
         found |= {"kind": one.entry.kind, "set": dict(one.entry.settings), "run": dict(one.entry.run)}
         if one.entry.equal is not None:
             found["equal_parameters"] = {"to": one.entry.equal.to, "by": one.entry.equal.by}
+    if one.tuned is not None:
+        found["tuned"] = one.tuned
     done = [record for record in one.records if record["status"] == "ok"]
     found["runs"] = [
         {name: record[name] for name in ("seed", "status", "seconds", "model") if name in record}

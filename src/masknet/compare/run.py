@@ -36,6 +36,8 @@ from masknet.places import locked
 from masknet.progress import Progress
 from masknet.table import Table, open_table
 from masknet.train import Interrupted, encoding_plan, fit
+from masknet.tune import RESULTS, Budget, in_gain, json_of, parted, require_optuna, search
+from masknet.work_folder import read_whole
 
 __all__ = ["Asked", "compare"]
 
@@ -78,6 +80,7 @@ class Asked:
         baseline: an artifact to measure too.
         overwrite: begin anew where the folder holds another comparison.
         trust_code: import the network of the baseline where it is not masknet's.
+        tuned: minutes that the settings of each model are searched for first; None takes the defaults.
     """
 
     config: RunConfig
@@ -92,6 +95,7 @@ class Asked:
     baseline: Path | None = None
     overwrite: bool = False
     trust_code: bool = False
+    tuned: float | None = None
 
 
 def compare(
@@ -116,6 +120,9 @@ def compare(
     if asked.config.data is None or not asked.config.labels:
         lacking = "data" if asked.config.data is None else "--label, the column to predict"
         raise ConfigError(f"a comparison needs {lacking}: masknet compare DATA --label COLUMN --models all")
+    if asked.tuned is not None:  # found out now rather than after the rows are encoded
+        Budget(minutes=asked.tuned)
+        require_optuna()
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     with locked(asked.out.with_name(f".{asked.out.name}.lock"), partial(_refuse_second, asked.out)):
         return _Run(asked, progress).results(on_prepared)
@@ -205,6 +212,7 @@ class _Run:
                 "data": {"name": self.data.name, "train": len(prepared.train), "valid": len(prepared.valid or ())},
                 "test": {"name": self.test.name, "rows": len(rows), "held_out": self._held_out},
                 "warnings": warnings,
+                **({} if asked.tuned is None else {"tuned": {"minutes": asked.tuned}}),
             },
             progress=progress,
         )
@@ -262,6 +270,7 @@ class _Run:
             "set": {entry.name: dict(entry.settings) for entry in self.entries if entry.settings},
             "run": {entry.name: dict(entry.run) for entry in self.entries if entry.run} or None,
             "test": asked.test is not None,
+            "tuned": asked.tuned,
             **{name: value for name, value in config.settings().items() if name not in _FREE},
         }
         return {
@@ -269,7 +278,8 @@ class _Run:
             "data": fingerprint(self.data),
             "valid": None if self.valid is None else fingerprint(self.valid),
             "test": None if asked.test is None else fingerprint(self.test),
-            "versions": {name: installed_versions()[name] for name in _VERSIONS},
+            "versions": {name: installed_versions()[name] for name in _VERSIONS}
+            | ({} if asked.tuned is None else {"optuna": require_optuna().__version__}),
         }
 
     def _measured(self, prepared: Prepared, rows: MeasuredRows, seeds: int, once: _Once) -> list[Measured]:
@@ -284,22 +294,50 @@ class _Run:
                 found.append(Measured(entry.name, "skipped", why, entry=entry))
                 continue
             place = f"{entry.name} (model {to_do.index(entry.name) + 1} of {len(to_do)})"
-            records = self._runs(entry, place, rows, seeds, left, once)
-            failed = next((record for record in records if record["status"] != "ok"), None)
-            if failed is not None:
-                reason = f"seed {failed['seed']}: {failed['reason']}"
-                found.append(Measured(entry.name, "failed", reason, entry=entry, records=tuple(records)))
-                continue
-            scores = tuple(self.folder.scores(entry.stem, record["seed"]) for record in records)
-            if any(len(one) != len(rows) for one in scores):
-                raise ArtifactError(
-                    f"the scores of {entry.name} in '{self.folder.path}' are of other rows: begin anew with --overwrite"
-                )
-            found.append(Measured(entry.name, "ok", entry=entry, records=tuple(records), scores=scores))
+            found.append(self._of_entry(entry, place, rows, seeds, left, once))
         if not any(one.status == "ok" for one in found):
             reasons = "; ".join(f"{one.name}: {one.reason}" for one in found)
             raise ArtifactError(f"a comparison needs a model that can be trained; none could: {reasons}")
         return found
+
+    def _of_entry(self, entry: Entry, place: str, rows: MeasuredRows, seeds: int, left: _Left, once: _Once) -> Measured:
+        """A model's row of the table: its settings searched for where that is asked, then trained from each seed."""
+        tuned = None
+        if self.asked.tuned is not None:
+            try:
+                results = self._search(entry, place, once)
+            except (OSError, Interrupted):
+                raise
+            except Exception as error:  # noqa: BLE001 - as in `_one`
+                reason = f"the search of its settings: {_reason(error)}"
+                once.warn(f"{entry.name} failed, {reason}")
+                left.give_up(seeds)
+                return Measured(entry.name, "failed", reason, entry=entry)
+            entry, tuned = _as_found(entry, results)
+        records = self._runs(entry, place, rows, seeds, left, once)
+        failed = next((record for record in records if record["status"] != "ok"), None)
+        if failed is not None:
+            reason = f"seed {failed['seed']}: {failed['reason']}"
+            return Measured(entry.name, "failed", reason, entry=entry, records=tuple(records), tuned=tuned)
+        scores = tuple(self.folder.scores(entry.stem, record["seed"]) for record in records)
+        if any(len(one) != len(rows) for one in scores):
+            raise ArtifactError(
+                f"the scores of {entry.name} in '{self.folder.path}' are of other rows: begin anew with --overwrite"
+            )
+        return Measured(entry.name, "ok", entry=entry, records=tuple(records), scores=scores, tuned=tuned)
+
+    def _search(self, entry: Entry, place: str, once: _Once) -> dict[str, Any]:
+        """What the search of a model's settings came to; one that ended is not gone on with."""
+        folder = self.folder.tuned(entry.stem)
+        if (folder / RESULTS).exists():
+            return read_whole(folder / RESULTS)
+        config, _ = entry.config(self.config, self.config.seed)
+        budget = Budget(minutes=self.asked.tuned)
+        found = search(config, self.train, self.valid, folder, budget, _OfOne(once, f"{place}, tuning"))
+        results = json_of(found, entry.model)
+        self.folder.write(str((folder / RESULTS).relative_to(self.folder.path)), to_json(results, indent=1))
+        once.note(f"{entry.name}: {in_gain(results)}")
+        return results
 
     def _runs(
         self, entry: Entry, place: str, rows: MeasuredRows, seeds: int, left: _Left, once: _Once
@@ -384,6 +422,15 @@ class _Run:
         if self._held_out is not None:
             known["data"] = None
         return replace(artifact, run=artifact.run | known)
+
+
+def _as_found(entry: Entry, results: dict[str, Any]) -> tuple[Entry, dict[str, Any]]:
+    """A model with the best settings of its search, and what is told of them."""
+    changes = results["best"]["changes"]
+    own, network = parted(changes)
+    told = {"settings": changes, "trials": len(results["trials"]), "gain": results["gain"]}
+    found = replace(entry, run=own, settings={**entry.settings, **network})
+    return found, told | {"seconds": results["seconds"]}
 
 
 def _reason(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +122,11 @@ def footnotes(results: Mapping[str, Any]) -> list[str]:
         f"to the best: the AUC less the best one's; a tie is what the rows do not tell apart ({tests['variance']}, "
         f"{tests['correction']}, at {tests['level']})",
     ]
+    if tuned := results.get("tuned"):
+        found.append(
+            f"the settings of each model were searched for {tuned['minutes']:g} min first, from its defaults on, with "
+            f"one network and the validation rows alone"
+        )
     if any(model.get("baseline") for model in results["models"]):
         found.append(
             "the verdict asks of each model whether it is better than the baseline, and is corrected for these alone"
@@ -132,6 +138,8 @@ def footnotes(results: Mapping[str, Any]) -> list[str]:
             found.append(f"{model['model']}, {model['status']}: {model['reason']}")
         if "equal_parameters" in model and "parameters" in model:
             found.append(_equal_parameters(model, results["models"]))
+        if "tuned" in model:
+            found.append(f"{model['model']}, tuned in {_trials(model['tuned'])}")
         if model.get("left_out"):
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in model["left_out"])
             found.append(f"{model['model']} did without {flags}, which it cannot have")
@@ -147,6 +155,13 @@ def _equal_parameters(model: Mapping[str, Any], models: Sequence[Mapping[str, An
     if "parameters" not in other:
         return found
     return f"{found}: {model['parameters']:,} parameters for {other['parameters']:,}"
+
+
+def _trials(tuned: Mapping[str, Any]) -> str:
+    """How many trials a search had, and what it moved."""
+    count = f"{tuned['trials']:,} trial" + ("s" if tuned["trials"] > 1 else "")
+    moved = ", ".join(f"{name} {json.dumps(value)}" for name, value in tuned["settings"].items())
+    return f"{count}: {moved}" if moved else f"{count}: the defaults were best"
 
 
 def markdown(results: Mapping[str, Any]) -> str:

@@ -67,9 +67,11 @@ def in_gain(results: Mapping[str, Any]) -> str:
     told = ", ".join(f"{status.count(one)} {word}" for one, word in words.items() if one in status)
     count = f"{len(status):,} trial" + ("s" if len(status) > 1 else "") + f" in {in_time(results['seconds'])}"
     name = metric_name(results["monitor"])
-    gained = f"the best is {results['gain']:.4f} better than the defaults by valid {name}"
-    better = gained if results["best"]["changes"] else f"none is better than the defaults by valid {name}"
-    return f"{count}{f' ({told})' if told else ''}; {better}"
+    if results["best"]["changes"]:
+        gained = f"the best is {results['gain']:.4f} better than the defaults by valid {name}"
+    else:
+        gained = f"none is better than the defaults by valid {name}"
+    return f"{count}{f' ({told})' if told else ''}; {gained}"
 
 
 def csv_text(found: Found) -> str:

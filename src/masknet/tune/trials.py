@@ -224,8 +224,8 @@ class _Job:
         clock = _Clock(
             self._progress,
             self._warned,
-            f"trial {number}, {self._to_go(study)}",
-            f"best {metric_name(str(watched))} {best:.4f}",
+            f"trial {number}",
+            f"best {metric_name(str(watched))} {best:.4f}{self._to_go(study)}",
         )
         curve, pruned, reason, value = _Curve(watched), False, None, None
         clock.begin(self._budget.seconds_left(study.seconds))
@@ -261,12 +261,12 @@ class _Job:
         self._progress.note(f"trial {number}: {_said(trial, watched)}{mark}: {shown}")
 
     def _to_go(self, study: Study) -> str:
-        """What is left of the budget, in words."""
-        trials, seconds = study.trials, study.seconds
+        """How many trials are left, in words; of a time the clock says it."""
         if self._budget.trials is None:
-            return f"{in_time(self._budget.seconds_left(seconds))} to go"
-        left = self._budget.trials - len(trials)
-        return f"{left} to go, about {in_time(left * seconds / len(trials))}"
+            return ""
+        done = study.trials
+        left, each = self._budget.trials - len(done), math.fsum(trial.seconds for trial in done) / len(done)
+        return f", {left} to go, about {in_time(left * each)}"
 
 
 class _Curve:
@@ -328,8 +328,9 @@ class _Clock:
             self._progress.warn(text)
 
     def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
-        turn = "" if self._began == math.inf else f"{self._turn}: "
-        self._progress.track(f"{turn}{phase}", done, total, self._detail or detail, unit)
+        turn = "" if self._began == math.inf else f"{self._turn}, "
+        left = "" if self._ends == math.inf else f", {in_time(max(0, self._ends - time.monotonic()))} left"
+        self._progress.track(f"{turn}{phase}", done, total, f"{self._detail or detail}{left}", unit)
 
     def holding_interrupts(self) -> AbstractContextManager[None]:
         return self._progress.holding_interrupts()
