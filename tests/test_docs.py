@@ -112,7 +112,9 @@ def test_every_path_named_in_the_map_exists() -> None:
         assert (root / name).exists() or (root / "src" / "masknet" / name).exists(), name
 
 
-@pytest.mark.parametrize("page", ["own-network.md", "scikit-learn.md", "several-labels.md", "serving.md", "types.md"])
+@pytest.mark.parametrize(
+    "page", ["own-network.md", "scikit-learn.md", "several-labels.md", "serving.md", "tuning.md", "types.md"]
+)
 def test_a_page_runs_from_top_to_bottom(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Python block whose first line is `# name.py` is that file; the others are run, and so is each command."""
     monkeypatch.syspath_prepend(str(folder))
