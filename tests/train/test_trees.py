@@ -309,6 +309,19 @@ def test_whoever_is_told_of_a_form_may_leave_the_other_out(home: Path, tmp_path:
     assert both.history[0]["valid"] == told[0]["valid"]
 
 
+def test_of_trees_below_a_regression_nobody_is_told(home: Path, tmp_path: Path) -> None:
+    told = []
+    table = open_table(home / "log.parquet")
+    fit(
+        config_of(home, tmp_path / "m", "gbdt-lr"),
+        table,
+        None,
+        Notes(),
+        goes_on=lambda record: bool(told.append(record)),
+    )
+    assert told == []
+
+
 def test_a_wish_to_stop_is_heard_at_each_tree(home: Path, tmp_path: Path) -> None:
     class Stopping(Notes):
         def stopping(self) -> bool:

@@ -55,7 +55,7 @@ def grow(
         watched: which metric on the validation rows decides between the two.
         threads: of LightGBM.
         progress: who hears how it goes.
-        goes_on: told the record of each form; whether to grow the next one.
+        goes_on: told the record of each form, where that is the model; whether to grow the next one.
 
     Returns:
         What scores, what the manifest tells of the training, and a record of each form, and of the regression's epochs.
@@ -103,7 +103,7 @@ def grow(
         progress.note(f"{model.rounds} trees on {form}: valid {metric_name(watched.metric)} {value:.4f}")
         if best is None or watched.better(value, best[0]):
             best = value, trees, record
-        if not goes_on(record):
+        if config.model == Trees.name and not goes_on(record):
             break
     assert best is not None
     _, trees, record = best
