@@ -163,7 +163,9 @@ def test_ctrl_c_keeps_what_ended_and_the_same_command_finds_the_same(masknet, fi
     )
     assert len(results("cut")["trials"]) == 2
     assert Path("cut/best.yaml").exists()
-    assert masknet(*command, "cut").code == 0
+    gone_on = masknet(*command, "cut")
+    assert gone_on.code == 0
+    assert "going on after 2 trials" in gone_on.err
     assert figures("cut") == figures("whole")
     assert len(fits) == 3 + 2  # the third one was begun again, and nothing else
 

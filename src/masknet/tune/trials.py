@@ -146,11 +146,14 @@ def search(
     place.mkdir(parents=True, exist_ok=True)
     file = place / TRIALS
     job = _Job(config.replace(members=1), table, valid, budget, progress)
-    if not file.exists():
+    resumed = file.exists()
+    if not resumed:
         first, about = job.defaults(space, on_prepared)
         maximise = MONITORS[parse_monitor(about["monitor"], config.labels).metric].direction == "max"
         Study.begin(file, holding(space, first.settings), first, about=about, maximise=maximise)
     with Study.open(file, config.seed) as study:
+        if resumed and not budget.spent(len(study.trials), study.seconds):
+            progress.note(f"going on after {len(study.trials):,} trials, {in_time(study.seconds)}")
         while not budget.spent(len(study.trials), study.seconds):
             job.trial(study, study.ask(holding(space, study.trials[0].settings)))
         return _found(study)
@@ -236,13 +239,7 @@ class _Job:
             return not pruned
 
         try:
-            artifact = fit(
-                moved(self._config, changes),
-                self._table,
-                self._valid,
-                clock,
-                goes_on=goes_on,
-            )
+            artifact = fit(moved(self._config, changes), self._table, self._valid, clock, goes_on=goes_on)
             status, value = "pruned" if pruned else "ok", _value(artifact, watched)
         except (Interrupted, KeyboardInterrupt):
             if not clock.is_over:
