@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,11 @@ class WorkFolder:
             raise ConfigError(
                 f"a {self._work} has a folder of its own; '{self.path}' holds something else: name another --out"
             )
+        self.path.mkdir(parents=True, exist_ok=True)
         for part in self._parts:
             shutil.rmtree(self.path / part, ignore_errors=True)
         for name in self._files:
             (self.path / name).unlink(missing_ok=True)
-        self.path.mkdir(parents=True, exist_ok=True)
         self.write(self._asked.name, json.dumps(asked, indent=1).encode())
 
     def _require_same(self, before: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
@@ -84,6 +85,12 @@ class WorkFolder:
                     f"a {self._work} keeps its versions, since other ones may give other weights; it began with {name} "
                     f"{began}, this is {version}: install that one, {_WAYS_OUT}"
                 )
+
+    def leave(self) -> None:
+        """Take `begin` back, where nothing came of it: other settings are free to begin here."""
+        self._asked.unlink(missing_ok=True)
+        with suppress(OSError):  # something else lies in it
+            self.path.rmdir()
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file of the folder whole or not at all.

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from masknet.cli.console import ConsoleProgress
 from masknet.config import RunConfig, read_run_file
@@ -300,6 +301,24 @@ def test_a_folder_that_is_no_search_is_refused(masknet) -> None:
     assert masknet(*command).error == sentence
     assert masknet(*command, "--overwrite").error == sentence
     assert [file.name for file in Path("mine").iterdir()] == ["notes.txt"]
+
+
+def test_where_not_even_the_defaults_train_nothing_is_left_and_other_settings_may_begin(masknet) -> None:
+    command = ("tune", "log.parquet", *QUICK, "--model", "dnn", "--trials", 1)
+    assert masknet(*command, "--set", "dropout=2").error.startswith("dnn: ")
+    assert not Path("log.tune").exists()
+    assert masknet(*command).code == 0
+
+
+def test_one_search_at_a_time_writes_to_a_folder(masknet) -> None:
+    with FileLock(".log.tune.lock"):
+        error = masknet("tune", "log.parquet", *QUICK, "--model", "lr", "--trials", 1).error
+    assert error.startswith("one search at a time writes to a folder; another writes to 'log.tune' now: wait")
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_sentence(masknet) -> None:
+    error = masknet("tune", "log.parquet", *QUICK, "--model", "lr", "--trials", 1, "--out", "log.parquet").error
+    assert error.startswith("a file stands where a folder is needed at 'log.parquet'")
 
 
 def test_damaged_trials_are_one_sentence(masknet) -> None:

@@ -14,7 +14,7 @@ _BATCHES = Times((1, 2, 4))  # smaller ones take as many times as long, and a hi
 TRAINING: Mapping[str, Range] = MappingProxyType(
     {
         "learning_rate": Floats(1e-4, 1e-2, log=True),
-        "embedding_l2": OneOf((0.0, 1e-3, 1e-2, 3e-2, 0.1, 0.3)),
+        "embedding_l2": OneOf((0.0, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)),
         "network_l2": OneOf((0.0, 1e-6, 1e-5, 1e-4, 1e-3)),
         "batch_size": _BATCHES,
     }

@@ -93,11 +93,15 @@ def _tune(asked: ToTune, progress: Progress, on_prepared: Callable[[Prepared], N
     folder = WorkFolder(asked.out, work="search", asked="tune.json", files=(TRIALS, *FILES))
     folder.begin(_identity(config, table, valid), overwrite=asked.overwrite)
     try:
-        search(config, table, valid, asked.out, asked.budget, progress, on_prepared=on_prepared)
-    finally:  # of a search that was stopped, what it came to
-        found = found_in(asked.out, config.seed)
-        results = {} if found is None else _written(found, folder, config, table)
-    return results
+        found = search(config, table, valid, asked.out, asked.budget, progress, on_prepared=on_prepared)
+    except (Exception, KeyboardInterrupt):
+        reached = found_in(asked.out, config.seed)
+        if reached is None:
+            folder.leave()
+        else:
+            _written(reached, folder, config, table)
+        raise
+    return _written(found, folder, config, table)
 
 
 def _identity(config: RunConfig, table: Table, valid: Table | None) -> dict[str, Any]:
