@@ -90,6 +90,27 @@ def test_a_draw_depends_on_the_seed_the_number_and_the_trials_before_and_on_no_k
         assert study.trials[1:] != whole[1:3]
 
 
+def test_a_kill_between_what_is_told_of_a_trial_and_its_end_begins_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(tmp_path / "t.sqlite")
+    optuna = require_optuna()
+
+    def killed(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with Study.open(tmp_path / "t.sqlite", seed=0) as study, monkeypatch.context() as patch:
+        patch.setattr(optuna.study.Study, "tell", killed)
+        with pytest.raises(KeyboardInterrupt):
+            go_on(study, 2, lambda settings: 0.9)
+    with Study.open(tmp_path / "t.sqlite", seed=0) as study:
+        assert len(study.trials) == 1
+        assert study.best.number == 0
+        assert study.seconds == 3.0
+        go_on(study, 2, lambda settings: 0.9)
+        assert study.best == study.trials[1]
+
+
 def test_a_kill_9_in_the_middle_of_a_trial_leaves_a_whole_file(tmp_path: Path) -> None:
     begin(tmp_path / "t.sqlite")
     program = f"""

@@ -111,16 +111,16 @@ class Study:
         """
         with _stored(file) as storage:
             try:
-                study = require_optuna().load_study(study_name=_NAME, storage=storage)
+                study = Study(require_optuna().load_study(study_name=_NAME, storage=storage), seed)
             except KeyError as error:
                 raise ArtifactError(f"'{file}' holds no search ({error}): begin anew with --overwrite") from None
-            yield Study(study, seed)
+            yield study
 
     @property
     def trials(self) -> list[Trial]:
         """Those that have ended, in their order."""
-        kept = (trial.user_attrs.get("trial") for trial in self._study.get_trials(deepcopy=False))
-        return [Trial(**{**one, "curve": tuple(one["curve"])}) for one in kept if one is not None]
+        kept = [trial.user_attrs["trial"] for trial in self._of_state("COMPLETE", "PRUNED")]
+        return [Trial(**{**one, "curve": tuple(one["curve"])}) for one in kept]
 
     @property
     def seconds(self) -> float:
@@ -164,9 +164,9 @@ class Study:
         found = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
         return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0])))
 
-    def _of_state(self, name: str) -> list[Any]:
-        state = self._optuna.trial.TrialState[name]
-        return list(self._study.get_trials(deepcopy=False, states=(state,)))
+    def _of_state(self, *names: str) -> list[Any]:
+        states = tuple(self._optuna.trial.TrialState[name] for name in names)
+        return list(self._study.get_trials(deepcopy=False, states=states))
 
 
 class Running:
@@ -202,7 +202,7 @@ class Running:
             trial: what is told of it.
             counts: whether it may be the best, and be what others are judged by.
         """
-        self._asked.set_user_attr("trial", asdict(trial))
+        self._asked.set_user_attr("trial", asdict(trial))  # which counts only once Optuna knows that it ended
         state = require_optuna().trial.TrialState
         if counts:
             self._study.tell(self._asked, trial.value)
@@ -238,7 +238,7 @@ def _stored(file: Path) -> Iterator[Any]:
     try:
         storage = optuna.storages.RDBStorage(address)
         yield storage
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, KeyError) as error:
+    except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
         why = " ".join(str(error.__cause__ or error).split())
         raise ArtifactError(
             f"the trials in '{file}' can be neither read nor written ({why}): make room, or begin anew with --overwrite"
