@@ -44,7 +44,7 @@ class Entry:
         name: what it is called: as its model was asked for, or as an experiment says, `without mask`.
         model: `parallel-masknet`.
         members: those that `parallel-masknet+4` asks for; None leaves them to the run.
-        settings: keywords of its constructor, its own, those that `--set` says of it alone and those that a search found.
+        settings: keywords of its constructor: its own, those of `--set`, and those that a search found.
         run: settings of its run that the others do not have, its own and those that a search found.
         equal: what decides widths among `settings` once the rows are known; None where they are said.
     """
