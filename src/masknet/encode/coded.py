@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from masknet.encode.bags import sample_of
+from masknet.encode.dictionary import Known, PerCell
 from masknet.encode.values import BadCellsError, Place
 from masknet.encode.workers import Workers, ahead
 from masknet.errors import Where
@@ -49,10 +50,12 @@ class Coded:
     Args:
         cells: those of the rows, each once, missing ones too.
         codes: for each row which of them it has; None where the cells are the rows', one by one.
+        known: the cells by their numbers in the dictionary of the whole column; None where they stand in none.
     """
 
     cells: pl.Series
     codes: Codes | None = None
+    known: Known | None = None
 
     @classmethod
     def of(cls, column: pl.Series) -> Coded:
@@ -113,7 +116,8 @@ class Coded:
         if self.codes is None:
             return Coded(self.cells[some])
         used, codes = renumbered(self.codes[some], len(self.cells))
-        return Coded(self.cells.filter(pl.Series(used)), codes)
+        known = self.known and Known(self.known.dictionary, self.known.numbers[used], codes)
+        return Coded(self.cells.filter(pl.Series(used)), codes, known)
 
 
 def renumbered(codes: Codes, count: int) -> tuple[NDArray[np.bool_], Codes]:
@@ -173,6 +177,10 @@ class CodedChunk:
             DataError: the reader refuses a cell, or the column.
         """
         column = self.columns[name]
+        if column.known is not None and isinstance(read, PerCell):
+            found = column.known.found(read)
+            if found is not None:
+                return found, column.codes
         try:
             return read(column.cells, self.place), column.codes
         except BadCellsError:

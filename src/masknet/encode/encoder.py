@@ -11,27 +11,31 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from masknet.encode.cells import reader
+from masknet.encode.cells import Cells, Reader, reader
+from masknet.encode.coded import CodedChunk
+from masknet.encode.dictionary import Dictionary, PerCell, Times
 from masknet.encode.fields import (
     BagEncoding,
     CategoricalEncoding,
+    Encoded,
     EncodedRows,
     Encoding,
     Lookup,
     restore,
     vocabularies_of,
 )
-from masknet.encode.learning import Reserve, learner_of
+from masknet.encode.learning import CategoricalLearner, Reserve, learner_of
 from masknet.encode.shown import Shown
 from masknet.encode.skew import Count
 from masknet.encode.sound import require_sound
 from masknet.encode.storage import Layout
-from masknet.encode.values import canonical
+from masknet.encode.values import Place, canonical
 from masknet.encode.vocabulary import Buckets, Vocabulary
 from masknet.encode.workers import Each, in_turn
 from masknet.errors import ConfigError, unknown
@@ -70,7 +74,7 @@ class Encoder:
             num_tasks=max(1, len(schema.labels)),
         )
         self.layout = Layout(tuple(storage for e in self.encodings for storage in e.storages))
-        self._readers = [reader(field) for field in schema.fields]
+        self._readers = [_encoding_reader(e) for e in self.encodings]
         self._slots = _spans(sum(storage.slots for storage in e.storages) for e in self.encodings)
         self._columns = _spans(sum(storage.width for storage in e.storages) for e in self.encodings)
 
@@ -104,8 +108,12 @@ class Encoder:
 
         def encode(i: int) -> None:
             name, encoding = names[i], self.encodings[i]
-            cells, codes = (joined[name], None) if name in joined else chunk.read(name, self._readers[i])
-            own_ids, own_values, own_dense = encoding.encode(cells)
+            read: _Encoded
+            if name in joined:
+                read, codes = (joined[name], encoding.encode(joined[name])), None
+            else:
+                read, codes = chunk.read(name, self._readers[i])
+            cells, (own_ids, own_values, own_dense) = read
             for count in counts:
                 count(encoding, cells, own_ids, codes)
             ids[:, self._slots[i]] = spread(own_ids, codes)
@@ -212,6 +220,38 @@ class Encoder:
         return cls(schema, encodings, content["num_ids"], raw_numbers=content.get("raw_numbers") is True)
 
 
+_Encoded: TypeAlias = tuple[Cells, Encoded]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _EncodingReader:
+    """What the cells of a field mean, and what a network reads of them."""
+
+    encoding: Encoding
+    reader: Reader
+
+    def __call__(self, column: pl.Series, place: Place) -> _Encoded:
+        cells = self.reader(column, place)
+        return cells, self.encoding.encode(cells)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _CellEncodingReader(_EncodingReader):
+    """The same of cells that are read each by itself."""
+
+    reader: PerCell[Any]
+
+    def take(self, found: _Encoded, which: NDArray[np.integer]) -> _Encoded:
+        cells, (ids, weights, _) = found  # what is read cell by cell has no dense columns
+        weights = None if weights is None else weights.take(which, axis=0)
+        return self.reader.take(cells, which), (ids.take(which, axis=0), weights, None)
+
+
+def _encoding_reader(encoding: Encoding) -> _EncodingReader:
+    read = reader(encoding.field)
+    return _CellEncodingReader(encoding, read) if isinstance(read, PerCell) else _EncodingReader(encoding, read)
+
+
 def _spans(widths: Iterable[int]) -> list[slice]:
     """Where each of the fields stands, side by side."""
     return [slice(*ends) for ends in pairwise(accumulate(widths, initial=0))]
@@ -241,6 +281,7 @@ class EncoderLearner:
         self._raw_numbers = raw_numbers
         self._readers = [reader(field) for field in schema.fields]
         self._learners = {field.name: learner_of(field) for field in schema.fields}
+        self._times: list[dict[Dictionary, Times]] = [{} for _ in schema.fields]
 
     def row_bytes(self, lengths: Mapping[str, float]) -> float:
         """What a row of the fields will take on the disk, at the most.
@@ -262,8 +303,14 @@ class EncoderLearner:
         names = self._schema.field_names
 
         def add(i: int) -> None:
-            cells, codes = chunk.read(names[i], self._readers[i])
-            self._learners[names[i]].add(cells, rows if codes is None else codes.take(rows))
+            learner = self._learners[names[i]]
+            known = chunk.columns[names[i]].known if isinstance(chunk, CodedChunk) else None
+            if known is None or not isinstance(learner, CategoricalLearner):
+                cells, codes = chunk.read(names[i], self._readers[i])
+                learner.add(cells, rows if codes is None else codes.take(rows))
+            else:  # how often each is met is all that counts, and what it means is found out at the end
+                times = self._times[i].setdefault(known.dictionary, Times(known.dictionary))
+                times.add(known, rows)
 
         each(add, range(len(names)))
 
@@ -272,6 +319,12 @@ class EncoderLearner:
         learners = list(self._learners.values())
 
         def count(i: int) -> None:
+            for dictionary, times in self._times[i].items():
+                learner, cells = learners[i], self._readers[i](dictionary.texts, lambda row: "")
+                assert isinstance(learner, CategoricalLearner)
+                assert isinstance(cells, pl.Series)
+                learner.add_cells(cells, times.of_each)
+            self._times[i].clear()
             learners[i].counts()  # which takes long the first time
 
         each(count, range(len(learners)))

@@ -29,6 +29,7 @@ __all__ = [
     "CategoricalEncoding",
     "DatetimeEncoding",
     "DenseEncoding",
+    "Encoded",
     "EncodedRows",
     "Encoding",
     "KnotEncoding",

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from masknet.encode.coded import Coded, CodedChunk
+from masknet.encode.dictionary import Dictionary, Known
 
 __all__ = ["KeptRows"]
+
+_DICTIONARY_BYTES = 1 << 27
+"""Of the texts of all columns; where there are more, the cells of the chunks that follow are kept as they are."""
 
 
 class KeptRows:
@@ -31,14 +36,18 @@ class KeptRows:
         folder.mkdir(parents=True)
         self._folder = folder
         self._chunks: list[tuple[str, int, tuple[str, ...]]] = []
+        self._dictionaries: dict[str, Dictionary] = {}
+        self._room = _DICTIONARY_BYTES
         self.num_rows = 0
 
     def add(self, chunk: CodedChunk) -> None:
         """Keep the next rows."""
         # One row, in which each column is one list: columns of several lengths in one file.
         lists = []
-        for i, column in enumerate(chunk.columns.values()):
-            lists.append(column.cells.implode().alias(f"{i}"))
+        for i, (name, column) in enumerate(chunk.columns.items()):
+            numbers = self._numbers(name, column)
+            cells = column.cells if numbers is None else pl.Series(numbers)
+            lists.append(cells.implode().alias(f"{i}" if numbers is None else f"{i}.numbers"))
             if column.codes is not None:
                 lists.append(pl.Series(f"{i}.codes", column.codes.astype(np.uint16)).implode())  # of 65,536 rows
         if chunk.rows is not None:
@@ -46,6 +55,16 @@ class KeptRows:
         pl.DataFrame(lists).write_ipc(self._file(len(self._chunks)), compression="uncompressed")
         self._chunks.append((chunk.source, chunk.first_row, tuple(chunk.columns)))
         self.num_rows += len(chunk)
+
+    def _numbers(self, name: str, column: Coded) -> NDArray[np.uint32] | None:
+        """The numbers of the cells in the column's dictionary; None of cells that are kept as they are."""
+        if column.codes is None or column.cells.dtype != pl.String or self._room <= 0:
+            return None
+        dictionary = self._dictionaries.setdefault(name, Dictionary())
+        before = dictionary.num_bytes
+        numbers = dictionary.numbers(column.cells)
+        self._room -= dictionary.num_bytes - before
+        return numbers
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number}.arrow"
@@ -63,8 +82,13 @@ class KeptRows:
             found = {}
             for name in columns:
                 i = f"{names.index(name)}"
-                codes = lists.get(f"{i}.codes")
-                found[name] = Coded(lists[i].alias(name), None if codes is None else codes.to_numpy().astype(np.intp))
+                codes = lists[f"{i}.codes"].to_numpy().astype(np.intp) if f"{i}.codes" in lists else None
+                if f"{i}.numbers" in lists:
+                    assert codes is not None  # only coded cells have numbers
+                    known = Known(self._dictionaries[name], lists[f"{i}.numbers"].to_numpy(), codes)
+                    found[name] = Coded(known.dictionary.texts[known.numbers].alias(name), codes, known)
+                else:
+                    found[name] = Coded(lists[i].alias(name), codes)
             rows = lists.get("rows")
             chunk = CodedChunk(found, source, first_row, None if rows is None else rows.to_numpy())
             yield from chunk.pieces(at_most)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, takewhile
 from typing import Any
 
@@ -248,11 +249,18 @@ class _NumbersInTexts:
             if 2 * int(parse(sample, **self._form).wrong.sum()) <= len(sample):
                 self._read = self._numbers
             else:
-                self._read = as_dates if 2 * as_dates(sample).null_count() <= len(sample) else _nothing
+                self._read = as_dates if _are_dates(sample) else _nothing
         return (self._read or _nothing)(cells)
 
     def _numbers(self, column: pl.Series) -> pl.Series:
         return parse(column, **self._form).numbers
+
+
+def _are_dates(sample: pl.Series) -> bool:
+    """Whether most of some texts are ISO dates or times."""
+    # NOTE[perf]: one look at how each begins tells it of most columns, in a twentieth of the time.
+    may_be = 2 * int(sample.str.contains(r"^\s*[0-9]{4}").sum()) >= len(sample)
+    return may_be and 2 * as_dates(sample).null_count() <= len(sample)
 
 
 def _nothing(column: pl.Series) -> pl.Series:
@@ -292,8 +300,16 @@ def _held_out(value: NDArray[np.intp], count: int, labels: NDArray[np.uint8]) ->
     """The AUC of the click rate of a row's value among other rows, for a random half: of a value seen once, none."""
     if 2 * count > len(value):
         return 0.5  # hardly a value comes twice
-    held = keyed_uniform(_HELD_KEY, np.arange(len(value))) < 0.5
-    rows = np.bincount(value[~held], minlength=count)
-    clicks = np.bincount(value[~held], weights=labels[~held], minlength=count)
+    held, others = _halves(len(value))
+    known = value.take(others)
+    rows = np.bincount(known, minlength=count)
+    clicks = np.bincount(known, weights=labels.take(others), minlength=count)
     distinct, rank = np.unique((clicks + labels.mean()) / (rows + 1.0), return_inverse=True)
-    return _auc(rank[value[held]], len(distinct), labels[held])
+    return _auc(rank.take(value.take(held)), len(distinct), labels.take(held))
+
+
+@lru_cache(maxsize=4)
+def _halves(rows: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The rows that are held out, drawn by chance, and the others: most columns have equally many."""
+    held = keyed_uniform(_HELD_KEY, np.arange(rows)) < 0.5
+    return np.flatnonzero(held), np.flatnonzero(~held)

@@ -35,7 +35,7 @@ from masknet.encode.storage import Column, Ragged, Storage
 from masknet.encode.vocabulary import ValueCounter, Vocabulary
 from masknet.schema import Bag, Categorical, Datetime, Dense, FieldSchema, Numeric
 
-__all__ = ["FieldLearner", "Reserve", "learner_of"]
+__all__ = ["CategoricalLearner", "FieldLearner", "Reserve", "learner_of"]
 
 
 class Reserve:
@@ -110,7 +110,9 @@ class _Occurrences:
         return missing if self._missing else unseen, unseen, counts, vocabulary
 
 
-class _CategoricalLearner:
+class CategoricalLearner:
+    """Learns the vocabulary of a field of values."""
+
     reserved = 2
     expected = CategoricalEncoding.storages
 
@@ -120,9 +122,12 @@ class _CategoricalLearner:
         self.counts = self._found.counts
 
     def add(self, cells: pl.Series, rows: NDArray[np.integer]) -> None:
-        times = np.bincount(rows, minlength=len(cells))
-        missing = _missing(cells, times)
-        self._found.add(cells, times, rows=len(rows), missing=missing, values=len(rows) - missing)
+        self.add_cells(cells, np.bincount(rows, minlength=len(cells)))
+
+    def add_cells(self, cells: pl.Series, times: NDArray[np.int64]) -> None:
+        """Learn from cells that so many rows have each: of values no more than that counts."""
+        rows, missing = int(times.sum()), _missing(cells, times)
+        self._found.add(cells, times, rows=rows, missing=missing, values=rows - missing)
 
     def finish(self, reserve: Reserve, lookup: Callable[[], Lookup]) -> CategoricalEncoding:
         return CategoricalEncoding(self._field, *self._found.finish(reserve, lookup))
@@ -160,10 +165,9 @@ class _NumberLearner:
         self._sample = KnotSample()
 
     def add(self, cells: Numbers, rows: NDArray[np.integer]) -> None:
-        numbers = cells.take(rows)
-        self._statistics.add(numbers)
+        self._statistics.add(cells, rows)
         if self._field.encoding == "knots":
-            self._sample.add(numbers)
+            self._sample.add(cells.take(rows))
 
     def counts(self) -> None:
         return None
@@ -256,7 +260,7 @@ def _missing(cells: pl.Series, times: NDArray[np.int64]) -> int:
 def learner_of(field: FieldSchema) -> FieldLearner:
     """What learns a field of this kind."""
     if isinstance(field, Categorical):
-        return _CategoricalLearner(field)
+        return CategoricalLearner(field)
     if isinstance(field, Bag):
         return _BagLearner(field)
     if isinstance(field, Numeric):

@@ -171,26 +171,37 @@ class NumberStatistics:
         self.rows = self.missing = 0
         self._low, self._high = math.inf, -math.inf
         self._plain, self._log = _PowerSums(), _PowerSums()
-        self._pending: list[NDArray[np.float64]] = []
+        self._pending: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
         self._num_pending = 0
 
-    def add(self, numbers: NDArray[np.float64]) -> None:
-        """Add a chunk; NaN counts as missing, infinities are left out."""
+    def add(self, cells: NDArray[np.float64], rows: NDArray[np.integer] | None = None) -> None:
+        """Add a chunk; NaN counts as missing, infinities are left out.
+
+        Args:
+            cells: numbers.
+            rows: for each row which of them it has; None where they are the rows'.
+        """
+        # NOTE[perf]: each cell is bent once, however many rows have it.
+        numbers, bent = cells, _bend(cells, "log")
+        if rows is not None:
+            numbers, bent = cells.take(rows), bent.take(rows)
         self.rows += len(numbers)
         self.missing += int(np.isnan(numbers).sum())
-        self._pending.append(numbers[np.isfinite(numbers)])
-        self._num_pending += len(self._pending[-1])
+        finite = np.isfinite(numbers)
+        self._pending.append((numbers, bent) if finite.all() else (numbers[finite], bent[finite]))
+        self._num_pending += len(self._pending[-1][0])
         if self._num_pending >= _BLOCK:
             self._merge(self._num_pending // _BLOCK * _BLOCK)
 
     def _merge(self, count: int) -> None:
-        numbers = np.concatenate(self._pending)
+        numbers, bent = (np.concatenate(parts) for parts in zip(*self._pending, strict=True))
         for start in range(0, count, _BLOCK):
-            block = numbers[start : min(start + _BLOCK, count)]
-            self._low, self._high = min(self._low, float(block.min())), max(self._high, float(block.max()))
-            self._plain.add(block)
-            self._log.add(_bend(block, "log"))
-        self._pending, self._num_pending = [numbers[count:]], len(numbers) - count
+            block = slice(start, min(start + _BLOCK, count))
+            low, high = float(numbers[block].min()), float(numbers[block].max())
+            self._low, self._high = min(self._low, low), max(self._high, high)
+            self._plain.add(numbers[block])
+            self._log.add(bent[block])
+        self._pending, self._num_pending = [(numbers[count:], bent[count:])], len(numbers) - count
 
     @property
     def range(self) -> tuple[float, float]:
