@@ -214,7 +214,7 @@ def test_the_sample_is_the_same_however_the_stream_is_cut(cuts: list[int]) -> No
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numeric, "_SAMPLE", 100)
         assert sampled(*np.split(x, sorted(cuts))).knots(0, 50, 16) == sampled(x).knots(0, 50, 16)
-        assert len(sampled(x)._numbers) == 100
+        assert len(sampled(x).numbers()) == 100
         assert sampled(x).knots(0, 50, 16) != sampled(x[1:]).knots(0, 50, 16), "a number's place draws its key"
 
 

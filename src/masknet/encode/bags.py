@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,17 @@ from masknet.encode.values import BadCellsError, Place, refuse
 from masknet.errors import DataError
 from masknet.schema import Bag
 
-__all__ = ["SEPARATORS", "BagCells", "TextShapes", "bag_cells", "bag_parts", "is_pair", "likely_separator", "sample_of"]
+__all__ = [
+    "SEPARATORS",
+    "BagCells",
+    "TextShapes",
+    "bag_cells",
+    "bag_parts",
+    "is_pair",
+    "likely_separator",
+    "sample_of",
+    "sampled_rows",
+]
 
 SEPARATORS = ("|", ";", ",", " ")
 """What may separate the values of a bag of texts, where nothing is declared."""
@@ -31,7 +42,14 @@ _LISTED = r"^\s*\[.*\]\s*$"
 
 def sample_of(known: pl.Series) -> pl.Series:
     """Some of the texts of a chunk, which are enough to say "most"; the same ones each time."""
-    return known if len(known) <= _SAMPLE else known.sample(_SAMPLE, seed=7)
+    some = sampled_rows(len(known))
+    return known if some is None else known[some]
+
+
+@lru_cache(maxsize=8)
+def sampled_rows(rows: int) -> NDArray[np.int64] | None:
+    """Which of so many rows are in a sample; None where all are."""
+    return None if rows <= _SAMPLE else pl.arange(rows, eager=True).sample(_SAMPLE, seed=7).to_numpy()
 
 
 @dataclass

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from masknet.encode.bags import sample_of
+from masknet.encode.bags import sampled_rows
 from masknet.encode.dictionary import Known, PerCell
 from masknet.encode.values import BadCellsError, Place
 from masknet.encode.workers import Workers, ahead
@@ -134,7 +134,8 @@ def renumbered(codes: Codes, count: int) -> tuple[NDArray[np.bool_], Codes]:
 
 def sample_of_rows(column: Coded) -> pl.Series:
     """The cells of some rows of a chunk: those that `sample_of` gives of the cells of all."""
-    return sample_of(column.cells) if column.codes is None else column.cells[sample_of(pl.Series(column.codes))]
+    some = sampled_rows(len(column))
+    return column.rows() if some is None else column.rows(some)
 
 
 @dataclass(frozen=True)

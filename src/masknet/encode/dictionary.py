@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from masknet.encode.values import BadCellsError, Place
 
-__all__ = ["Dictionary", "Known", "PerCell", "Times"]
+__all__ = ["Dictionary", "Known", "PerCell", "Times", "times_of"]
 
 _Found = TypeVar("_Found")
 
@@ -46,15 +46,12 @@ class Dictionary:
         self._parts = [pl.Series([None], dtype=pl.String)]
         self._found: dict[PerCell[Any], Any] = {}
         self._size = 1
+        self.num_bytes = 0
+        """The memory that the texts take."""
 
     def __len__(self) -> int:
         """How many texts there are, the missing one among them."""
         return self._size
-
-    @property
-    def num_bytes(self) -> int:
-        """The memory that the texts take."""
-        return sum(int(part.estimated_size()) for part in self._parts)
 
     def numbers(self, texts: pl.Series) -> NDArray[np.uint32]:
         """The number of each text, 0 of a missing one.
@@ -62,15 +59,18 @@ class Dictionary:
         Args:
             texts: each once.
         """
-        numbers = texts.cast(self._type).to_physical().fill_null(0).to_numpy() + np.uint32(1)
+        codes = texts.cast(self._type).to_physical()
+        numbers = (codes.fill_null(0) if texts.null_count() else codes).to_numpy() + np.uint32(1)
         if texts.null_count():
             numbers[texts.is_null().to_numpy()] = 0
         fresh = np.flatnonzero(numbers >= self._size)
         if len(fresh):
             fresh = fresh[np.argsort(numbers[fresh])]
             # Texts of their own: those of a chunk keep the memory of the whole chunk.
-            self._parts.append(texts[fresh] + "")
-            self._size += len(fresh)
+            own = texts[fresh] + ""
+            self._parts.append(own)
+            self._size += len(own)
+            self.num_bytes += int(own.estimated_size())
             self._found.clear()
         return numbers
 
@@ -117,15 +117,26 @@ class Times:
     >>> dictionary = Dictionary()
     >>> city = Known(dictionary, dictionary.numbers(pl.Series(["Ulm", "Bonn"])), codes=np.array([0, 0, 1, 0]))
     >>> times = Times(dictionary)
-    >>> times.add(city, rows=np.array([0, 1, 2]))
+    >>> times.add(city)
+    >>> times.add(city, keep=np.array([True, False, False, False]))
     >>> times.of_each.tolist()
-    [0, 2, 1]
+    [0, 4, 1]
     """
 
     def __init__(self, dictionary: Dictionary) -> None:
         self.dictionary = dictionary
         self.of_each = np.zeros(len(dictionary), dtype=np.int64)
 
-    def add(self, cells: Known, rows: NDArray[np.intp]) -> None:
-        """Count the cells of some of the rows."""
-        self.of_each[cells.numbers] += np.bincount(cells.codes.take(rows), minlength=len(cells.numbers))
+    def add(self, cells: Known, keep: NDArray[np.bool_] | None = None) -> None:
+        """Count the cells of the rows, or of those that `keep` marks."""
+        self.of_each[cells.numbers] += times_of(cells.codes, keep, len(cells.numbers))
+
+
+def times_of(codes: NDArray[np.intp], keep: NDArray[np.bool_] | None, cells: int) -> NDArray[np.int64]:
+    """How many of the rows, or of those that `keep` marks, have each of so many cells.
+
+    >>> times_of(np.array([1, 0, 1]), np.array([True, True, False]), 3).tolist()
+    [1, 1, 0]
+    """
+    # NOTE[perf]: to weigh all rows takes half the time of taking some.
+    return np.bincount(codes, weights=keep, minlength=cells).astype(np.int64, copy=False)

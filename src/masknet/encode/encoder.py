@@ -310,7 +310,7 @@ class EncoderLearner:
                 learner.add(cells, rows if codes is None else codes.take(rows))
             else:  # how often each is met is all that counts, and what it means is found out at the end
                 times = self._times[i].setdefault(known.dictionary, Times(known.dictionary))
-                times.add(known, rows)
+                times.add(known, keep)
 
         each(add, range(len(names)))
 

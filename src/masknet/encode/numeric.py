@@ -128,8 +128,8 @@ class KnotSample:
 
     def __init__(self) -> None:
         self._seen = 0
-        self._keys = np.empty(0)
-        self._numbers = np.empty(0)
+        self._parts = [(np.empty(0), np.empty(0))]  # keys, and their numbers
+        self._kept = 0
         self._below = math.inf  # a key that is not below stays no more
 
     def add(self, numbers: NDArray[np.float64]) -> None:
@@ -137,19 +137,28 @@ class KnotSample:
         keys = _keys(self._seen, self._seen + len(numbers))
         self._seen += len(numbers)
         stays = np.isfinite(numbers) & (keys < self._below)
-        self._keys = np.concatenate([self._keys, keys[stays]])
-        self._numbers = np.concatenate([self._numbers, numbers[stays]])
-        if len(self._keys) > _SAMPLE:
-            lowest = np.argpartition(self._keys, _SAMPLE)[: _SAMPLE + 1]
-            self._below = self._keys[lowest[-1]]
-            self._keys, self._numbers = self._keys[lowest[:-1]], self._numbers[lowest[:-1]]
+        self._parts.append((keys[stays], numbers[stays]))
+        self._kept += len(self._parts[-1][0])
+        if self._kept > 2 * _SAMPLE:
+            self.numbers()
+
+    def numbers(self) -> NDArray[np.float64]:
+        """Those that are kept: of the lowest keys, in no order."""
+        keys, numbers = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
+        if len(keys) > _SAMPLE:
+            lowest = np.argpartition(keys, _SAMPLE)[: _SAMPLE + 1]
+            self._below = keys[lowest[-1]]
+            keys, numbers = keys[lowest[:-1]], numbers[lowest[:-1]]
+        self._parts, self._kept = [(keys, numbers)], len(keys)
+        return numbers
 
     def knots(self, low: float, high: float, most: int = MAX_KNOTS) -> Knots:
         """The knots that the numbers ask for, `low` and `high` among them; every distinct number where they are few."""
-        distinct = np.unique(np.append(self._numbers, [low, high]))
+        numbers = self.numbers()
+        distinct = np.unique(np.append(numbers, [low, high]))
         if len(distinct) > most:
             shares = np.linspace(0, 1, most // 2)
-            parts = [np.quantile(x, shares, method="nearest") for x in (self._numbers, distinct)]
+            parts = [np.quantile(x, shares, method="nearest") for x in (numbers, distinct)]
             distinct = np.unique(np.concatenate([*parts, [low, high]]))
         distinct = distinct + 0.0  # -0.0 and 0.0 are one knot
         return Knots(at=tuple(np.unique(distinct).tolist()))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from masknet.encode.bags import BagCells
 from masknet.encode.cells import Cells
+from masknet.encode.dictionary import times_of
 from masknet.encode.fields import BagEncoding, CategoricalEncoding, Encoding
 from masknet.encode.moments import Moments
 from masknet.encode.values import short
@@ -133,20 +134,20 @@ class ValueCounts:
 
     def where(self, keep: NDArray[np.bool_] | None = None) -> Count:
         """What counts a chunk's rows, or those of them that `keep` marks."""
-        return partial(self._add, None if keep is None else np.flatnonzero(keep))
+        return partial(self._add, keep)
 
     def _add(
         self,
-        rows: NDArray[np.intp] | None,
+        keep: NDArray[np.bool_] | None,
         encoding: Encoding,
         cells: Cells,
         ids: NDArray[np.int32],
         codes: Codes | None,
     ) -> None:
         own = self.fields.setdefault(encoding.field.name, FieldCount())
-        if rows is not None and not len(rows):
+        if keep is not None and not keep.any():
             return
-        times = _times(rows, codes, len(ids))
+        times = _times(keep, codes, len(ids))
         absent = _absent(cells)
         own.rows += int(times.sum())
         own.missing += int(times[absent].sum())
@@ -162,7 +163,7 @@ class ValueCounts:
         met = int((times * np.count_nonzero(ids == encoding.unseen, axis=1)).sum())
         own.unseen = (own.unseen or 0) + met
         if own.example is None and met:
-            own.example = _example(encoding, cells, rows, codes)
+            own.example = _example(encoding, cells, None if keep is None else np.flatnonzero(keep), codes)
 
     def shares(self) -> dict[str, dict[str, float]]:
         """Those of each field."""
@@ -217,11 +218,11 @@ def _absent(cells: Cells) -> NDArray[np.bool_]:
     return found
 
 
-def _times(rows: NDArray[np.intp] | None, codes: Codes | None, cells: int) -> NDArray[np.int64]:
+def _times(keep: NDArray[np.bool_] | None, codes: Codes | None, cells: int) -> NDArray[np.int64]:
     """How many of the rows have each of the cells."""
-    if rows is None and codes is None:
-        return np.ones(cells, dtype=np.int64)
-    return np.bincount(_cells_of(rows, codes), minlength=cells)
+    if codes is not None:
+        return times_of(codes, keep, cells)
+    return np.ones(cells, dtype=np.int64) if keep is None else keep.astype(np.int64)
 
 
 def _cells_of(rows: NDArray[np.intp] | None, codes: Codes | None) -> NDArray[np.integer]:

@@ -147,7 +147,7 @@ class Pass:
 
     def _read(self, stream: _Utf8, size: int) -> memoryview:
         """What pyarrow reads; an error waits here, since pyarrow would keep it for longer than its reader lives."""
-        data = b""
+        data: bytes | memoryview = b""
         try:
             if not self._over:
                 data = stream.read(size)
@@ -361,14 +361,15 @@ class _Utf8:
         while not self._cut and (start := stream.read(1)):
             self._cut = start.strip(b"\r\n")
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes | memoryview:
         data = b""
         if not self._over:
             data = self._cut + self._stream.read(size - len(self._cut))
             self._over = len(data) < size
             self._cut = b""
             try:
-                data.decode()
+                if not data.isascii():  # NOTE[perf]: to tell that makes no text
+                    data.decode()
             except UnicodeDecodeError as error:
                 good = data[: error.start]
                 if error.reason == "unexpected end of data" and not self._over:
@@ -377,10 +378,13 @@ class _Utf8:
                     self.broken = self._over = True
                     data, self._end = good, _NOT_UTF8.encode() + self._end
             # pyarrow before 26 joins two rows where it has left out a row and a block ends just before a line break.
+            end = len(data)
             if not self._over and (rows := data.rfind(b"\n") + 1):
-                self._cut, data = data[rows:] + self._cut, data[:rows]
-            self.quoted = self.quoted or b'"' in data
-            self.lines += data.count(b"\n")
+                self._cut, end = data[rows:] + self._cut, rows
+            self.quoted = self.quoted or data.find(b'"', 0, end) >= 0
+            self.lines += data.count(b"\n", 0, end)
+            if end < len(data):
+                return memoryview(data)[:end]
         if self._over:
             room = size - len(data)
             data, self._end = data + self._end[:room], self._end[room:]
