@@ -47,7 +47,7 @@ class Dictionary:
         self._found: dict[PerCell[Any], Any] = {}
         self._size = 1
         self.num_bytes = 0
-        """The memory that the texts take."""
+        """What the texts take of the memory."""
 
     def __len__(self) -> int:
         """How many texts there are, the missing one among them."""
@@ -124,7 +124,6 @@ class Times:
     """
 
     def __init__(self, dictionary: Dictionary) -> None:
-        self.dictionary = dictionary
         self.of_each = np.zeros(len(dictionary), dtype=np.int64)
 
     def add(self, cells: Known, keep: NDArray[np.bool_] | None = None) -> None:

@@ -236,10 +236,14 @@ class _EncodingReader:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _CellEncodingReader(_EncodingReader):
-    """The same of cells that are read each by itself."""
+class _CellEncodingReader:
+    """The same of cells that are read each by itself: a `PerCell`."""
 
+    encoding: Encoding
     reader: PerCell[Any]
+
+    def __call__(self, column: pl.Series, place: Place) -> _Encoded:
+        return _EncodingReader(self.encoding, self.reader)(column, place)
 
     def take(self, found: _Encoded, which: NDArray[np.integer]) -> _Encoded:
         cells, (ids, weights, _) = found  # what is read cell by cell has no dense columns
@@ -247,7 +251,7 @@ class _CellEncodingReader(_EncodingReader):
         return self.reader.take(cells, which), (ids.take(which, axis=0), weights, None)
 
 
-def _encoding_reader(encoding: Encoding) -> _EncodingReader:
+def _encoding_reader(encoding: Encoding) -> _EncodingReader | _CellEncodingReader:
     read = reader(encoding.field)
     return _CellEncodingReader(encoding, read) if isinstance(read, PerCell) else _EncodingReader(encoding, read)
 
@@ -309,8 +313,9 @@ class EncoderLearner:
                 cells, codes = chunk.read(names[i], self._readers[i])
                 learner.add(cells, rows if codes is None else codes.take(rows))
             else:  # how often each is met is all that counts, and what it means is found out at the end
-                times = self._times[i].setdefault(known.dictionary, Times(known.dictionary))
-                times.add(known, keep)
+                if known.dictionary not in self._times[i]:
+                    self._times[i][known.dictionary] = Times(known.dictionary)
+                self._times[i][known.dictionary].add(known, keep)
 
         each(add, range(len(names)))
 
