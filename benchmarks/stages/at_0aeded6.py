@@ -32,6 +32,9 @@ class Masknet:
     def __init__(self, cache: Path) -> None:
         self.cache = cache
 
+    def begin(self) -> None:
+        pass
+
     def encoded(
         self,
         data: str,

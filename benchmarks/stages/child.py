@@ -38,9 +38,11 @@ def threads() -> int:
 
 
 def engine_of(*, source: str, module: str, cache: str) -> Any:
-    """A masknet, by the module that knows its names."""
+    """A masknet, by the module that knows its names, as its command line begins."""
     require(source)
-    return importlib.import_module(module).Masknet(Path(cache))
+    engine = importlib.import_module(module).Masknet(Path(cache))
+    engine.begin()
+    return engine
 
 
 def require(source: str) -> None:

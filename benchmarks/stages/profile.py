@@ -33,6 +33,7 @@ def step(*, data: str, cache: str, settings: dict[str, Any], count: int, warmup:
     """The share of each group in `count` steps."""
     torch.set_num_threads(threads())
     engine = today.Masknet(today.Path(cache))
+    engine.begin()
     prepared = engine.encoded(data, settings)
     config = engine.decided(settings, len(prepared.train), device)
     _mark(Optimizer, "step", "optimizer")

@@ -22,6 +22,7 @@ from masknet.config import RunConfig
 from masknet.encode import EncodedSet, Prepared, prepare
 from masknet.errors import ConfigError
 from masknet.evaluate import evaluate_table
+from masknet.heap import keep_freed_memory
 from masknet.models import build_network, resolve_settings
 from masknet.predict import predict_file
 from masknet.progress import LogProgress, Progress
@@ -57,6 +58,10 @@ class Masknet:
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache
+
+    def begin(self) -> None:
+        """What the command line does before a verb."""
+        keep_freed_memory()
 
     def encoded(
         self,

@@ -11,6 +11,7 @@ import typer
 
 import masknet
 from masknet.cli.help import Group, Verb
+from masknet.heap import keep_freed_memory
 
 VERBS = {
     "train": "Train a model on a click log.",
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if verb != called:
             app.command(verb, cls=Verb, help=summary)(_not_called)
             continue
+        keep_freed_memory()
         module = importlib.import_module(f"masknet.cli.{verb}")
         if isinstance(module.command, typer.Typer):
             app.add_typer(module.command, name=verb, help=summary)
