@@ -19,7 +19,7 @@ from sklearn import metrics as reference
 from masknet import metrics
 from masknet.errors import ConfigError, DataError
 from masknet.metrics import MONITORS, Estimate, evaluate
-from masknet.metrics.order import bits_of, ordered, ranks_of
+from masknet.metrics.order import _places, bits_of, ordered, ranks_of
 from masknet.metrics.placements import blocks_of_rows, blocks_of_tally, placements_of
 from masknet.metrics.rows import checked_rows
 from masknet.metrics.tally import tally_of
@@ -241,9 +241,23 @@ def test_no_row_and_one_row_have_an_order() -> None:
     assert (one.rows.tolist(), one.starts.tolist(), one.groups) == ([0], [0, 1], [7])
 
 
-def test_ranks_are_those_of_the_distinct_values() -> None:
-    values = np.random.default_rng(1).integers(0, 2**64, 500, dtype=np.uint64)[np.arange(900) % 500]
+@pytest.mark.parametrize("distinct", [1, 2, 500, 20_000, 70_000])
+@pytest.mark.parametrize("often", [1, 2, 40])
+@pytest.mark.parametrize("far", [True, False])
+def test_ranks_are_those_of_the_distinct_values(distinct: int, often: int, far: bool) -> None:
+    rng = np.random.default_rng(1)
+    values = rng.integers(0, 2**64, distinct, dtype=np.uint64) if far else np.arange(distinct, dtype=np.uint64) << 40
+    values = rng.permutation(np.tile(values, often)[:100_000])
     assert (ranks_of(values) == np.unique(values, return_inverse=True)[1]).all()
+
+
+def test_values_that_share_their_place_have_ranks() -> None:
+    places = _places(np.arange(5000, dtype=np.uint64), 10)  # of a table for 1,000 rows
+    crowd = np.flatnonzero(places == places[0]).astype(np.uint64)
+    assert len(crowd) > 3
+    for first in crowd:
+        values = np.append(first, np.tile(crowd, 1000 // len(crowd)))
+        assert (ranks_of(values) == np.unique(values, return_inverse=True)[1]).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

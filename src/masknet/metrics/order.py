@@ -11,6 +11,15 @@ __all__ = ["Bits", "Ordered", "bits_of", "ordered", "ranks_of"]
 
 Bits = NDArray[np.unsignedinteger[Any]]
 
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 over the golden ratio."""
+
+_TABLE_BITS = 20
+"""Of a table that stays in the processor's cache: 8 MB."""
+
+_SAMPLED = 16
+"""Of so many rows one is looked at, to know whether values repeat."""
+
 
 def bits_of(probabilities: NDArray[np.floating[Any]]) -> Bits:
     """Even numbers in the order of the probabilities, equal where those are: twice their bits, read as a number.
@@ -89,7 +98,41 @@ def ranks_of(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     >>> ranks_of(np.array([70, 10, 70, 40], dtype=np.uint64)).tolist()
     [2, 0, 2, 1]
     """
+    some = np.sort(values[::_SAMPLED])
+    distinct = 1 + np.count_nonzero(some[1:] != some[:-1])
+    few = distinct < 3 / 4 * min(len(some), (1 << _TABLE_BITS) // _SAMPLED)
+    return _ranks_by_table(values) if few else _ranks_by_sorting(values)
+
+
+def _ranks_by_sorting(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     rows, starts, _ = ordered(values)
     ranks = np.empty(len(values), dtype=np.uint64)
     ranks[rows] = np.repeat(np.arange(len(starts) - 1, dtype=np.uint64), np.diff(starts))
     return ranks
+
+
+def _ranks_by_table(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Each value has a place in a table, and where several have the same, one of them is placed.
+
+    NOTE[perf]: only distinct values are sorted: a million hashes of 50,000 groups take 17 ms, with all sorted 44.
+    """
+    bits = min(len(values).bit_length(), _TABLE_BITS)
+    places = _places(values, bits)
+    table = np.full(1 << bits, values[0])  # with the first value where no other is placed
+    table[places] = values
+    held = table[places] == values
+    displaced = np.flatnonzero(~held)
+    others, times = np.unique(values[displaced], return_inverse=True)
+    distinct = np.concatenate([values[:1][held[:1]], table[table != values[0]], others])
+    distinct.sort()
+    own = _places(distinct, bits)
+    placed = np.flatnonzero(table[own] == distinct)
+    table[own[placed]] = placed
+    ranks = table[places]
+    ranks[displaced] = np.searchsorted(distinct, others)[times]
+    return ranks
+
+
+def _places(values: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
+    """A number of so many bits for each, spread evenly whatever pattern the values have: Knuth's hash by a product."""
+    return (values * _GOLDEN >> np.uint64(64 - bits)).view(np.int64)

@@ -57,7 +57,7 @@ def blocks_of_rows(
     """
     keys = bits_of(probabilities)
     keys |= positive
-    keys.sort()
+    keys.view(np.dtype(f"i{keys.itemsize}")).sort()  # NOTE[perf]: AVX2 compares numbers with a sign alone
     stop = 0
     while stop < len(keys):
         start, stop = stop, min(stop + at_once, len(keys))
@@ -68,7 +68,7 @@ def blocks_of_rows(
         rows = np.flatnonzero(new)  # where a probability begins, and last how many rows there are
         totals = np.zeros(len(some) + 1, dtype=some.dtype)
         np.cumsum(some & 1, dtype=some.dtype, out=totals[1:])
-        positives = totals[rows].astype(np.float64)
+        positives = (totals if len(rows) == len(totals) else totals[rows]).astype(np.float64)
         yield Block(positives, rows - positives)
 
 
