@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from masknet import scoring
 from masknet.encode import Column, EncodedSet, Layout
+from masknet.nn.id_table import IdTable
 from masknet.scoring import NetworkScorer, probabilities_of, score
 
 
@@ -47,6 +48,35 @@ def test_every_row_has_its_logit_in_order(monkeypatch: pytest.MonkeyPatch, count
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     assert logits.dtype == np.float32
     assert done == [min(8 * (batch + 1), count) for batch in range(math.ceil(count / 8))]
+
+
+class Wide(Sums):
+    """As wide as its layer, or its rows of ids; it notes how many rows it is given."""
+
+    def __init__(self, layer: int, table: int) -> None:
+        super().__init__()
+        self.layer, self.table = nn.Linear(1, layer), IdTable(9, table)
+        self.given: list[int] = []
+
+    def forward(self, ids: Tensor, values: Tensor, dense: Tensor | None = None) -> Tensor:
+        self.given.append(len(ids))
+        return super().forward(ids, values, dense)
+
+
+@pytest.mark.parametrize(
+    ("layer", "table", "at_once"), [(1, 1, 8192), (400, 1, 3072), (1, 390, 2048), (780, 1, 2048), (9000, 1, 1024)]
+)
+def test_a_wide_network_is_given_fewer_rows_at_once(layer: int, table: int, at_once: int) -> None:
+    network = Wide(layer, table)
+    logits = score(NetworkScorer(network), rows(9000))
+    assert max(network.given) == at_once
+    assert np.array_equal(logits, score(NetworkScorer(Sums()), rows(9000)))
+
+
+def test_long_bags_are_few_at_once_and_a_gpu_takes_many_rows() -> None:
+    scorer = NetworkScorer(Wide(780, 10))
+    assert scorer._rows_at_once(100_000, torch.device("cpu")) == 41
+    assert scorer._rows_at_once(39, torch.device("cuda")) == 8192
 
 
 @pytest.mark.parametrize("training", [True, False])
