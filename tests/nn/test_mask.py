@@ -115,6 +115,19 @@ def test_blocks_have_exactly_the_parameters_of_the_formula(norm: bool) -> None:
     assert count(MaskOnlyBlock(d_embedding=m, d_hidden=z, norm=norm)) == mask + 2 * z * norm
 
 
+@pytest.mark.parametrize("d_out", [8, None])
+def test_a_block_scores_what_it_learned_and_leaves_its_input_and_the_masks_that_are_kept(d_out: int | None) -> None:
+    block = build_block(d_embedding=6, d_hidden=12, d_out=d_out, reduction=2.0, norm=True)
+    hidden, embedding = torch.randn(70, 12), torch.randn(70, 6)
+    given, masks = hidden.clone(), []
+    expected = block(hidden, embedding, masks.append)
+    with torch.inference_mode():
+        assert torch.equal(block(hidden, embedding), expected)
+        assert torch.equal(block(hidden, embedding, masks.append), expected)
+    assert torch.equal(hidden, given)
+    assert torch.equal(*masks)
+
+
 def test_a_block_hands_over_the_mask_that_it_used() -> None:
     hidden, embedding = torch.randn(9, 5), torch.randn(9, 6)
     for block in (MaskBlock(d_embedding=6, d_hidden=5, d_out=4), MaskOnlyBlock(d_embedding=6, d_hidden=5)):

@@ -3,13 +3,15 @@
 Every block is called as `block(hidden, embedding)` and has a `d_out`, so that a model may be built of any of them. A
 mask is handed to `keep` as it is made: who wants the masks passes a list's `append`, and nobody else pays for them.
 
-NOTE[perf]: the last ReLU of a block is taken in place, so a hook that keeps what stood before it keeps a copy.
+NOTE[perf]: the last ReLU of a block is taken in place, and in inference mode the product with the mask, so a hook that
+keeps what stood before it keeps a copy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -22,6 +24,17 @@ Keep = Callable[[Tensor], None]
 
 def drop(mask: Tensor) -> None:
     """Keep no mask."""
+
+
+def _gated(mask: Tensor, hidden: Tensor, keep: Keep) -> Tensor:
+    """What the mask lets through; where rows are only scored it takes the place of a mask that nobody keeps.
+
+    NOTE[perf]: the paper's parallel network scores 1 to 4 % more rows so, to the last bit the same.
+    """
+    keep(mask)
+    if keep is drop and torch.is_inference_mode_enabled() and mask.dtype == hidden.dtype:
+        return mask.mul_(hidden)
+    return mask * hidden
 
 
 class InstanceGuidedMask(nn.Module):
@@ -118,9 +131,7 @@ class MaskBlock(nn.Module):
         self, hidden: Float[Tensor, "batch hidden"], embedding: Float[Tensor, "batch emb"], keep: Keep = drop
     ) -> Float[Tensor, "batch out"]:
         """Mask and mix `hidden`; `embedding` is the raw `V_emb`."""
-        mask: Tensor = self.mask(embedding)
-        keep(mask)
-        mixed: Tensor = self.norm(self.mix(mask * hidden))
+        mixed: Tensor = self.norm(self.mix(_gated(self.mask(embedding), hidden, keep)))
         return mixed.relu_()
 
 
@@ -177,9 +188,7 @@ class MaskOnlyBlock(nn.Module):
         self, hidden: Float[Tensor, "batch hidden"], embedding: Float[Tensor, "batch emb"], keep: Keep = drop
     ) -> Float[Tensor, "batch hidden"]:
         """Mask `hidden`; `embedding` is the raw `V_emb`."""
-        mask: Tensor = self.mask(embedding)
-        keep(mask)
-        gated: Tensor = self.norm(mask * hidden)
+        gated: Tensor = self.norm(_gated(self.mask(embedding), hidden, keep))
         return gated.relu_()
 
 
