@@ -530,8 +530,12 @@ def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
         raise ConfigError(f"no {what} at '{path}'") from None
     except ConfigError:  # a key given twice
         raise
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the {what} '{path}' cannot be read: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"the {what} '{path}' cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"a {what} is a text in UTF-8; '{path}' is not, from its byte {error.start:,} on: save it so"
+        ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark else ""

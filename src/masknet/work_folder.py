@@ -46,7 +46,7 @@ class WorkFolder:
             ConfigError: it was something else, or the folder is none of such work.
         """
         if self._asked.exists() and not overwrite:
-            self._require_same(read_whole(self._asked), asked)
+            self._require_same(self._asked_before(), asked)
         else:
             self._begin_anew(asked)
         for part in self._parts:
@@ -66,7 +66,7 @@ class WorkFolder:
 
     def _require_same(self, before: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
         for name, value in asked["settings"].items():
-            was = before.get("settings", {}).get(name)
+            was = before["settings"].get(name)
             if was != value:
                 raise ConfigError(
                     f"a {self._work} keeps its settings; {name} was {_said(was)} and is {_said(value)}: run the same "
@@ -75,16 +75,24 @@ class WorkFolder:
         for name in (name for name in asked if name not in ("settings", "versions")):
             if before.get(name) != asked[name]:
                 raise ConfigError(
-                    f"a {self._work} keeps its rows; those of the {name} table have changed since it began: bring them "
-                    f"back, {_WAYS_OUT}"
+                    f"a {self._work} keeps its rows; the {name} table was changed, or its files written again, since it "
+                    f"began: bring them back, time of change included, {_WAYS_OUT}"
                 )
         for name, version in asked["versions"].items():
-            began = before.get("versions", {}).get(name)
+            began = before["versions"].get(name)
             if began != version:
                 raise ConfigError(
                     f"a {self._work} keeps its versions, since other ones may give other weights; it began with {name} "
                     f"{began}, this is {version}: install that one, {_WAYS_OUT}"
                 )
+
+    def _asked_before(self) -> dict[str, Any]:
+        found = read_whole(self._asked)
+        if not all(isinstance(found.get(name), dict) for name in ("settings", "versions")):
+            raise ArtifactError(
+                f"'{self._asked}' is damaged (it does not say what was asked for): begin anew with --overwrite"
+            )
+        return found
 
     def leave(self) -> None:
         """Take `begin` back, where nothing came of it: other settings are free to begin here."""

@@ -178,12 +178,57 @@ def test_other_settings_in_the_same_folder_are_refused_with_the_difference(maskn
     ):
         assert said in masknet(*command, *other).error, other
     rows(seed=3).write_parquet("log.parquet")
-    assert "those of the data table have changed" in masknet(*command).error
+    assert "the data table was changed, or its files written again" in masknet(*command).error
     assert masknet(*command, "--overwrite").code == 0  # begins anew
-    assert "those of the data table have changed" not in masknet(*command).err
+    assert masknet(*command).code == 0
     Path("mine").mkdir()
     Path("mine/notes.txt").touch()
     assert "holds something else" in masknet(*command[:-1], "mine").error
+
+
+@pytest.mark.parametrize("out", ["", ".", "/"])
+def test_a_comparison_has_a_folder_of_its_own(out: str, masknet) -> None:
+    error = masknet("compare", "log.parquet", *QUICK, "--models", "lr", "--seeds", 1, "--out", out).error
+    assert f"--out is '{Path(out)}': name one, such as ads.compare" in error
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("runs/lr-0.json", b"{", "it is no JSON"),
+        ("runs/lr-0.json", b"{}", "it is no record of a run"),
+        ("runs/lr-0.json", b'{"status": ["ok"]}', "it is no record of a run"),
+        ("runs/lr-0.json", b'{"status": "ok", "seed": 0}', "it is no record of a run"),
+        ("scores/lr-0.npy", b"PK", "it holds no array of numbers"),
+        ("scores/lr-0.npy", None, "it is gone"),
+    ],
+)
+def test_of_a_damaged_run_the_sentence_says_how_it_is_done_again(
+    file: str, content: bytes | None, said: str, masknet, fits
+) -> None:
+    command = ("compare", "log.parquet", *QUICK, "--models", "fm,lr", "--seeds", 1, "--out", "c")
+    assert masknet(*command).code == 0
+    before = figures("c")
+    (Path("c") / file).unlink()
+    if content is not None:
+        (Path("c") / file).write_bytes(content)
+    error = masknet(*command).error
+    assert f"'c/{file}' is damaged ({said}" in error
+    assert "remove 'c/runs/lr-0.json', and the same command does this run again" in error
+    Path("c/runs/lr-0.json").unlink()
+    fits.clear()
+    assert masknet(*command).code == 0
+    assert fits == [("lr", 0)]
+    assert figures("c") == before
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"settings": 3, "versions": {}}'])
+def test_a_folder_that_does_not_say_what_was_asked_for_is_damaged(content: str, masknet) -> None:
+    Path("c").mkdir()
+    Path("c/compare.json").write_text(content)
+    command = ("compare", "log.parquet", *QUICK, "--models", "lr", "--seeds", 1, "--out", "c")
+    assert "'c/compare.json' is damaged" in masknet(*command).error
+    assert masknet(*command, "--overwrite").code == 0
 
 
 def test_one_that_fails_is_reported_and_the_others_go_on(masknet, fits, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,6 +325,15 @@ def test_test_rows_of_one_class_are_refused_before_anything_is_trained(masknet, 
     error = masknet(*command).error
     assert "a comparison needs test rows of both classes; of 'click' in zeros.parquet all " in error
     assert fits == []
+
+
+def test_test_rows_that_weigh_nothing_are_told_to(masknet, fits, rows) -> None:
+    rows().with_columns(w=pl.lit(1.0)).write_parquet("log.parquet")
+    rows(100, seed=1).with_columns(w=pl.lit(0.0)).write_parquet("test.parquet")
+    flags = ("--models", "lr", "--weight", "w", "--out", "c", "--test", "test.parquet")
+    error = masknet("compare", "log.parquet", *QUICK, *flags).error
+    assert "of 'click' in test.parquet there is none with a weight above 0" in error
+    assert not fits
 
 
 def test_test_rows_that_are_training_rows_are_told_with_their_share(masknet, rows) -> None:

@@ -100,11 +100,15 @@ def test_scores_that_are_no_probabilities_are_ranked_alone(masknet, rows) -> Non
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (pl.lit(None, dtype=pl.Float64), "a baseline has a score for every test row; row "),
-        (pl.lit(float("nan")), "a baseline has a score for every test row; row "),
-        (pl.lit(float("inf")), "a baseline has a score for every test row; row "),
+        (pl.lit(None, dtype=pl.Float64), "a baseline has a finite score for every test row; row "),
+        (pl.lit(float("nan")), " of odd.parquet has none in column 'prod'"),
+        (pl.lit(float("-inf")), " of odd.parquet has -inf in column 'prod'"),
+        (pl.lit("high"), "the scores of a baseline are numbers; column 'prod' holds 'high' in row "),
+        (
+            pl.lit([0.5]).implode(),
+            "are numbers; column 'prod' holds List(List(Float64)): name another --baseline-score",
+        ),
         (pl.lit(-0.1), "has -0.1 in column 'prod'"),
-        (pl.lit("much"), "a numeric column holds numbers; column 'prod' holds 'much'"),
     ],
 )
 def test_scores_that_are_none_are_refused_before_anything_is_trained(made: pl.Expr, said: str, masknet) -> None:
@@ -125,6 +129,9 @@ def test_a_column_that_is_not_there_or_is_the_label_is_refused(masknet) -> None:
     assert "a baseline's score is no label" in masknet(*command, "--baseline-score", "click").error
     assert "name their column" in masknet(*command, "--baseline-is", "score").error
     assert "the network of a --baseline" in masknet(*command, "--trust-code").error
+    for part in ("weight", "numeric", "categorical", "time"):
+        error = masknet(*command, f"--{part}", "prod", "--baseline-score", "prod").error
+        assert f"a column plays one part; 'prod' is given to --{part} and --baseline-score: keep one" in error
     pl.read_parquet("test.parquet").drop("prod").write_parquet("bare.parquet")
     lacking = masknet(*command, "--baseline-score", "prod", "--test", "bare.parquet").error
     assert "column 'prod' is missing from bare.parquet; --baseline-score names it" in lacking

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from masknet.compare import entries_of
@@ -34,6 +36,10 @@ def test_a_set_reaches_the_model_that_it_names() -> None:
         (["fm"], ["fm.embedding_dim"], "MODEL.KEY=VALUE"),
         (["gbdt"], ["gbdt.num_leafs=4"], "did you mean 'num_leaves'?"),
         ([], [], "a comparison is of models"),
+        (["fm"], ["fm.embedding_dim=2020-01-01"], "the 'set' setting must be made of finite numbers"),
+        (["fm"], ["fm.embedding_dim=.nan"], "the 'set' setting must be made of finite numbers"),
+        (["fm"], ["fm.embedding_dim=&a [*a]"], "the 'set' setting must be made of finite numbers"),
+        (["fm+\N{ARABIC-INDIC DIGIT THREE}"], [], "unknown model 'fm+"),
     ],
 )
 def test_what_is_refused(models: list[str], settings: list[str], said: str) -> None:
@@ -47,6 +53,8 @@ def test_members_are_those_of_the_name_or_of_all_and_else_one() -> None:
     for given, expected in ((None, (1, 4, None)), (2, (2, 4, None))):
         shared = RunConfig(label="click", members=given)
         assert tuple(entry.config(shared, 0)[0].members for entry in (fm, ensemble, trees)) == expected
+    own = replace(fm, run={"members": 3})
+    assert own.config(RunConfig(label="click", members=2), 0)[0].members == 3
     assert trees.config(RunConfig(label="click", members=2, epochs=1), 0)[1] == ("epochs", "members")
 
 

@@ -163,6 +163,19 @@ def equal(to: str = "a", by: str = "hidden_dims", model: str = "dnn", **row: Any
         ({"rows": [{"model": "fm", "name": "a=b"}]}, "row 1: a row's name is a text of one line without =; got 'a=b'"),
         ({"rows": [{"model": "fm", "name": ""}]}, "row 1: a row's name is a text of one line without =; got ''"),
         ({"rows": [{"model": "fm", "name": 3}]}, "row 1: a row's name is a text of one line without =; got 3"),
+        ({"rows": [{"model": ""}]}, "row 1: unknown model ''"),
+        (
+            {"rows": [{"model": "fm", "name": "x" * 500}]},
+            "in at most 200 bytes; 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...",
+        ),
+        ({"rows": [{"model": "fm", "name": "\u3042" * 67}]}, "takes 201: shorten it"),
+        ("rows: [{model: fm, set: {embedding_dim: 2020-01-01}}]", "row 1: the 'set' setting must be made of finite"),
+        ("rows: [{model: fm, set: &a {embedding_dim: *a}}]", "row 1: the 'set' setting must be made of finite numbers"),
+        (
+            {"rows": [{"model": "fm+2", "settings": {"members": 3}}]},
+            "it is fm+2, and has 3 under 'settings': leave one",
+        ),
+        (equal(equal_parameters={}), "'equal_parameters' names another row and the keyword"),
         ({"rows": [{"model": "fm"}, {"model": "fm"}]}, "each row has a name of its own; 'fm' stands twice"),
         (
             {"rows": [{"model": "fm", "name": "no mask"}, {"model": "fm", "name": "No, mask"}]},

@@ -14,6 +14,7 @@ from masknet.compare.entries import Entry
 from masknet.compare.report import charts, report_html
 from masknet.compare.results import Measured, results_of
 from masknet.compare.rows import MeasuredRows
+from masknet.compare.table import markdown
 from masknet.progress import LogProgress
 from masknet.slices import Slice
 
@@ -112,6 +113,17 @@ def test_what_a_value_holds_is_text(page: str) -> None:
     assert NASTY in values
     assert page.count("</script>") == 3
     assert "@" not in re.sub(r"@media|@title@", "", page[: page.index("<script")])
+
+
+def test_a_name_is_taken_for_nothing_else() -> None:
+    found = results()
+    for model in found["models"]:
+        model["model"] = {"lr": "best", "gbdt": "<i> *a*|[b](c)"}.get(model["model"], model["model"])
+    page = report_html(found, [])
+    assert page.count('<tr class="best">') == 1
+    assert re.search(r'<tr class="best"><td>fm</td>', page)
+    assert "| \\<i> \\*a\\*\\|\\[b](c) | failed |" in markdown(found)
+    assert "\n- \\<i> \\*a\\*\\|\\[b](c), failed: seed 0: \\<no> luck\n" in markdown(found)
 
 
 def test_the_table_can_be_sorted_by_every_column(page: str) -> None:

@@ -81,7 +81,7 @@ class Entry:
         config = shared.replace(model=self.model, set=dict(self.settings), seed=seed, **self.run)
         left_out = tuple(idle(config))
         defaults = {name: RunConfig.model_fields[name].default for name in left_out}
-        members = self.members or shared.members or 1
+        members = self.members or config.members or 1
         return config.replace(**({"members": members} if has_members(self.model) else {}), **defaults), left_out
 
     def why_skipped(self, shared: RunConfig, space: FeatureSpace) -> str | None:
@@ -145,7 +145,7 @@ def entry_of(name: str, kind: str, settings: Mapping[str, Any] | None = None) ->
     Raises:
         ConfigError: there is no such model, or it has no members.
     """
-    ensemble = re.fullmatch(r"(.+)\+(\d+)", kind)
+    ensemble = re.fullmatch(r"(.+)\+([0-9]+)", kind)
     model, members = (kind, None) if ensemble is None else (ensemble[1], int(ensemble[2]))
     if not is_code(model) and model not in (*MODELS, *TREES):
         raise ConfigError(unknown("model", model, (*MODELS, *TREES)))
@@ -178,9 +178,7 @@ def with_own(entries: Sequence[Entry], settings: Sequence[str], what: str) -> tu
                 raise ConfigError(f"--set {text}: {unknown(what, subject.rpartition('.')[0], names)}")
             raise ConfigError(f"a --set of a comparison is MODEL.KEY=VALUE; got '{text}'")
         own[name][key] = parse_setting(value)
-    for entry in entries:
-        _require_known(entry.model, own[entry.name])
-    return tuple(replace(entry, settings=own[entry.name]) for entry in entries)
+    return tuple(replace(entry, settings=_known(entry.model, own[entry.name])) for entry in entries)
 
 
 def has_members(model: str) -> bool:
@@ -188,10 +186,13 @@ def has_members(model: str) -> bool:
     return model not in TREES and not learns_by_row(model)
 
 
-def _require_known(model: str, settings: dict[str, Any]) -> None:
+def _known(model: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The keywords of a model as JSON holds them, each known to it."""
+    settings = RunConfig(model=model, set=settings).set
     if model in TREES:
         if settings:
             tree_settings(model, settings)
     else:
         network_class(model)
         resolve_settings(model, network_defaults(model, settings) | settings)
+    return settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,9 @@ _FOLDER = Path(__file__).parent / "experiments"
 
 EXPERIMENTS = tuple(sorted(file.stem for file in _FOLDER.glob("*.yaml")))
 """The names of those that come with the package."""
+
+_MOST_BYTES = 200
+"""Of what a row's files are called, so that there is room for a seed and an ending in the 255 that systems allow."""
 
 _ENDINGS = (".yaml", ".yml", ".json")
 
@@ -90,13 +94,19 @@ def _row(row: Any, place: int) -> Entry:
         _require_keys(row, ("name", "model", "set", "settings", "equal_parameters"), "key of a row")
         if not isinstance(row.get("model"), str):
             raise ConfigError(f"a row names its model; got {row.get('model')!r}")
-        entry = entry_of(_name(row.get("name", row["model"])), row["model"], _mapping(row, "set"))
-        with_own([entry], (), "row")
-        entry = replace(entry, run=_training(row))
+        entry = entry_of(row["model"], row["model"], _mapping(row, "set"))
+        (entry,) = with_own([entry], (), "row")
+        entry = replace(entry, name=_name(row.get("name", row["model"])), run=_training(row))
+        _require_short(entry)
         require_effect(RunConfig(model=entry.model, **entry.run))
-        equal = _mapping(row, "equal_parameters")
-        if not equal:
+        if entry.members is not None and "members" in entry.run:
+            raise ConfigError(
+                f"the members of a row are said once; it is {entry.kind}, and has {entry.run['members']} under "
+                f"'settings': leave one out"
+            )
+        if "equal_parameters" not in row:
             return entry
+        equal = _mapping(row, "equal_parameters")
         if set(equal) != {"to", "by"} or not all(isinstance(value, str) for value in equal.values()):
             raise ConfigError(
                 f"'equal_parameters' names another row and the keyword whose widths are found, as {{to: ROW, by: "
@@ -111,6 +121,15 @@ def _name(name: Any) -> str:
     if not isinstance(name, str) or not name.isprintable() or "=" in name or name != name.strip() or not name:
         raise ConfigError(f"a row's name is a text of one line without =; got {name!r}")
     return name
+
+
+def _require_short(entry: Entry) -> None:
+    taken = len(os.fsencode(entry.stem))
+    if taken > _MOST_BYTES:
+        raise ConfigError(
+            f"a row's files are named by it, in at most {_MOST_BYTES} bytes; '{entry.name[:40]}...' takes {taken}: "
+            f"shorten it"
+        )
 
 
 def _require_own_names(entries: Sequence[Entry]) -> None:

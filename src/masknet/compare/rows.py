@@ -119,7 +119,7 @@ def read_test(
         for column in cut.values():
             column.add(chunk)
         if baseline is not None:
-            numbers = values.numbers(chunk.frame[baseline], chunk.place, **form)
+            numbers = _numbers(chunk.frame[baseline], chunk.place, **form)
             scores.append(_scores(numbers, chunk.place, baseline, probabilities=probabilities))
     columns = {name: np.concatenate(parts) for name, parts in roles.items()}
     labels = columns["labels"]
@@ -128,7 +128,8 @@ def read_test(
         heavy = np.ones(len(labels), dtype=np.bool_) if weights is None else weights > 0
         counted = [int(np.count_nonzero((of_label == label) & heavy)) for label in (0, 1)]
         if not all(counted):
-            have = "no row of 0 or 1" if not any(counted) else f"all {sum(counted):,} are {int(counted[1] > 0)}"
+            none = f"there is none{'' if weights is None else ' with a weight above 0'}"
+            have = f"all {sum(counted):,} are {int(counted[1] > 0)}" if any(counted) else none
             raise DataError(
                 f"a comparison needs test rows of both classes; of '{name}' in {table.name} {have}: name other rows "
                 f"with --test",
@@ -159,6 +160,21 @@ def _require(table: Table, schema: Schema, slices: Sequence[str], baseline: str 
             raise DataError(f"a slice is by a column of {table.name}: {unknown('column', name, table.columns)}")
 
 
+def _numbers(column: pl.Series, place: values.Place, **form: Any) -> NDArray[np.float64]:
+    try:
+        return values.numbers(column, place, **form)
+    except values.BadCellsError as error:
+        wrong = int(error.wrong.argmax())
+        held = f"'{values.short(column[wrong])}' in {place(wrong)}"
+    except DataError:  # no column of numbers or texts
+        held = str(column.dtype)
+    raise DataError(
+        f"the scores of a baseline are numbers; column '{column.name}' holds {held}: name another --baseline-score, or "
+        f"mend the column",
+        column=column.name,
+    )
+
+
 def _scores(
     found: NDArray[np.float64], place: values.Place, column: str, *, probabilities: bool
 ) -> NDArray[np.float64]:
@@ -166,8 +182,9 @@ def _scores(
     if lacking.any():
         row = int(lacking.argmax())
         raise DataError(
-            f"a baseline has a score for every test row; {place(row)} has none in column '{column}': fill them, or "
-            f"leave those rows out",
+            f"a baseline has a finite score for every test row; {place(row)} has "
+            f"{'none' if np.isnan(found[row]) else f'{found[row]:g}'} in column '{column}': fill them, or leave those "
+            f"rows out",
             column=column,
         )
     outside = (found < 0) | (found > 1)

@@ -35,7 +35,7 @@ from masknet.models import is_code
 from masknet.places import locked
 from masknet.progress import Progress
 from masknet.table import Table, open_table
-from masknet.train import Interrupted, encoding_plan, fit
+from masknet.train import Interrupted, declared_of, encoding_plan, fit
 from masknet.tune import RESULTS, Budget, in_gain, json_of, parted, require_optuna, search
 from masknet.work_folder import read_whole
 
@@ -120,6 +120,10 @@ def compare(
     if asked.config.data is None or not asked.config.labels:
         lacking = "data" if asked.config.data is None else "--label, the column to predict"
         raise ConfigError(f"a comparison needs {lacking}: masknet compare DATA --label COLUMN --models all")
+    if not asked.out.name:
+        raise ConfigError(
+            f"a comparison has a folder of its own; --out is '{asked.out}': name one, such as ads.compare"
+        )
     if asked.tuned is not None:  # found out now rather than after the rows are encoded
         Budget(minutes=asked.tuned)
         require_optuna()
@@ -171,6 +175,13 @@ class _Run:
                 f"--baseline-score",
                 file=self.data.name,
                 column=column,
+            )
+        declared = declared_of(config)
+        others = {"weight": declared.weight, "time": declared.time_column}
+        part = declared.kind_of(column) or next((part for part, name in others.items() if name == column), None)
+        if part is not None:
+            raise ConfigError(
+                f"a column plays one part; '{column}' is given to --{part} and --baseline-score: keep one"
             )
         return config if column in config.ignore else config.replace(ignore=[*config.ignore, column])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,11 @@ from typing import Any
 from masknet.figures import in_time, metric_name, shown
 
 __all__ = ["Cell", "Column", "columns_of", "csv_text", "footnotes", "markdown", "next_steps", "rows_of"]
+
+
+TO_BEST = "to the best"
+BEST = "best"
+"""The heading of what tells how a model stands beside the best one, and what stands there of that one itself."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ def columns_of(results: Mapping[str, Any]) -> list[Column]:
         Column("members"),
         Column(auc),
         Column("95 % interval", number=False),
-        Column("to the best", number=False),
+        Column(TO_BEST, number=False),
         Column(loss),
         Column(entropy, second=True),
         Column(ratio),
@@ -105,7 +111,7 @@ def _cells(results: Mapping[str, Any], model: Mapping[str, Any], label: str, tas
 
 def _to_best(difference: Mapping[str, Any], name: str) -> str:
     if difference["to"] == name:
-        return "best"
+        return BEST
     value, _ = shown({"value": difference["value"], "low": difference["low"], "high": difference["high"]})
     return f"{value} tie" if difference["tie"] else value
 
@@ -168,11 +174,21 @@ def markdown(results: Mapping[str, Any]) -> str:
     """The table in Markdown, with its footnotes."""
     columns = columns_of(results)
     lines = [
-        "| " + " | ".join(column.name for column in columns) + " |",
+        "| " + " | ".join(_plain(column.name) for column in columns) + " |",
         "|" + "|".join(" ---: " if column.number else " --- " for column in columns) + "|",
-        *("| " + " | ".join(cell.text.replace("|", "\\|") for cell in row) + " |" for row in rows_of(results)),
+        *("| " + " | ".join(_plain(cell.text) for cell in row) + " |" for row in rows_of(results)),
     ]
-    return "\n".join([*results["verdict"], "", *lines, "", *(f"- {note}" for note in footnotes(results)), ""])
+    verdict, notes = map(_plain, results["verdict"]), (f"- {_plain(note)}" for note in footnotes(results))
+    return "\n".join([*verdict, "", *lines, "", *notes, ""])
+
+
+def _plain(text: str) -> str:
+    """A text of which Markdown makes nothing: a name may hold what is a tag, a link or a border there.
+
+    >>> print(_plain("a|b <i> *c*"))
+    a\\|b \\<i> \\*c\\*
+    """
+    return re.sub(r"[\\`*\[<|]", r"\\\g<0>", text)
 
 
 def csv_text(results: Mapping[str, Any]) -> str:

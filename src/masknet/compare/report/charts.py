@@ -174,7 +174,7 @@ def _costs(results: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> C
                     },
                 },
                 {
-                    "mark": {"type": "text", "dy": -10, "fontSize": 10},
+                    "mark": {"type": "text", "dy": -10, "fontSize": 10, "limit": 120},
                     "encoding": {**shared, "text": {"field": "model", "type": "nominal"}},
                 },
             ],
@@ -203,7 +203,7 @@ def _curves(models: Sequence[Mapping[str, Any]]) -> Chart | None:
             "data": {"values": rows},
             "mark": {"type": "line", "point": True},
             "encoding": {
-                "x": {"field": "epoch", "type": "quantitative", "title": "epoch"},
+                "x": {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": {"tickMinStep": 1}},
                 "y": {**_auc("auc"), "title": "validation AUC"},
                 **_by_model(models, known),
                 "tooltip": [{"field": "model"}, {"field": "epoch"}, {"field": "auc", "format": ".4f"}],

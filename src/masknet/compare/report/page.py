@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from masknet.compare.report.charts import Chart, charts_of
-from masknet.compare.table import Cell, columns_of, footnotes, rows_of
+from masknet.compare.table import BEST, TO_BEST, Cell, columns_of, footnotes, rows_of
 from masknet.errors import ConfigError
 
 __all__ = ["report_html"]
@@ -75,6 +75,7 @@ def _figure(place: str, chart: Chart) -> str:
 
 def _table(results: Mapping[str, Any]) -> str:
     columns = columns_of(results)
+    stands = next(place for place, column in enumerate(columns) if column.name == TO_BEST)
     head = "".join(
         f'<th scope="col"{_class(column.number)}><button type="button">{html.escape(column.name)}</button></th>'
         for column in columns
@@ -86,7 +87,7 @@ def _table(results: Mapping[str, Any]) -> str:
             f"<td{_class(column.number)}{_value(cell)}>{html.escape(cell.text)}</td>"
             for cell, column in zip(cells, columns, strict=True)
         )
-        is_best = any(cell.text == "best" for cell in cells)
+        is_best = cells[stands].text == BEST
         lines.append(f"<tr{_class(cells[0].text in gone, 'gone') or _class(is_best, 'best')}>{inner}</tr>")
     body = "\n".join(lines)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
