@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["in_time", "in_words", "metric_name", "metric_rows", "shown"]
+__all__ = ["in_time", "in_words", "metric_name", "metric_rows", "printable", "shown"]
 
 _PLAIN, _FEWEST, _MOST = 4, 2, 6
 """Decimals where no interval tells how many mean something, and where one does, at least and at most."""
@@ -42,6 +42,15 @@ def shown(estimate: Mapping[str, Any], *, like: Mapping[str, Any] | None = None)
     digits = min(max(_decimals(width), _FEWEST), _MOST) if width else _PLAIN
     interval = "" if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}"
     return f"{estimate['value']:.{digits}f}", interval
+
+
+def printable(text: str) -> str:
+    """A text from the data in one line, and without what a terminal would take for a command.
+
+    >>> printable("red\\nand \\x1b[1mbold")
+    'red\ufffdand \ufffd[1mbold'
+    """
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def metric_rows(

@@ -75,8 +75,8 @@ class WorkFolder:
         for name in (name for name in asked if name not in ("settings", "versions")):
             if before.get(name) != asked[name]:
                 raise ConfigError(
-                    f"a {self._work} keeps its rows; the {name} table was changed, or its files written again, since it "
-                    f"began: bring them back, time of change included, {_WAYS_OUT}"
+                    f"a {self._work} keeps its rows; the {name} table was changed, or its files written again, since "
+                    f"it began: bring them back, time of change included, {_WAYS_OUT}"
                 )
         for name, version in asked["versions"].items():
             began = before["versions"].get(name)
@@ -109,8 +109,12 @@ class WorkFolder:
         """
         file = self.path / name
         made = file.with_name(f"{file.name}{_WRITING}")
-        made.write_bytes(content)
-        sync(made)
+        try:
+            made.write_bytes(content)
+            sync(made)
+        except OSError:  # a full disk: what was begun takes no room of it
+            made.unlink(missing_ok=True)
+            raise
         os.replace(made, file)
         sync(file.parent)
 

@@ -364,6 +364,46 @@ def test_a_full_disk_stops_it_and_it_goes_on_later(masknet, fits, monkeypatch: p
     assert fits == [("fm", 0)]
 
 
+def test_results_that_a_full_disk_cut_short_leave_nothing(masknet, fits, monkeypatch: pytest.MonkeyPatch) -> None:
+    from masknet.compare import folder
+
+    sync = folder.sync
+
+    def full(place: Path) -> None:
+        if "results.csv" in place.name:
+            raise OSError(28, os.strerror(28))
+        sync(place)
+
+    command = ("compare", "log.parquet", *QUICK, "--models", "lr", "--seeds", 1, "--out", "c")
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "sync", full)
+        assert "the disk is full" in masknet(*command).error
+    assert not list(Path("c").rglob("*.writing"))
+    fits.clear()
+    assert masknet(*command).code == 0
+    assert not fits
+    assert Path("c/results.csv").exists()
+
+
+def test_in_a_narrow_terminal_every_figure_can_be_read(masknet, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "a row of a name that is longer than the terminal is wide"
+    rows = [{"name": name, "model": "fm", "set": {"embedding_dim": 2}}, {"name": "lr", "model": "lr"}]
+    Path("rows.yaml").write_text(json.dumps({"rows": rows}))
+    command = ("compare", "log.parquet", *QUICK, "--experiment", "rows.yaml", "--seeds", 1, "--out", "c")
+    wide = masknet(*command).out
+    for variable, value in (("FORCE_COLOR", "1"), ("COLUMNS", "40"), ("TERM", "xterm")):
+        monkeypatch.setenv(variable, value)
+    narrow = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", masknet(*command).out)
+    lines = [line for line in narrow.splitlines() if not line.startswith("  ")]  # but for commands to be copied
+    assert max(map(len, lines)) <= 40
+    assert "\N{HORIZONTAL ELLIPSIS}" not in narrow
+    found = [line for line in wide.splitlines() if line.startswith("lr   ")]
+    assert len(found) == 2  # halves
+    for line in found:
+        for figure in re.split(" {2,}", line):
+            assert figure in narrow
+
+
 def test_what_it_needs(masknet) -> None:
     command = ("--models", "lr", "--out", "c")
     assert "a comparison needs --label" in masknet("compare", "log.parquet", *command).error

@@ -56,6 +56,14 @@ def test_a_plain_best_and_one_alone() -> None:
     assert len(alone) == 2
 
 
+def test_a_value_of_a_column_does_not_command_a_terminal() -> None:
+    difference = against(-0.1, -0.2, -0.01, tie=False)
+    part = {"value": "\x1b[1mbold\nx", "difference": -0.2, "p_corrected": 0.001}
+    difference["prod"]["slices"] = {"site": [part]}
+    told = verdict_of(results(model("a", to="prod", against=difference), model("prod", to="prod", baseline=True)))
+    assert "It ranks worse in these slices: site \ufffd[1mbold\ufffdx (-0.2000)." in told
+
+
 def test_one_seed_asks_for_more() -> None:
     assert verdict_of(results(model("a", to="a"), seeds=1))[-1].endswith("pass --seeds 3.")
 

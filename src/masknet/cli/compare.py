@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.cells import cell_len
 from rich.table import Table
 
 from masknet.cli.console import (
@@ -49,6 +50,9 @@ _OF_THE_ARTIFACT = ("out", "overwrite", "resume")
 
 _OF_ONE_RUN = ("refit", "tensorboard", "bad_rows")
 """What a run file may not ask of a comparison."""
+
+_LEAST_NAME, _GAP = 12, 2
+"""Letters of a row's name in a line where a terminal is narrow, and between two columns."""
 
 EXAMPLES = (
     "masknet compare train.parquet --label click --models lr,fm,parallel-masknet",
@@ -244,17 +248,22 @@ def print_comparison(results: dict[str, Any], place: Path, rows: str, named: Seq
     for sentence in results["verdict"]:
         console.print(sentence)
     columns, rows_of_models = of_models.columns_of(results), of_models.rows_of(results)
+    headings = [column.name.replace(" ", "\n") if column.number else column.name for column in columns]
+    widths = [
+        max(cell_len(line) for line in (*heading.split("\n"), *(cells[i].text for cells in rows_of_models)))
+        for i, heading in enumerate(headings)
+    ]
     for second in (False, True):  # two halves, to fit 80 columns
-        table = Table(box=None, pad_edge=False)
-        chosen = [i for i, column in enumerate(columns) if column.second == second or (second and not i)]
-        for column in (columns[i] for i in chosen):
-            heading = column.name.replace(" ", "\n") if column.number else column.name
-            justify: Literal["left", "right"] = "right" if column.number else "left"
-            table.add_column(heading, justify=justify, no_wrap=column.name != "model")  # a row's name may be long
-        for cells in rows_of_models:
-            table.add_row(*(cells[i].text for i in chosen))
-        console.print()
-        console.print(table)
+        half = [i for i, column in enumerate(columns) if i and column.second == second]
+        for chosen in _fitting(half, widths, console.width):
+            table = Table(box=None, pad_edge=False)
+            table.add_column(headings[0], overflow="fold")  # a row's name may be long
+            for i in chosen:
+                table.add_column(headings[i], justify="right" if columns[i].number else "left", no_wrap=True)
+            for cells in rows_of_models:
+                table.add_row(*(cells[i].text for i in (0, *chosen)))
+            console.print()
+            console.print(table)
     console.print()
     for note in of_models.footnotes(results):
         console.print(note)
@@ -263,3 +272,20 @@ def print_comparison(results: dict[str, Any], place: Path, rows: str, named: Seq
     console.print("The best model, next:")
     steps = of_models.next_steps(results, place, rows, free_place("scores.parquet"))
     print_next(console, *(words if words[0] == "check" else [*words, *named] for words in steps))
+
+
+def _fitting(columns: Sequence[int], widths: Sequence[int], room: int) -> list[list[int]]:
+    """The columns of each table that fits beside the models' names, which take as little as they can be read in.
+
+    >>> _fitting([1, 2, 3], [20, 7, 5, 14], 40), _fitting([1, 2, 3], [20, 7, 5, 14], 80)
+    ([[1, 2], [3]], [[1, 2, 3]])
+    """
+    tables: list[list[int]] = [[]]
+    names = left = room - min(widths[0], _LEAST_NAME)
+    for i in columns:
+        if tables[-1] and widths[i] + _GAP > left:
+            tables.append([])
+            left = names
+        tables[-1].append(i)
+        left -= widths[i] + _GAP
+    return tables

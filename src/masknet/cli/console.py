@@ -31,7 +31,7 @@ from rich.text import Text
 from typer.models import OptionInfo
 
 from masknet.errors import ConfigError, MasknetError, settings_of_training
-from masknet.figures import in_time, in_words, metric_name, metric_rows, shown
+from masknet.figures import in_time, in_words, metric_name, metric_rows, printable, shown
 
 if TYPE_CHECKING:
     from masknet.encode import ColumnReport, Inspection
@@ -367,7 +367,7 @@ def slices_table(parts: list[dict[str, Any]], *, most: int | None = None) -> Tab
     for part in parts:
         auc, interval = shown(part["metrics"]["auc"])
         table.add_row(
-            "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in part["value"]),
+            printable(part["value"]),
             f"{part['rows']:,}",
             auc,
             f"{interval} *" if part["below_overall"] else interval,

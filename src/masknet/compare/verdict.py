@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from masknet.figures import shown
+from masknet.figures import printable, shown
 
 __all__ = ["verdict_of"]
 
@@ -29,7 +29,7 @@ def verdict_of(results: Mapping[str, Any]) -> list[str]:
             "With one seed this compares two trained networks, and not two models: another seed may turn it; pass "
             "--seeds 3."
         )
-    return sentences
+    return [printable(sentence) for sentence in sentences]
 
 
 def _task(results: Mapping[str, Any], of: Mapping[str, Any], label: str) -> Mapping[str, Any]:
