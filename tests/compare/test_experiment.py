@@ -204,12 +204,22 @@ def test_a_name_that_is_none_offers_the_nearest() -> None:
         ("tabel3", "unknown experiment 'tabel3'; did you mean 'table3'?"),
         ("mine", "known: table2, table3, table4, table5, table6 (one of your own is a file that ends in .yaml)"),
         ("mine.yaml", "no file of an experiment at 'mine.yaml'"),
+        ("MINE.YML", "no file of an experiment at 'MINE.YML'"),
     ):
         with pytest.raises(ConfigError) as error:
             read_experiment(name)
         assert said in str(error.value)
+    with pytest.raises(ConfigError, match=r"lists under 'set' as many widths of 'hidden_dims' .*; got 7"):
+        read_experiment("table3", ["dnn as large as serial.hidden_dims=7"])
     with pytest.raises(ConfigError, match="unknown row of table3 'serail'; did you mean 'serial'"):
         read_experiment("table3", ["serail.reduction=1"])
+
+
+@pytest.mark.parametrize("size", [-3, 10**9, 10**20])
+def test_a_size_that_no_network_has_is_told_with_the_rows(size: int) -> None:
+    rows = [{"name": "a", "model": "serial-masknet", "set": {"embedding_dim": size}}, *equal()["rows"][2:]]
+    with pytest.raises(ConfigError, match=r"^row 'b' is to equal row 'a': .*(of at least 1|must fit in memory)"):
+        at_equal_size(read_experiment(own({"rows": rows})).entries, SPACE)
 
 
 @pytest.mark.parametrize("model", ["lr", "fm", "autoint", "finalmlp", "parallel-masknet"])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from masknet.compare.entries import Entry
+from masknet.errors import ConfigError
 from masknet.space import FeatureSpace
 from masknet.train import network_defaults
 from masknet.train.size import size_of
@@ -47,7 +48,10 @@ def _as_large(entry: Entry, by: str, other: Entry, space: FeatureSpace) -> Entry
     def parameters(width: int) -> int:
         return _parameters(at(width), space)
 
-    return at(nearest_width(parameters, _parameters(other, space)))
+    try:
+        return at(nearest_width(parameters, _parameters(other, space)))
+    except ConfigError as error:
+        raise ConfigError(f"row '{entry.name}' is to equal row '{other.name}': {error}") from None
 
 
 def nearest_width(parameters: Callable[[int], int], wanted: int) -> int:

@@ -61,7 +61,7 @@ def read_experiment(name: str, settings: Sequence[str] = ()) -> Experiment:
     Raises:
         ConfigError: there is no such experiment, or its file is none.
     """
-    own = name.endswith(_ENDINGS)
+    own = name.lower().endswith(_ENDINGS)
     if not own and name not in EXPERIMENTS:
         raise ConfigError(f"{unknown('experiment', name, EXPERIMENTS)} (one of your own is a file that ends in .yaml)")
     content = read_mapping(name if own else _FOLDER / f"{name}.yaml", "file of an experiment")
@@ -69,7 +69,11 @@ def read_experiment(name: str, settings: Sequence[str] = ()) -> Experiment:
         experiment = _experiment(content)
     except ConfigError as error:
         raise ConfigError(f"the experiment '{name}': {error}") from None
-    return replace(experiment, entries=with_own(experiment.entries, settings, f"row of {name}"))
+    entries = with_own(experiment.entries, settings, f"row of {name}")
+    for entry in entries:
+        if entry.equal is not None:
+            _require_widths(entry, entry.equal.by)
+    return replace(experiment, entries=entries)
 
 
 def _experiment(content: Mapping[str, Any]) -> Experiment:
@@ -155,10 +159,14 @@ def _require_equal(entry: Entry, equal: EqualParameters, entries: Mapping[str, E
     for model in (entry.model, entries[equal.to].model):
         if not has_members(model):
             raise ConfigError(f"row '{entry.name}' and '{equal.to}' are to have equal parameters; {model} has none")
-    widths = entry.settings.get(equal.by)
+    _require_widths(entry, equal.by)
+
+
+def _require_widths(entry: Entry, by: str) -> None:
+    widths = entry.settings.get(by)
     if not isinstance(widths, list) or not widths:
         raise ConfigError(
-            f"row '{entry.name}' lists under 'set' as many widths of '{equal.by}' as it is to have layers, such as "
+            f"row '{entry.name}' lists under 'set' as many widths of '{by}' as it is to have layers, such as "
             f"[400, 400, 400]; got {widths!r}"
         )
 

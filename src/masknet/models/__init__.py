@@ -274,6 +274,10 @@ def _with_sequences(value: Any, kind: Callable[[Iterable[Any]], Any]) -> Any:
     return value
 
 
+_TOO_LARGE = re.compile(r"DefaultCPUAllocator|Overflow when unpacking|calculation overflowed")
+"""What PyTorch says of tensors that no memory holds, and of sizes that no tensor has."""
+
+
 def build_network(model: str, space: FeatureSpace, settings: dict[str, Any]) -> nn.Module:
     """The network of that name, its weights drawn from PyTorch's global generator.
 
@@ -295,11 +299,12 @@ def build_network(model: str, space: FeatureSpace, settings: dict[str, Any]) -> 
     keywords = {name: _with_sequences(value, tuple) for name, value in settings.items()}
     try:
         return network(space, **keywords)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{model}: {error}") from None
-    except (RuntimeError, MemoryError) as error:
-        if "alloc" not in str(error) and not isinstance(error, MemoryError):
+    except (TypeError, ValueError, RuntimeError, MemoryError) as error:
+        too_large = isinstance(error, MemoryError) or _TOO_LARGE.search(str(error))
+        if not too_large and isinstance(error, RuntimeError):
             raise
+        if not too_large:
+            raise ConfigError(f"{model}: {error}") from None
         raise ConfigError(
             f"the weights of {model} must fit in memory; with {settings} and {space.num_ids:,} ids they do not: choose "
             f"smaller widths, or fewer ids with --min-count or --max-vocabulary"
