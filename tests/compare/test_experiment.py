@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from masknet.compare import EXPERIMENTS, read_experiment
+from masknet.compare.entries import Entry
 from masknet.compare.equal_size import at_equal_size
 from masknet.compare.experiment import _TRAINING
 from masknet.config import RunConfig
@@ -213,6 +215,28 @@ def test_a_name_that_is_none_offers_the_nearest() -> None:
         read_experiment("table3", ["dnn as large as serial.hidden_dims=7"])
     with pytest.raises(ConfigError, match="unknown row of table3 'serail'; did you mean 'serial'"):
         read_experiment("table3", ["serail.reduction=1"])
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "alone"),
+    [({"model": "fm+3"}, {}), ({"model": "fm", "settings": {"members": 3}}, {}), ({"model": "fm"}, {"model": "dnn+2"})],
+)
+def test_the_parameters_of_all_members_count(ensemble: dict[str, Any], alone: dict[str, Any]) -> None:
+    rows = [{"name": "a", **ensemble, "set": {"embedding_dim": 40}}, {**equal()["rows"][2], **alone}]
+    first, found = at_equal_size(read_experiment(own({"rows": rows})).entries, SPACE, members=5)
+
+    def count(entry: Entry) -> int:
+        members = entry.config(RunConfig(members=5), 0)[0].members
+        assert members is not None
+        settings = network_defaults(entry.model, dict(entry.settings)) | dict(entry.settings)
+        return members * size_of(entry.model, SPACE, settings, members=1, batch_size=1).parameters
+
+    wanted = count(first)
+    (width,) = found.settings["hidden_dims"]
+    assert width > 2
+    sized = [replace(found, settings={**found.settings, "hidden_dims": [w]}) for w in (width, width - 1, width + 1)]
+    off = [abs(count(entry) - wanted) for entry in sized]
+    assert off[0] == min(off)
 
 
 @pytest.mark.parametrize("size", [-3, 10**9, 10**20])

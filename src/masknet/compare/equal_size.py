@@ -17,7 +17,7 @@ _NARROWEST = 2
 """What a layer norm can stand under."""
 
 
-def at_equal_size(entries: Sequence[Entry], space: FeatureSpace) -> tuple[Entry, ...]:
+def at_equal_size(entries: Sequence[Entry], space: FeatureSpace, members: int = 1) -> tuple[Entry, ...]:
     """The rows with every width said: of those that are to equal another one, the width that comes nearest to it.
 
     >>> from masknet.compare.entries import EqualParameters
@@ -30,26 +30,27 @@ def at_equal_size(entries: Sequence[Entry], space: FeatureSpace) -> tuple[Entry,
     Args:
         entries: the rows.
         space: what a model may know of the data.
+        members: of the rows that do not say how many they have; the parameters of all of a row's members count.
 
     Raises:
         ConfigError: a setting of such a row, or of the one that it is to equal, is out of range.
     """
     by_name = {entry.name: entry for entry in entries}
     return tuple(
-        entry if entry.equal is None else _as_large(entry, entry.equal.by, by_name[entry.equal.to], space)
+        entry if entry.equal is None else _as_large(entry, entry.equal.by, by_name[entry.equal.to], space, members)
         for entry in entries
     )
 
 
-def _as_large(entry: Entry, by: str, other: Entry, space: FeatureSpace) -> Entry:
+def _as_large(entry: Entry, by: str, other: Entry, space: FeatureSpace, members: int) -> Entry:
     def at(width: int) -> Entry:
         return replace(entry, settings={**entry.settings, by: [width] * len(entry.settings[by])})
 
     def parameters(width: int) -> int:
-        return _parameters(at(width), space)
+        return _parameters(at(width), space, members)
 
     try:
-        return at(nearest_width(parameters, _parameters(other, space)))
+        return at(nearest_width(parameters, _parameters(other, space, members)))
     except ConfigError as error:
         raise ConfigError(f"row '{entry.name}' is to equal row '{other.name}': {error}") from None
 
@@ -73,7 +74,8 @@ def nearest_width(parameters: Callable[[int], int], wanted: int) -> int:
     return min(low, high, key=lambda width: abs(parameters(width) - wanted))
 
 
-def _parameters(entry: Entry, space: FeatureSpace) -> int:
+def _parameters(entry: Entry, space: FeatureSpace, members: int) -> int:
+    own: int = entry.members or entry.run.get("members") or members
     settings = dict(entry.settings)
     settings = network_defaults(entry.model, settings) | settings
-    return size_of(entry.model, space, settings, members=1, batch_size=1).parameters
+    return own * size_of(entry.model, space, settings, members=1, batch_size=1).parameters

@@ -192,7 +192,7 @@ class _Run:
             self.train, self.test = held_out(self.data, config, progress)
         cache = None if config.cache_dir is None else Path(config.cache_dir)
         prepared = prepare(self.train, self.valid, encoding_plan(config), progress, cache=cache, verify=config.verify)
-        self.entries = at_equal_size(asked.entries, prepared.encoder.space)
+        self.entries = at_equal_size(asked.entries, prepared.encoder.space, config.members or 1)
         rows = read_test(
             self.test,
             prepared.encoder,
