@@ -365,9 +365,9 @@ def test_a_full_disk_stops_it_and_it_goes_on_later(masknet, fits, monkeypatch: p
 
 
 def test_results_that_a_full_disk_cut_short_leave_nothing(masknet, fits, monkeypatch: pytest.MonkeyPatch) -> None:
-    from masknet.compare import folder
+    from masknet import work_folder
 
-    sync = folder.sync
+    sync = work_folder.sync
 
     def full(place: Path) -> None:
         if "results.csv" in place.name:
@@ -376,7 +376,7 @@ def test_results_that_a_full_disk_cut_short_leave_nothing(masknet, fits, monkeyp
 
     command = ("compare", "log.parquet", *QUICK, "--models", "lr", "--seeds", 1, "--out", "c")
     with monkeypatch.context() as patch:
-        patch.setattr(folder, "sync", full)
+        patch.setattr(work_folder, "sync", full)
         assert "the disk is full" in masknet(*command).error
     assert not list(Path("c").rglob("*.writing"))
     fits.clear()
