@@ -286,7 +286,7 @@ def test_another_search_in_the_folder_is_refused_with_the_difference(masknet, ro
     assert masknet(*command, "--model", "lr").error.startswith(said)
     assert "seed was 0 and is 1" in masknet(*command, "--model", "fm", "--seed", 1).error
     rows(seed=5).write_parquet("log.parquet")
-    assert "the data table was changed, or its files written again, since it began" in masknet(*command, "--model", "fm").error
+    assert "the data table was changed, or its files written again" in masknet(*command, "--model", "fm").error
     assert len(fits) == 2
     assert masknet(*command, "--model", "lr", "--overwrite").code == 0
     assert results("s")["model"] == "lr"
