@@ -2,7 +2,8 @@
 
     python benchmarks/quality.py run DATA --seeds 0..4 --jobs 2
     python benchmarks/quality.py run DATA --ways bf16 --sets frappe
-    python benchmarks/quality.py show
+    python benchmarks/quality.py show     # prints the tables
+    python benchmarks/quality.py table    # puts that of sparse updates into docs/sparse-updates.md
 
 DATA holds a folder a set, as for `benchmarks/defaults.py`. A line a run is appended to the results as it ends; what is
 there already is not run again. The reference is dense updates in fp32; another way may be a default only where its mean
@@ -20,8 +21,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from cells import with_table
 from defaults import ALONE, one_network, train_flags
 
+PAGE = Path(__file__).parent.parent / "docs" / "sparse-updates.md"
 RESULTS = Path(__file__).parent / "results" / "quality.jsonl"
 SETS = ("frappe", "nycflights13")
 WAYS: dict[str, tuple[str, ...]] = {
@@ -83,7 +86,11 @@ def main() -> None:
     running.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     running.add_argument("--jobs", type=int, default=1)
     verbs.add_parser("show")
+    verbs.add_parser("table")
     given = parser.parse_args()
+    if given.verb == "table":
+        PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), "quality", table("sparse")), encoding="utf-8")
+        return
     if given.verb == "run":
         run(given.data, given.ways, given.seeds, given.sets, given.jobs)
     for way in list(WAYS)[1:]:
