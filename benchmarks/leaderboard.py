@@ -154,7 +154,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _told(board: Board, found: dict[str, Any]) -> str:
+def _told(found: dict[str, Any]) -> str:
     """What a board is of, under its table."""
     seeds = "one seed" if found["seeds"] == 1 else f"{found['seeds']} seeds"
     left = [f"`{model['model']}` {model['status']}" for model in found["models"] if model["status"] != "ok"]
@@ -171,7 +171,7 @@ def of_board(board: Board) -> str:
     if found is None:
         command = f"python benchmarks/leaderboard.py run DATA --folder FOLDER --boards {board.name}"
         return f"Not run to its end yet: `{command}`.\n"
-    return _table(_HEADS, [_cells(model) for model in _ranked(found)]) + _told(board, found)
+    return _table(_HEADS, [_cells(model) for model in _ranked(found)]) + _told(found)
 
 
 def of_frappe(board: Board) -> str:
@@ -192,7 +192,7 @@ def of_frappe(board: Board) -> str:
             ]
         )
     heads = (*_HEADS, "published, AUC / log loss", "its configuration here, stopped on these rows")
-    return _table(heads, rows) + _told(board, found)
+    return _table(heads, rows) + _told(found)
 
 
 def of_ranks(tuned: Sequence[Board]) -> str:
