@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from masknet.artifact import sync
 from masknet.errors import ArtifactError, ConfigError
 from masknet.own_files import UnsoundError, read_json
+from masknet.places import locked
 
 __all__ = ["WorkFolder", "read_whole"]
 
@@ -26,14 +27,37 @@ class WorkFolder:
     Args:
         path: the folder; made by `begin`.
         work: what is done in it, for sentences: "comparison".
-        asked: the name of the file that keeps what was asked for.
+        verb: of the command line, by which the file is called that keeps what was asked for: "compare".
         parts: folders in it, made by `begin`.
         files: what else lies in it, and goes with `overwrite`.
     """
 
-    def __init__(self, path: Path, *, work: str, asked: str, parts: Sequence[str] = (), files: Sequence[str]) -> None:
+    def __init__(self, path: Path, *, work: str, verb: str, parts: Sequence[str] = (), files: Sequence[str]) -> None:
         self.path = path
-        self._work, self._asked, self._parts, self._files = work, path / asked, parts, files
+        self._work, self._verb, self._parts, self._files = work, verb, parts, files
+        self._asked = path / f"{verb}.json"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While it lasts, no other process works in the folder.
+
+        Raises:
+            ConfigError: the path names no folder of its own.
+            ArtifactError: another process works in it.
+        """
+        if not self.path.name:
+            raise ConfigError(
+                f"a {self._work} has a folder of its own; --out is '{self.path}': name one, such as ads.{self._verb}"
+            )
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self.path.with_name(f".{self.path.name}.lock"), self._refuse_second):
+            yield
+
+    def _refuse_second(self) -> NoReturn:
+        raise ArtifactError(
+            f"one {self._work} at a time writes to a folder; another writes to '{self.path}' now: wait until it has "
+            f"ended, or name another --out"
+        )
 
     def begin(self, asked: Mapping[str, Any], *, overwrite: bool = False) -> None:
         """Note what was asked for, or hold it against what was asked for before.

@@ -316,6 +316,20 @@ def test_one_search_at_a_time_writes_to_a_folder(masknet) -> None:
     assert error.startswith("one search at a time writes to a folder; another writes to 'log.tune' now: wait")
 
 
+@pytest.mark.parametrize("out", ["", ".", "/"])
+def test_a_search_has_a_folder_of_its_own(out: str, masknet) -> None:
+    error = masknet("tune", "log.parquet", *QUICK, "--model", "lr", "--trials", 1, "--out", out).error
+    assert error.startswith(f"a search has a folder of its own; --out is '{Path(out)}': name one, such as ads.tune")
+
+
+def test_shards_that_a_glob_names_give_their_folder_s_name(masknet, rows) -> None:
+    Path("logs").mkdir()
+    for seed in range(2):
+        rows(200, seed=seed).write_parquet(f"logs/{seed}.parquet")
+    assert masknet("tune", "logs/*.parquet", *QUICK, "--model", "lr", "--trials", 1).code == 0
+    assert Path("logs.tune/best.yaml").exists()
+
+
 def test_a_file_in_the_place_of_the_folder_is_one_sentence(masknet) -> None:
     error = masknet("tune", "log.parquet", *QUICK, "--model", "lr", "--trials", 1, "--out", "log.parquet").error
     assert error.startswith("a file stands where a folder is needed at 'log.parquet'")

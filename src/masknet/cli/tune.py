@@ -63,6 +63,7 @@ def command(
 ) -> None:
     """Search a model's settings: what is set here stays, what is left open is moved."""
     from masknet.places import stem_of
+    from masknet.table import open_table
     from masknet.train import Interrupted
     from masknet.tune import BEST, Budget, ToTune, tune
 
@@ -71,7 +72,7 @@ def command(
         raise ConfigError("a search reads its rows several times, and standard input is read once: name a file")
     if ":" in run.model:
         import_from_here()
-    stem = stem_of(data)
+    stem = stem_of(open_table(data, columns=run.columns, form=run.form).name)
     place = Path(f"{stem}.tune" if out is None else out)
     asked = ToTune(run, place, Budget(trials, minutes), overwrite)
     try:

@@ -26,8 +26,6 @@ from masknet.work_folder import WorkFolder
 
 __all__ = ["REPORT", "RESULTS", "CompareFolder"]
 
-_ASKED = "compare.json"
-
 REPORT = "report.html"
 RESULTS = ("results.json", "results.csv", "results.md", REPORT)
 """What a comparison comes to."""
@@ -53,8 +51,8 @@ class CompareFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._folder = WorkFolder(path, work="comparison", asked=_ASKED, parts=_PARTS, files=RESULTS)
-        self.begin, self.write = self._folder.begin, self._folder.write
+        self._folder = WorkFolder(path, work="comparison", verb="compare", parts=_PARTS, files=RESULTS)
+        self.alone, self.begin, self.write = self._folder.alone, self._folder.begin, self._folder.write
 
     def model(self, stem: str, seed: int) -> Path:
         """Where a trained model lies."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import time
@@ -12,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from pydantic_core import to_json
 
@@ -32,10 +31,9 @@ from masknet.figures import in_time, metric_name
 from masknet.manifest import installed_versions
 from masknet.metrics import auc
 from masknet.models import is_code
-from masknet.places import locked
 from masknet.progress import Progress
 from masknet.table import Table, open_table
-from masknet.train import Interrupted, declared_of, encoding_plan, fit
+from masknet.train import Interrupted, absolute_paths, declared_of, encoding_plan, fit
 from masknet.tune import RESULTS, Budget, in_gain, json_of, parted, require_optuna, search
 from masknet.work_folder import read_whole
 
@@ -120,31 +118,19 @@ def compare(
     if asked.config.data is None or not asked.config.labels:
         lacking = "data" if asked.config.data is None else "--label, the column to predict"
         raise ConfigError(f"a comparison needs {lacking}: masknet compare DATA --label COLUMN --models all")
-    if not asked.out.name:
-        raise ConfigError(
-            f"a comparison has a folder of its own; --out is '{asked.out}': name one, such as ads.compare"
-        )
     if asked.tuned is not None:  # found out now rather than after the rows are encoded
         Budget(minutes=asked.tuned)
         require_optuna()
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    with locked(asked.out.with_name(f".{asked.out.name}.lock"), partial(_refuse_second, asked.out)):
-        return _Run(asked, progress).results(on_prepared)
-
-
-def _refuse_second(out: Path) -> NoReturn:
-    raise ArtifactError(
-        f"one comparison at a time writes to a folder; another writes to '{out}' now: wait until it has ended, or name "
-        f"another --out"
-    )
+    folder = CompareFolder(asked.out)
+    with folder.alone():
+        return _Run(asked, folder, progress).results(on_prepared)
 
 
 class _Run:
     """One comparison, from its tables to its results."""
 
-    def __init__(self, asked: Asked, progress: Progress) -> None:
-        self.asked, self.progress, self.entries = asked, progress, asked.entries
-        self.folder = CompareFolder(asked.out)
+    def __init__(self, asked: Asked, folder: CompareFolder, progress: Progress) -> None:
+        self.asked, self.folder, self.progress, self.entries = asked, folder, progress, asked.entries
         config = asked.config
         opened = partial(open_table, columns=config.columns, form=config.form)
         assert config.data is not None
@@ -405,10 +391,10 @@ class _Run:
             artifact = load_artifact(place, device=config.device, trust_code=is_code(entry.model))
         if artifact is None:
             watched = _forget_peak()
-            fitted = fit(config, self.train, self.valid, progress)
+            fitted = fit(config.replace(**absolute_paths(config)), self.train, self.valid, progress)
             record = {"seed": seed, "status": "trained", "peak_bytes": _peak() if watched else None}
             self.folder.keep(entry.stem, seed, record, None)
-            artifact = self._as_run(fitted, config).save(place, overwrite=True)
+            artifact = self._as_run(fitted).save(place, overwrite=True)
         assert record is not None
         scores, seconds = score_rows(artifact, self.test, self.config.limit_rows, progress)
         manifest = artifact.manifest
@@ -426,13 +412,9 @@ class _Run:
         self.folder.keep(entry.stem, seed, record, scores)
         return record
 
-    def _as_run(self, artifact: Artifact, config: RunConfig) -> Artifact:
-        """With the paths that train it again; of rows that were split off the data no command can name them."""
-        paths = {name: getattr(config, name) for name in ("data", "valid", "cache_dir")}
-        known: dict[str, str | None] = {name: os.path.abspath(path) for name, path in paths.items() if path is not None}
-        if self._held_out is not None:
-            known["data"] = None
-        return replace(artifact, run=artifact.run | known)
+    def _as_run(self, artifact: Artifact) -> Artifact:
+        """With what trains it again; of rows that were split off the data no command can name them."""
+        return artifact if self._held_out is None else replace(artifact, run=artifact.run | {"data": None})
 
 
 def _as_found(entry: Entry, results: dict[str, Any]) -> tuple[Entry, dict[str, Any]]:

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from masknet.config import RunConfig
 from masknet.encode import Prepared
-from masknet.errors import ArtifactError, ConfigError
+from masknet.errors import ConfigError
 from masknet.manifest import installed_versions
-from masknet.places import locked
 from masknet.progress import Progress
 from masknet.table import Table, open_table
 from masknet.train import absolute_paths
@@ -71,26 +70,20 @@ def tune(
         lacking = "data" if asked.config.data is None else "--label, the column to predict"
         raise ConfigError(f"a search needs {lacking}: masknet tune DATA --label COLUMN --model MODEL --trials N")
     require_optuna()
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    with locked(asked.out.with_name(f".{asked.out.name}.lock"), partial(_refuse_second, asked.out)):
-        return _tune(asked, progress, on_prepared)
+    folder = WorkFolder(asked.out, work="search", verb="tune", files=(TRIALS, *FILES))
+    with folder.alone():
+        return _tune(asked, folder, progress, on_prepared)
 
 
-def _refuse_second(out: Path) -> NoReturn:
-    raise ArtifactError(
-        f"one search at a time writes to a folder; another writes to '{out}' now: wait until it has ended, or name "
-        f"another --out"
-    )
-
-
-def _tune(asked: ToTune, progress: Progress, on_prepared: Callable[[Prepared], None]) -> dict[str, Any]:
+def _tune(
+    asked: ToTune, folder: WorkFolder, progress: Progress, on_prepared: Callable[[Prepared], None]
+) -> dict[str, Any]:
     """What `tune` does with a folder that is its own."""
     opened = partial(open_table, columns=asked.config.columns, form=asked.config.form)
     assert asked.config.data is not None
     table = opened(asked.config.data)
     config = asked.config.of_table(table.columns)
     valid = None if config.valid is None else opened(config.valid)
-    folder = WorkFolder(asked.out, work="search", asked="tune.json", files=(TRIALS, *FILES))
     folder.begin(_identity(config, table, valid), overwrite=asked.overwrite)
     try:
         found = search(config, table, valid, asked.out, asked.budget, progress, on_prepared=on_prepared)
