@@ -46,16 +46,32 @@ def _lowest_keys(labels: NDArray[np.integer], label: int, fraction: float) -> ND
     """The rows of a class whose keys are the lowest `fraction`; of equal keys the earlier row."""
     count = round(fraction * np.count_nonzero(labels == label))
     keys, rows = np.empty(0), np.empty(0, dtype=np.intp)
-    # In blocks, since keys are eight times the labels and hashing them takes as much again, several times. What is kept
-    # comes first and the sort is stable, so the choice is that of one sort of all keys.
+    # In blocks, since keys are eight times the labels and hashing them takes as much again, several times. Rows stay in
+    # their order, so the choice is that of all keys at once.
     size = max(_BLOCK, count)
     for start in range(0, len(labels), size):
         fresh = start + np.flatnonzero(labels[start : start + size] == label)
         keys = np.concatenate([keys, keyed_uniform(_SPLIT_KEY, fresh)])
         rows = np.concatenate([rows, fresh])
-        lowest = np.argsort(keys, kind="stable")[:count]
-        keys, rows = keys[lowest], rows[lowest]
+        if len(keys) > count:
+            lowest = _lowest(keys, count)
+            keys, rows = keys[lowest], rows[lowest]
     return rows
+
+
+def _lowest(keys: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Where the lowest so many of more keys stand, in their order; of equal ones the first.
+
+    >>> _lowest(np.array([0.3, 0.1, 0.3, 0.2]), 3).tolist()
+    [0, 1, 3]
+    """
+    if not count:
+        return np.empty(0, dtype=np.intp)
+    # NOTE[perf]: to find the last of them takes a tenth of the time of sorting all.
+    last = np.partition(keys, count - 1)[count - 1]
+    below = np.flatnonzero(keys <= last)
+    surplus = len(below) - count
+    return below if not surplus else np.delete(below, np.flatnonzero(keys[below] == last)[-surplus:])
 
 
 def latest_rows(
@@ -77,7 +93,8 @@ def latest_rows(
     """
     if after is not None:
         return _both_parts(times > bound(after, form), f"the part after {after}")
-    cut = np.sort(times)[min(int((1 - share) * len(times)), len(times) - 1)]
+    at = min(int((1 - share) * len(times)), len(times) - 1)
+    cut = np.partition(times, at)[at]
     return _both_parts(times >= cut if cut > times.min() else times > cut, "the last tenth by time")
 
 

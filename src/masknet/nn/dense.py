@@ -100,21 +100,10 @@ class _Dense(torch.autograd.Function):
     """The layer; of its result it keeps only what the ReLU passed."""
 
     @staticmethod
-    def forward(rows: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
-        if ONEDNN:
-            result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "relu" if relu else "none", [], "")
-            return result
-        result = _aligned(rows, weight.shape[0])
-        if bias is None:
-            torch.mm(rows, weight.t(), out=result)
-        else:
-            torch.addmm(bias, rows, weight.t(), out=result)
-        return result.relu_() if relu else result
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None, bool], output: Tensor) -> None:
-        rows, weight, _, relu = inputs
-        ctx.save_for_backward(rows, weight, output if relu else None)
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+        result = _with_bias(rows, weight, bias, relu)
+        ctx.save_for_backward(rows, weight, result if relu else None)
+        return result
 
     @staticmethod
     @once_differentiable
@@ -129,6 +118,18 @@ class _Dense(torch.autograd.Function):
             gradient.sum(0) if of_bias else None,
             None,
         )
+
+
+def _with_bias(rows: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+    if ONEDNN:
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "relu" if relu else "none", [], "")
+        return product
+    result = _aligned(rows, weight.shape[0])
+    if bias is None:
+        torch.mm(rows, weight.t(), out=result)
+    else:
+        torch.addmm(bias, rows, weight.t(), out=result)
+    return result.relu_() if relu else result
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
