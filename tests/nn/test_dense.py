@@ -24,6 +24,12 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
     return bool(request.param)
 
 
+@pytest.fixture(params=[False, True], ids=["as they are", "lifted"])
+def lifted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr(dense_module, "LIFTED", request.param)
+    return bool(request.param)
+
+
 def drawn(rows: int, d_in: int, d_out: int, bias: bool) -> tuple[Tensor, Tensor, Tensor | None]:
     generator = torch.Generator().manual_seed(0)
     shapes = [(rows, d_in), (d_out, d_in), *([(d_out,)] if bias else [])]
@@ -44,7 +50,7 @@ def close(actual: Tensor | None, expected: Tensor | None, room: float) -> None:
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("rows", [0, 1, 64, 200])
 def test_results_and_gradients_are_those_of_the_equation(
-    rows: int, bias: bool, relu: bool, dtype: torch.dtype, kernel: bool
+    rows: int, bias: bool, relu: bool, dtype: torch.dtype, kernel: bool, lifted: bool
 ) -> None:
     if kernel and dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         pytest.skip("oneDNN has no bf16 on this processor")
@@ -119,6 +125,14 @@ def test_an_export_holds_no_operator_but_pytorch_s() -> None:
     program = torch.export.export(nn.Sequential(Linear(17, 19)), (torch.randn(64, 17),))
     targets = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
     assert targets == {"aten.linear.default"}
+
+
+def test_a_lifted_product_is_rounded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense_module, "ONEDNN", False)
+    monkeypatch.setattr(dense_module, "LIFTED", True)
+    rows, weight, bias = (t.bfloat16() for t in drawn(64, 39, 78, bias=True))
+    expected = F.linear(rows.float(), weight.float(), bias.float()).bfloat16()
+    assert torch.equal(dense(rows, weight, bias), expected)
 
 
 def test_under_autocast_the_products_are_in_its_type_and_the_gradients_in_that_of_the_weights(kernel: bool) -> None:
