@@ -380,6 +380,24 @@ class RunConfig(BaseModel):
         said = {name: getattr(self, name) for name in OF_FILES if name not in ("columns", "no_header")}
         return Form(**said, header=not self.no_header)
 
+    def require_named(self, work: str, command: str) -> None:
+        """Refuse work on rows that are not named, or on no label.
+
+        >>> RunConfig(data="ads.csv").require_named("training", "masknet train DATA --label COLUMN")
+        Traceback (most recent call last):
+        masknet.errors.ConfigError: training needs --label, the column to predict: masknet train DATA --label COLUMN
+
+        Args:
+            work: in words.
+            command: which names both.
+
+        Raises:
+            ConfigError: one of them is not named.
+        """
+        if self.data is None or not self.labels:
+            lacking = "data" if self.data is None else "--label, the column to predict"
+            raise ConfigError(f"{work} needs {lacking}: {command}")
+
     def of_table(self, columns: Collection[str]) -> RunConfig:
         """A checked copy for a table with these columns: now it is known which texts are names as they stand.
 

@@ -151,7 +151,7 @@ def command(
     **shared: Any,
 ) -> None:
     """Train several models on the same rows, and say which is better, by how much and at what cost."""
-    from masknet.compare import Asked, Experiment, compare, entries_of, read_experiment
+    from masknet.compare import NEEDS, Asked, Experiment, compare, entries_of, read_experiment
     from masknet.places import stem_of
     from masknet.table import open_table
     from masknet.train import Interrupted
@@ -178,8 +178,8 @@ def command(
     if trust_code and baseline is None:
         raise ConfigError("--trust-code is for the network of a --baseline: name one, or leave it out")
     entries = planned.entries or entries_of(names, settings or (), {run.model: run.set})
-    if run.data is None:
-        raise ConfigError("a comparison needs data: masknet compare DATA --label COLUMN --models all")
+    run.require_named(*NEEDS)
+    assert run.data is not None
     use_threads(run.threads)
     table = open_table(run.data, columns=run.columns, form=run.form)
     place = Path(f"{stem_of(table.name)}.compare" if out is None else out)

@@ -3,10 +3,11 @@
 from masknet.compare.entries import Entry, entries_of
 from masknet.compare.experiment import EXPERIMENTS, Experiment, read_experiment
 from masknet.compare.folder import REPORT
-from masknet.compare.run import Asked, compare
+from masknet.compare.run import NEEDS, Asked, compare
 
 __all__ = [
     "EXPERIMENTS",
+    "NEEDS",
     "REPORT",
     "Asked",
     "Entry",

@@ -7,7 +7,6 @@ import shlex
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from masknet.compare.report import report_html
 from masknet.compare.results import Measured, results_of
 from masknet.compare.rows import MeasuredRows, held_out, overlap, read_test
 from masknet.compare.table import csv_text, markdown, next_steps
+from masknet.compare.telling import Left, OfOne, Once
 from masknet.config import RunConfig
 from masknet.encode import Prepared, prepare
 from masknet.errors import ArtifactError, ConfigError, DataError, MasknetError
@@ -37,7 +37,10 @@ from masknet.train import Interrupted, absolute_paths, declared_of, encoding_pla
 from masknet.tune import RESULTS, Budget, in_gain, json_of, parted, require_optuna, search
 from masknet.work_folder import read_whole
 
-__all__ = ["Asked", "compare"]
+__all__ = ["NEEDS", "Asked", "compare"]
+
+NEEDS = "a comparison", "masknet compare DATA --label COLUMN --models all"
+"""What asks for rows and a label, and a command that names both."""
 
 _FEW_ROWS = 200_000
 """Up to so many rows a model is trained from three seeds."""
@@ -115,9 +118,7 @@ def compare(
         ArtifactError: another comparison writes to the folder now, or no model finished.
         Interrupted: the user stopped it; what was finished stays.
     """
-    if asked.config.data is None or not asked.config.labels:
-        lacking = "data" if asked.config.data is None else "--label, the column to predict"
-        raise ConfigError(f"a comparison needs {lacking}: masknet compare DATA --label COLUMN --models all")
+    asked.config.require_named(*NEEDS)
     if asked.tuned is not None:  # found out now rather than after the rows are encoded
         Budget(minutes=asked.tuned)
         require_optuna()
@@ -189,7 +190,7 @@ class _Run:
         )
         all_rows = prepared.inspection.rows + (len(rows) if asked.test is None else 0)
         seeds = asked.seeds or (3 if all_rows <= _FEW_ROWS else 1)
-        once = _Once(progress)
+        once = Once(progress)
         baselines = self._baselines(rows, once)
         self.folder.begin(self._identity(seeds), overwrite=asked.overwrite)
         on_prepared(prepared)
@@ -279,11 +280,11 @@ class _Run:
             | ({} if asked.tuned is None else {"optuna": require_optuna().__version__}),
         }
 
-    def _measured(self, prepared: Prepared, rows: MeasuredRows, seeds: int, once: _Once) -> list[Measured]:
+    def _measured(self, prepared: Prepared, rows: MeasuredRows, seeds: int, once: Once) -> list[Measured]:
         """The models' rows of the table, in the order of the entries."""
         skipped = {e.name: e.why_skipped(self.config, prepared.encoder.space) for e in self.entries}
         to_do = [name for name, why in skipped.items() if why is None]
-        left, found = _Left(seeds * len(to_do)), []
+        left, found = Left(seeds * len(to_do)), []
         for entry in self.entries:
             why = skipped[entry.name]
             if why is not None:
@@ -297,7 +298,7 @@ class _Run:
             raise ArtifactError(f"a comparison needs a model that can be trained; none could: {reasons}")
         return found
 
-    def _of_entry(self, entry: Entry, place: str, rows: MeasuredRows, seeds: int, left: _Left, once: _Once) -> Measured:
+    def _of_entry(self, entry: Entry, place: str, rows: MeasuredRows, seeds: int, left: Left, once: Once) -> Measured:
         """A model's row of the table: its settings searched for where that is asked, then trained from each seed."""
         tuned = None
         if self.asked.tuned is not None:
@@ -323,21 +324,21 @@ class _Run:
             )
         return Measured(entry.name, "ok", entry=entry, records=tuple(records), scores=scores, tuned=tuned)
 
-    def _search(self, entry: Entry, place: str, once: _Once) -> dict[str, Any]:
+    def _search(self, entry: Entry, place: str, once: Once) -> dict[str, Any]:
         """What the search of a model's settings came to; one that ended is not gone on with."""
         folder = self.folder.tuned(entry.stem)
         if (folder / RESULTS).exists():
             return read_whole(folder / RESULTS)
         config, _ = entry.config(self.config, self.config.seed)
         budget = Budget(minutes=self.asked.tuned)
-        found = search(config, self.train, self.valid, folder, budget, _OfOne(once, f"{place}, tuning"))
+        found = search(config, self.train, self.valid, folder, budget, OfOne(once, f"{place}, tuning"))
         results = json_of(found, entry.model)
         self.folder.write(str((folder / RESULTS).relative_to(self.folder.path)), to_json(results, indent=1))
         once.note(f"{entry.name}: {in_gain(results)}")
         return results
 
     def _runs(
-        self, entry: Entry, place: str, rows: MeasuredRows, seeds: int, left: _Left, once: _Once
+        self, entry: Entry, place: str, rows: MeasuredRows, seeds: int, left: Left, once: Once
     ) -> list[dict[str, Any]]:
         """A record for each seed of a model, up to the first that fails; what is finished is not done again."""
         records: list[dict[str, Any]] = []
@@ -348,7 +349,7 @@ class _Run:
                 left.give_up(1)
                 continue
             started = time.monotonic()
-            record = self._one(entry, seed, _OfOne(once, f"{place}, seed {i + 1} of {seeds}{left}"))
+            record = self._one(entry, seed, OfOne(once, f"{place}, seed {i + 1} of {seeds}{left}"))
             records.append(record)
             if record["status"] != "ok":
                 once.warn(f"{entry.name} failed with seed {seed}: {record['reason']}")
@@ -369,7 +370,7 @@ class _Run:
             shown.append(f"{metric_name('auc')}{of_label} {value:.4f}")
         self.progress.note(f"{entry.name}, seed {seed}: test {', '.join(shown)}; {in_time(record['seconds'])}")
 
-    def _one(self, entry: Entry, seed: int, progress: _OfOne) -> dict[str, Any]:
+    def _one(self, entry: Entry, seed: int, progress: OfOne) -> dict[str, Any]:
         """Train and score a model; what fails is told in its record."""
         config, left_out = entry.config(self.config, seed)
         try:
@@ -383,7 +384,7 @@ class _Run:
             self.folder.keep(entry.stem, seed, record, None)
             return record
 
-    def _trained(self, entry: Entry, config: RunConfig, left_out: Sequence[str], progress: _OfOne) -> dict[str, Any]:
+    def _trained(self, entry: Entry, config: RunConfig, left_out: Sequence[str], progress: OfOne) -> dict[str, Any]:
         seed, place = config.seed, self.folder.model(entry.stem, config.seed)
         record = self.folder.record(entry.stem, seed)
         artifact = None
@@ -454,56 +455,3 @@ def _peak() -> int | None:
     """The most memory that the process held since then, in bytes."""
     found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(encoding="ascii"), flags=re.M)
     return None if found is None else 1024 * int(found[1])
-
-
-class _Left:
-    """How many runs are left, and about how long they take; in words behind a run's name."""
-
-    def __init__(self, runs: int) -> None:
-        self._runs, self._done, self._seconds = runs, 0, 0.0
-
-    def done(self, seconds: float) -> None:
-        self._runs, self._done, self._seconds = self._runs - 1, self._done + 1, self._seconds + seconds
-
-    def give_up(self, runs: int) -> None:
-        self._runs -= runs
-
-    def __str__(self) -> str:
-        if self._runs < 2:
-            return ", the last run"
-        time_left = f", about {in_time(self._runs * self._seconds / self._done)}" if self._done else ""
-        return f", {self._runs} runs left{time_left}"
-
-
-class _Once:
-    """Tells each warning once, however many models meet it."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress, self._told = progress, set[str]()
-        self.note, self.track = progress.note, progress.track
-        self.stopping = progress.stopping
-
-    def warn(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            self._progress.warn(text)
-
-    def holding_interrupts(self) -> AbstractContextManager[None]:
-        return self._progress.holding_interrupts()
-
-
-class _OfOne:
-    """Tells how far one run is, behind which model it is of; its notes are left out, its warnings are told."""
-
-    def __init__(self, progress: Progress, turn: str) -> None:
-        self._progress, self._turn = progress, turn
-        self.warn, self.stopping = progress.warn, progress.stopping
-
-    def note(self, text: str) -> None:
-        pass
-
-    def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
-        self._progress.track(f"{self._turn}: {phase}", done, total, detail, unit)
-
-    def holding_interrupts(self) -> AbstractContextManager[None]:
-        return self._progress.holding_interrupts()

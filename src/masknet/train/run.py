@@ -69,9 +69,8 @@ def train(
     Raises:
         MasknetError: the settings, the tables, or what lies at the output, do not allow it.
     """
-    if config.data is None or not config.labels:
-        lacking = "data" if config.data is None else "--label, the column to predict"
-        raise ConfigError(f"training needs {lacking}: masknet train DATA --label COLUMN")
+    config.require_named("training", "masknet train DATA --label COLUMN")
+    assert config.data is not None
     opened = partial(open_table, columns=config.columns, form=config.form)
     table = opened(config.data)
     config = config.of_table(table.columns)

@@ -11,7 +11,6 @@ from typing import Any
 
 from masknet.config import RunConfig
 from masknet.encode import Prepared
-from masknet.errors import ConfigError
 from masknet.manifest import installed_versions
 from masknet.progress import Progress
 from masknet.table import Table, open_table
@@ -66,9 +65,7 @@ def tune(
         ArtifactError: another search writes to the folder now, or its trials are damaged.
         Interrupted: the user stopped it; the trials that ended stay.
     """
-    if asked.config.data is None or not asked.config.labels:
-        lacking = "data" if asked.config.data is None else "--label, the column to predict"
-        raise ConfigError(f"a search needs {lacking}: masknet tune DATA --label COLUMN --model MODEL --trials N")
+    asked.config.require_named("a search", "masknet tune DATA --label COLUMN --model MODEL --trials N")
     require_optuna()
     folder = WorkFolder(asked.out, work="search", verb="tune", files=(TRIALS, *FILES))
     with folder.alone():
