@@ -384,7 +384,7 @@ class _Job:
                 bad = [row for row in bad if row.row <= numbers[-1]]
             probabilities = np.full((len(numbers), len(self._scores)), np.nan)
             if len(good):
-                some = replace(chunk, frame=chunk.frame[good], rows=chunk.numbers[good])
+                some = replace(chunk, piece=chunk.frame[good], rows=chunk.numbers[good])
                 at = np.searchsorted(numbers, chunk.numbers[good])
                 probabilities[at] = self._watch.probabilities(some).reshape(len(good), -1)
             places = pl.Series(np.searchsorted(chunk.numbers, numbers))

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from polars.testing import assert_series_equal
 
@@ -16,6 +18,7 @@ from masknet.encode.bags import sample_of
 from masknet.encode.coded import Coded, CodedChunk, coded_chunks, sample_of_rows
 from masknet.encode.values import BadCellsError
 from masknet.encode.workers import Workers
+from masknet.errors import DataError
 from masknet.progress import LogProgress
 from masknet.table import Chunk, open_table
 
@@ -44,6 +47,45 @@ def test_the_rows_are_those_of_the_column(column: pl.Series) -> None:
     assert list(map(repr, coded.rows().to_list())) == list(map(repr, column.to_list()))  # -0.0 is not 0.0
     if coded.codes is not None:
         assert list(map(repr, coded.cells.to_list())) == list(dict.fromkeys(map(repr, column.to_list())))
+
+
+def by_arrow(column: pl.Series, path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Chunk]:
+    """The chunks of a Parquet file of it, of twelve rows each, whose texts keep the codes that they have there."""
+    monkeypatch.setattr("masknet.table.parquet.ROWS", 12)
+    pl.DataFrame({"x": column}).write_parquet(path, row_group_size=24)
+    return list(open_table(path).chunks())
+
+
+@pytest.mark.parametrize(
+    "column",
+    [column for column in COLUMNS if column.dtype != pl.Int128]
+    + [pl.Series("x", [None, "b", "a", "", "b", "a", "ü", "a", "c", "c", "a", "a"] * 5), pl.Series("x", ["a"] * 50)],
+    ids=lambda column: str(column.dtype),
+)
+def test_a_column_of_arrow_is_told_apart_as_its_series_is(
+    column: pl.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks = by_arrow(column, tmp_path / "x.parquet", monkeypatch)
+    assert_series_equal(pl.concat([chunk.frame["x"] for chunk in chunks]), column)
+    for chunk in (*chunks, Chunk.joined(chunks)):
+        assert isinstance(chunk.piece, pa.Table)
+        assert pa.types.is_dictionary(chunk.piece.column("x").type) == (column.dtype == pl.String)
+        ours, expected = Coded.of_chunk(chunk, "x"), Coded.of(chunk.frame["x"])
+        assert list(map(repr, ours.cells.to_list())) == list(map(repr, expected.cells.to_list()))
+        assert ours.cells.dtype == expected.cells.dtype
+        assert (ours.codes is None) == (expected.codes is None)
+        if ours.codes is not None:
+            np.testing.assert_array_equal(ours.codes, expected.codes)
+
+
+def test_codes_of_a_file_whose_texts_are_no_texts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("masknet.table.parquet.ROWS", 12)
+    cells = pa.array([b"Ulm", b"K\xf6ln"] * 12).view(pa.string())
+    pq.write_table(pa.table({"city": cells}), tmp_path / "x.parquet")
+    with pytest.raises(
+        DataError, match=r"'city' of x.parquet cannot be read as what it is, string \(a text of it is not UTF-8"
+    ):
+        next(open_table(tmp_path / "x.parquet").chunks())
 
 
 @pytest.mark.parametrize("column", [COLUMNS[0], COLUMNS[-1]], ids=["coded", "as it is"])

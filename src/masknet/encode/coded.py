@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 from typing import TypeVar
 
@@ -67,6 +67,12 @@ class Coded:
             return cls(column)
         cells = pl.Series(column.name, found.dictionary, dtype=column.dtype)
         return cls(cells, pl.Series(found.indices).to_numpy().astype(np.intp))
+
+    @classmethod
+    def of_chunk(cls, chunk: Chunk, name: str) -> Coded:
+        """A column of a chunk, by its name."""
+        found = chunk.different_cells(name)
+        return cls.of(chunk.column(name)) if found is None else cls(*found)
 
     @classmethod
     def joined(cls, columns: Sequence[Coded]) -> Coded:
@@ -194,9 +200,9 @@ def coded_chunks(chunks: Iterator[Chunk], workers: Workers) -> Generator[CodedCh
     """The rows of a table with their columns coded, read ahead; small chunks are joined, to 65,536 rows at most."""
     with closing(ahead(_joined(chunks))) as joined:
         for chunk in joined:
-            columns = chunk.frame.get_columns()
-            coded = dict(zip(chunk.frame.columns, workers.each(Coded.of, columns), strict=True))
-            yield CodedChunk(coded, chunk.source, chunk.first_row, chunk.rows)
+            coded = workers.each(partial(Coded.of_chunk, chunk), chunk.columns)
+            columns = dict(zip(chunk.columns, coded, strict=True))
+            yield CodedChunk(columns, chunk.source, chunk.first_row, chunk.rows)
 
 
 def _joined(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
@@ -204,33 +210,20 @@ def _joined(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
     waiting: list[Chunk] = []
     for chunk in chunks:
         if waiting and not _fits(waiting, chunk):
-            yield _as_one(waiting)
+            yield Chunk.joined(waiting)
             waiting = []
         room = ROWS - sum(map(len, waiting))
-        waiting.append(_part(chunk, slice(room)))
+        waiting.append(chunk.part(0, room))
         if len(chunk) >= room:
-            yield _as_one(waiting)
-            waiting = [_part(chunk, slice(room, None))] if len(chunk) > room else []
+            yield Chunk.joined(waiting)
+            waiting = [chunk.part(room, len(chunk) - room)] if len(chunk) > room else []
     if waiting:
-        yield _as_one(waiting)
+        yield Chunk.joined(waiting)
 
 
 def _fits(waiting: Sequence[Chunk], chunk: Chunk) -> bool:
     """Whether the rows of a chunk stand behind those that wait, have the same types, and leave the memory bounded."""
     last = waiting[-1]
     beside = last.source == chunk.source and (chunk.rows is not None or chunk.first_row == last.numbers[-1] + 1)
-    alike = last.frame.schema == chunk.frame.schema
-    return beside and alike and sum(one.frame.estimated_size() for one in (*waiting, chunk)) <= _JOINED_BYTES
-
-
-def _part(chunk: Chunk, span: slice) -> Chunk:
-    rows = None if chunk.rows is None else chunk.rows[span]
-    return Chunk(chunk.frame[span], chunk.source, int(chunk.numbers[span][0]), rows)
-
-
-def _as_one(chunks: Sequence[Chunk]) -> Chunk:
-    if len(chunks) == 1:
-        return chunks[0]
-    gaps = any(chunk.rows is not None for chunk in chunks)
-    rows = np.concatenate([chunk.numbers for chunk in chunks]) if gaps else None
-    return Chunk(pl.concat([chunk.frame for chunk in chunks]), chunks[0].source, chunks[0].first_row, rows)
+    alike = last.piece.schema == chunk.piece.schema
+    return beside and alike and sum(one.num_bytes for one in (*waiting, chunk)) <= _JOINED_BYTES

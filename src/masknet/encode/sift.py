@@ -205,7 +205,7 @@ def judge(table: Table, checks: Mapping[str, Check], columns: Sequence[str] | No
             ]
             yield Judged(chunk, good, sorted(bad, key=lambda row: row.row))
         if unread:
-            none = replace(chunk, frame=chunk.frame.clear(), rows=None)
+            none = replace(chunk, piece=chunk.frame.clear(), rows=None)
             yield Judged(none, np.empty(0, dtype=np.intp), unread)
 
 

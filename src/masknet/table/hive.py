@@ -9,8 +9,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import polars as pl
+import pyarrow as pa
 
-from masknet.table.part import NumberedFrame, Part, Report, numbered
+from masknet.table.part import NumberedPiece, Part, Piece, Report, numbered
 
 _MISSING = "__HIVE_DEFAULT_PARTITION__"
 
@@ -82,17 +83,24 @@ class Partitioned:
         """How many rows the file holds, or about how many where `num_rows` is None."""
         return self.part.estimated_rows()
 
-    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
+    def pieces(self, names: list[str]) -> Iterator[Piece]:
         """The file's rows, each with the same keys."""
-        return (frame for frame, _ in self.numbered(names, None))
+        return (piece for piece, _ in self.numbered(names, None))
 
-    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
+    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
         """The rows of the file without the bad ones, of which `bad` is told, each with the same keys."""
         given = self.given
         own = [name for name in names if name not in given]
-        for frame, numbers in numbered(self.part, own or [self.part.columns[0]], bad):
-            said = {key: pl.repeat(value, len(frame), dtype=pl.String, eager=True) for key, value in given.items()}
-            yield pl.DataFrame({name: said[name] if name in said else frame[name] for name in names}), numbers
+        for piece, numbers in numbered(self.part, own or [self.part.columns[0]], bad):
+            yield self._with_keys(piece, names), numbers
+
+    def _with_keys(self, piece: Piece, names: list[str]) -> Piece:
+        given = self.given
+        if isinstance(piece, pl.DataFrame):
+            said = {key: pl.repeat(value, len(piece), dtype=pl.String, eager=True) for key, value in given.items()}
+            return pl.DataFrame({name: said[name] if name in said else piece[name] for name in names})
+        keys = {key: pa.repeat(pa.scalar(value, pa.string()), len(piece)) for key, value in given.items()}
+        return pa.table({name: keys[name] if name in keys else piece.column(name) for name in names})
 
     def digest(self, *, verify: bool) -> bytes:
         """A hash of the file's bytes, followed by the keys: the same file in another folder is another part."""

@@ -40,7 +40,7 @@ class _Memory:
     def estimated_rows(self) -> int:
         return self.num_rows
 
-    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
+    def pieces(self, names: list[str]) -> Iterator[pl.DataFrame]:
         for start in range(0, self.num_rows, ROWS):
             yield plain(self.read(names, start, ROWS), FRAME)
 
@@ -52,7 +52,7 @@ class _Memory:
         """The hash without some columns, which are not read."""
         names = [name for name in self.columns if name not in columns]
         digest = hashlib.sha256(repr(plain(self.read(names, 0, 0), FRAME).schema).encode())
-        for frame in self.frames(names):
+        for frame in self.pieces(names):
             for column in frame:
                 with converting(column.name, FRAME, column.dtype):
                     digest.update(column.hash().to_numpy().tobytes())

@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from masknet.errors import DataError
-from masknet.table.arrow import from_arrow, plain
-from masknet.table.part import ROWS, file_digest, reading
+from masknet.table.arrow import plain, plain_columns
+from masknet.table.part import ROWS, Piece, file_digest, reading
 
 PARQUET = "Parquet"
+
+_DICTIONARY = {"RLE_DICTIONARY", "PLAIN_DICTIONARY"}
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class ParquetFile:
         """Exactly `num_rows`."""
         return self.num_rows
 
-    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
-        """The rows, at most 65,536 at a time."""
+    def pieces(self, names: list[str]) -> Iterator[Piece]:
+        """The rows, at most 65,536 at a time; texts in the dictionaries that the file has of them."""
         with _whole(self.name):
             if self.wide:
                 scan = pl.scan_parquet(self.path.absolute(), glob=False).select(names)
@@ -67,13 +69,30 @@ class ParquetFile:
                 return
             with pa.OSFile(os.fspath(self.path)) as raw:
                 # A buffer makes pyarrow read pages as it goes, not a row group's whole columns at once.
-                file = pyarrow.parquet.ParquetFile(raw, buffer_size=1 << 20)
+                size = 1 << 20
+                coded = _coded_texts(pyarrow.parquet.ParquetFile(raw, buffer_size=size)).intersection(names)
+                file = pyarrow.parquet.ParquetFile(raw, buffer_size=size, read_dictionary=list(coded))
                 for batch in file.iter_batches(ROWS, columns=names):
-                    yield from_arrow(pa.Table.from_batches([batch]).select(names), self.name)
+                    yield plain_columns(pa.Table.from_batches([batch]).select(names), self.name, coded=coded)
 
     def digest(self, *, verify: bool) -> bytes:
         """A hash of the file's bytes."""
         return file_digest(self.path, self.name, PARQUET, verify=verify)
+
+
+def _coded_texts(file: pyarrow.parquet.ParquetFile) -> set[str]:
+    """The columns of texts that are read as the codes that the file has for them.
+
+    NOTE[perf]: none where row groups are small, since each brings its dictionary, nor where a column has none: pyarrow
+    would make one of it.
+    """
+    known = file.metadata
+    if not known.num_row_groups or 2 * known.num_rows < ROWS * known.num_row_groups:
+        return set()
+    group, types = known.row_group(0), file.schema_arrow
+    texts = {field.name for field in types if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)}
+    columns = (group.column(i) for i in range(known.num_columns))
+    return texts & {one.path_in_schema for one in columns if not _DICTIONARY.isdisjoint(one.encodings)}
 
 
 @contextmanager

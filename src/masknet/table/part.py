@@ -13,6 +13,7 @@ from typing import IO, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from masknet.errors import DataError
@@ -49,6 +50,10 @@ Report: TypeAlias = Callable[[BadRow], None]
 """Is told of each bad row, in the order of the file."""
 
 
+Piece: TypeAlias = pl.DataFrame | pa.Table
+"""Some rows, as a frame, or as the columns of Arrow that `plain_columns` gives, of which a frame is made on demand."""
+
+
 class Part(Protocol):
     """One file, or one frame: what a table is made of."""
 
@@ -71,7 +76,7 @@ class Part(Protocol):
     def estimated_rows(self) -> int:
         """`num_rows` where it is known, else an estimate."""
 
-    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
+    def pieces(self, names: list[str]) -> Iterator[Piece]:
         """All rows in their order, with the columns `names`, in pieces of any size that fits in memory."""
 
     def digest(self, *, verify: bool) -> bytes:
@@ -86,7 +91,7 @@ class Valued(Protocol):
         """The digest, for which some columns are not read."""
 
 
-NumberedFrame: TypeAlias = tuple[pl.DataFrame, NDArray[np.int64] | None]
+NumberedPiece: TypeAlias = tuple[Piece, NDArray[np.int64] | None]
 """Some rows, and the number of each in its file; None where they follow on those before, none left out."""
 
 
@@ -94,15 +99,15 @@ NumberedFrame: TypeAlias = tuple[pl.DataFrame, NDArray[np.int64] | None]
 class Numbered(Protocol):
     """A part that can leave bad rows out, so that the rest have numbers with gaps."""
 
-    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
-        """As `frames`, without the bad rows, of which `bad` is told; with None the first bad row is an error."""
+    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
+        """As `pieces`, without the bad rows, of which `bad` is told; with None the first bad row is an error."""
 
 
-def numbered(part: Part, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
-    """The frames of any part, with the numbers of their rows where it can leave some out."""
+def numbered(part: Part, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
+    """The pieces of any part, with the numbers of their rows where it can leave some out."""
     if isinstance(part, Numbered):
         return part.numbered(names, bad)
-    return ((frame, None) for frame in part.frames(names))
+    return ((piece, None) for piece in part.pieces(names))
 
 
 def check_names(columns: tuple[str, ...], name: str, way_out: str = "rename it") -> None:

@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
@@ -22,12 +23,13 @@ from numpy.typing import NDArray
 
 from masknet.errors import ConfigError, DataError, Where
 from masknet.progress import Progress
+from masknet.table.arrow import column_of, different_cells, frame_of
 from masknet.table.files import Found, find_files, format_of, require_known
 from masknet.table.hive import Partitioned, keys_of
 from masknet.table.json_lines import JSONL, JsonLines
 from masknet.table.memory import in_memory, refuse_arrays
 from masknet.table.parquet import PARQUET, ParquetFile
-from masknet.table.part import FRAME, ROWS, BadRow, Part, Report, Valued, check_names, listed, numbered
+from masknet.table.part import FRAME, ROWS, BadRow, Part, Piece, Report, Valued, check_names, listed, numbered
 from masknet.table.sparse import LIBFFM, LIBSVM, is_own_field, open_sparse
 from masknet.table.style import DELIMITERS, PLAIN, Form
 from masknet.table.text import open_text
@@ -78,23 +80,46 @@ class Chunk:
     'row 17 of ads.csv'
 
     Args:
-        frame: at most 65,536 rows, in order.
+        piece: at most 65,536 rows, in order, as a frame or as columns of Arrow.
         source: the file's name, or "the frame".
         first_row: the number of the first row in that source, counted from 1 without the header and blank lines.
         rows: the number of each row, where some between them were left out; else None.
     """
 
-    frame: pl.DataFrame
+    piece: Piece
     source: str
     first_row: int
     rows: NDArray[np.int64] | None = None
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """The rows as a frame."""
+        return self.piece if isinstance(self.piece, pl.DataFrame) else frame_of(self.piece, self.source)
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return self.piece.columns if isinstance(self.piece, pl.DataFrame) else self.piece.column_names
+
+    def column(self, name: str) -> pl.Series:
+        """A column by its name."""
+        return self.piece[name] if isinstance(self.piece, pl.DataFrame) else column_of(self.piece, name, self.source)
+
+    def different_cells(self, name: str) -> tuple[pl.Series, Codes | None] | None:
+        """The cells of a column and which of them each row has, as `different_cells` of Arrow does; None of a frame."""
+        return None if isinstance(self.piece, pl.DataFrame) else different_cells(self.piece, name, self.source)
+
+    @property
+    def num_bytes(self) -> int:
+        """What the rows take of the memory."""
+        return int(self.piece.estimated_size()) if isinstance(self.piece, pl.DataFrame) else self.piece.nbytes
 
     @property
     def numbers(self) -> NDArray[np.int64]:
         """The number of each row in the source."""
         if self.rows is not None:
             return self.rows
-        return np.arange(self.first_row, self.first_row + len(self.frame), dtype=np.int64)
+        return np.arange(self.first_row, self.first_row + len(self), dtype=np.int64)
 
     def pieces(self, rows: int) -> Iterator[Chunk]:
         """The chunk in pieces of so many rows at most, in order.
@@ -102,16 +127,30 @@ class Chunk:
         >>> [len(piece.frame) for piece in Chunk(pl.DataFrame({"a": range(5)}), "ads.csv", first_row=1).pieces(2)]
         [2, 2, 1]
         """
-        if len(self.frame) <= rows:
-            yield self
-            return
-        for start in range(0, len(self.frame), rows):
-            numbers = None if self.rows is None else self.rows[start : start + rows]
-            yield Chunk(self.frame.slice(start, rows), self.source, self.first_row + start, numbers)
+        return (self.part(start, rows) for start in range(0, max(len(self), 1), rows))
+
+    def part(self, start: int, most: int) -> Chunk:
+        """So many rows at most, from one of them on."""
+        if len(self) <= most and not start:
+            return self
+        rows = None if self.rows is None else self.rows[start : start + most]
+        first = self.first_row + start if rows is None else int(rows[0])
+        return Chunk(self.piece.slice(start, most), self.source, first, rows)
+
+    @classmethod
+    def joined(cls, chunks: Sequence[Chunk]) -> Chunk:
+        """The rows of several that have the same columns, behind each other."""
+        if len(chunks) == 1:
+            return chunks[0]
+        gaps = any(chunk.rows is not None for chunk in chunks)
+        rows = np.concatenate([chunk.numbers for chunk in chunks]) if gaps else None
+        pieces: list[Any] = [chunk.piece for chunk in chunks]  # of one kind, since their columns are of the same types
+        piece = pl.concat(pieces) if isinstance(pieces[0], pl.DataFrame) else pa.concat_tables(pieces)
+        return cls(piece, chunks[0].source, chunks[0].first_row, rows)
 
     def __len__(self) -> int:
         """Rows."""
-        return len(self.frame)
+        return len(self.piece)
 
     def place(self, i: int) -> Where:
         """Where row `i` of the chunk (from 0) stands, for a message."""
@@ -183,7 +222,7 @@ class Table:
         """`num_rows` where it is known, else counted in a pass over one column."""
         if self.num_rows is not None:
             return self.num_rows
-        return sum(len(chunk.frame) for chunk in self.chunks(self.columns[:1]))
+        return sum(len(chunk) for chunk in self.chunks(self.columns[:1]))
 
     def chunks(
         self, columns: Sequence[str] | None = None, *, limit: int | None = None, bad: Report | None = None
@@ -212,16 +251,16 @@ class Table:
             row = 1
             if left == 0:
                 return
-            for frame, numbers in numbered(part, names, bad):
-                for start in range(0, max(len(frame), 1), ROWS):
-                    rows = frame.slice(start, ROWS if left is None else min(left, ROWS))
+            for piece, numbers in numbered(part, names, bad):
+                for start in range(0, max(len(piece), 1), ROWS):
+                    rows = piece.slice(start, ROWS if left is None else min(left, ROWS))
                     own = None if numbers is None else numbers[start : start + len(rows)]
                     chunk = Chunk(rows, part.name, row if own is None or not len(own) else int(own[0]), own)
-                    row += len(chunk.frame)
-                    if len(chunk.frame) or bad is not None:
+                    row += len(chunk)
+                    if len(chunk) or bad is not None:
                         yield chunk
                     if left is not None:
-                        left -= len(chunk.frame)
+                        left -= len(chunk)
                         if left == 0:
                             return
 

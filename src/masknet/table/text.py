@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import polars as pl
-
 from masknet.errors import DataError
 from masknet.table.packed import open_text_bytes
-from masknet.table.part import BadRow, NumberedFrame, Report, estimated_lines, file_digest, reading
+from masknet.table.part import BadRow, NumberedPiece, Piece, Report, estimated_lines, file_digest, reading
 from masknet.table.style import PLAIN, Form, Style, find_style
 from masknet.table.text_pass import Pass, TooLongError
 
@@ -99,22 +97,25 @@ class TextFile:
         read_as = self.kind if self.header else f"{self.kind}|{self.columns}"
         return file_digest(self.path, self.name, read_as + self.style.key(self.kind), verify=verify)
 
-    def frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
+    def pieces(self, names: list[str]) -> Iterator[Piece]:
         """The rows, a block of the file at a time; the first bad row is an error."""
-        return (frame for frame, _ in self.numbered(names, None))
+        return (piece for piece, _ in self.numbered(names, None))
 
-    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedFrame]:
+    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
         """The rows that are not bad, a block of the file at a time, each with its number where `bad` is given."""
         once = None if bad is None else _Once(bad)
         done = 0
         for block in BLOCKS:
             seen = 0
             try:
-                for frame, numbers in Pass(self, block, once).frames(names):
-                    seen += len(frame)
+                for piece, numbers in Pass(self, block, once).pieces(names):
+                    seen += len(piece)
                     fresh = max(seen - done, 0)
-                    if fresh or not len(frame):
-                        yield frame.tail(fresh), None if numbers is None else numbers[len(numbers) - fresh :]
+                    if fresh or not len(piece):
+                        yield (
+                            piece.slice(len(piece) - fresh),
+                            None if numbers is None else numbers[len(numbers) - fresh :],
+                        )
                         done += fresh
                 return
             except TooLongError:

@@ -22,8 +22,9 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from masknet.errors import DataError, MasknetError
+from masknet.table.arrow import frame_of
 from masknet.table.packed import open_text_bytes
-from masknet.table.part import BadRow, NumberedFrame, Report, reading
+from masknet.table.part import BadRow, NumberedPiece, Report, reading
 
 if TYPE_CHECKING:
     from masknet.table.text import TextFile
@@ -74,13 +75,13 @@ class Pass:
         self._lent: list[object] = []  # what pyarrow holds of Python's, as weak references
         self._returned: SimpleQueue[object] = SimpleQueue()  # those of them that it has let go of
 
-    def frames(self, names: list[str]) -> Iterator[NumberedFrame]:
+    def pieces(self, names: list[str]) -> Iterator[NumberedPiece]:
         """The good rows of each block."""
-        found = self._frames(names)
+        found = self._pieces(names)
         _PASSES.add(found)
         return found
 
-    def _frames(self, names: list[str]) -> Generator[NumberedFrame, None, None]:
+    def _pieces(self, names: list[str]) -> Generator[NumberedPiece, None, None]:
         file = self._file
         with reading(file.name), open_text_bytes(file.path, file.style.encoding) as stream:
             parted = file.style.parted(stream)
@@ -90,15 +91,14 @@ class Pass:
                 for batch in self._batches(utf8, names):
                     if self._failed is not None:
                         break
-                    frame = pl.DataFrame(pa.Table.from_batches([batch]))  # texts, whose bytes are checked already
-                    frame.columns = names  # Polars has a name of its own for the empty one
+                    texts = pa.Table.from_batches([batch])  # whose bytes are checked already
                     if utf8.quoted and _holds_lines(batch):
-                        self._refuse_swallowed_rows(frame)
+                        self._refuse_swallowed_rows(frame_of(texts, file.name))
                     if self._bad is None or marked is None:
-                        self._done += len(frame)
-                        yield frame, None
+                        self._done += len(texts)
+                        yield texts, None
                     else:
-                        yield self._without_bad_rows(frame, self._bad, marked=marked.found)
+                        yield self._without_bad_rows(frame_of(texts, file.name), self._bad, marked=marked.found)
             except pa.ArrowInvalid as error:
                 if self._failed is None and self._refused is None:  # the file's own fault, and not our answer to a row
                     if "straddl" in str(error):
@@ -117,7 +117,7 @@ class Pass:
         rows = self._done + len(self._waiting) + file.header
         if utf8.quoted and utf8.lines > rows and len(names) < len(file.columns):  # a value that is not read holds lines
             told = None if self._bad is None else lambda row: None
-            deque(Pass(file, self._block, told).frames(list(file.columns)), maxlen=0)
+            deque(Pass(file, self._block, told).pieces(list(file.columns)), maxlen=0)
 
     def _batches(self, stream: _Utf8, names: list[str]) -> Any:
         columns, style = self._file.columns, self._file.style
@@ -188,7 +188,7 @@ class Pass:
         self._held += _size(row)
         return "skip"
 
-    def _without_bad_rows(self, frame: pl.DataFrame, bad: Report, *, marked: bool) -> NumberedFrame:
+    def _without_bad_rows(self, frame: pl.DataFrame, bad: Report, *, marked: bool) -> NumberedPiece:
         """Number the rows of a frame, tell of all bad rows up to its last, and drop those that are in it."""
         while self._waiting and self._waiting[0].number == self._done + 1:  # not kept until a good row comes
             bad(self._bad_row(self._waiting.popleft()))
@@ -404,7 +404,7 @@ class _Lent:
         self.closed = True
 
 
-_PASSES: weakref.WeakSet[Generator[NumberedFrame, None, None]] = weakref.WeakSet()
+_PASSES: weakref.WeakSet[Generator[NumberedPiece, None, None]] = weakref.WeakSet()
 
 
 @atexit.register
