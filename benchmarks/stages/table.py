@@ -219,7 +219,7 @@ def growth(bench: Bench) -> Plan:
         sides[name] = side if isinstance(side, str) else replace(side, fresh=True, watched=True)
     linear = Claim("growth with rows, the rate", names[1], names[0], 0.9, "1x")
     flat = Claim("growth with rows, memory", names[1], names[0], 1.1, "1x", "anonymous_mib", "MiB", at_most=True)
-    return Plan("a CSV to a model of logistic regression, one epoch", sides, (linear, flat), repeats=bench.size(2, 1))
+    return Plan("a CSV to a model of logistic regression, one epoch", sides, (linear, flat), repeats=bench.size(2, 3))
 
 
 def small(bench: Bench) -> Plan:
