@@ -1,9 +1,9 @@
-"""All models at equal budget on every set, by `masknet compare`: the tables of docs/leaderboard.md.
+"""All models at equal budget on every set, by `masknet compare`: the tables of docs/leaderboard.md and ablations.md.
 
     python benchmarks/leaderboard.py run DATA --folder FOLDER             # every board that has no results yet
     python benchmarks/leaderboard.py run DATA --folder FOLDER --boards frappe-all census-income-tuned
     python benchmarks/leaderboard.py commands                             # what each board runs, and which are there
-    python benchmarks/leaderboard.py table                                # puts the results into docs/leaderboard.md
+    python benchmarks/leaderboard.py table                                # puts the results into both pages
 
 DATA holds a folder a set, each with train.parquet, valid.parquet and schema.json (label, extra). The valid file is the
 test set of a board, and early stopping uses a tenth of train; "by time" the train file alone is used, and the last
@@ -31,7 +31,11 @@ from machine import commit, hardware
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "leaderboard"
-PAGE = ROOT / "docs" / "leaderboard.md"
+PAGES = {
+    ROOT / "docs" / "leaderboard.md": ("tuned", "all"),
+    ROOT / "docs" / "ablations.md": ("ablations", "blocks"),
+}
+"""The kinds of the boards that stand there."""
 
 SETS = {"frappe": 3, "movielens-100k": 3, "nycflights13": 1, "nycflights13 by time": 1, "census-income": 1}
 """By set, how many seeds of all models are trained."""
@@ -210,13 +214,14 @@ def of_ranks(tuned: Sequence[Board]) -> str:
     return _table(("model", "mean rank", *ended), rows)
 
 
-def page(text: str) -> str:
-    """The page with all tables anew."""
-    found = list(boards())
+def page(text: str, kinds: Sequence[str]) -> str:
+    """The page of these kinds of boards with all its tables anew."""
+    found = [board for board in boards() if board.kind in kinds]
     for board in found:
         made = of_frappe(board) if board.name == "frappe-all" else of_board(board)
         text = with_table(text, board.name, made)
-    return with_table(text, "ranks", of_ranks([board for board in found if board.kind == "tuned"]))
+    tuned = [board for board in found if board.kind == "tuned"]
+    return with_table(text, "ranks", of_ranks(tuned)) if tuned else text
 
 
 def main() -> None:
@@ -231,7 +236,8 @@ def main() -> None:
     verbs.add_parser("table")
     given = parser.parse_args()
     if given.verb == "table":
-        PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        for path, kinds in PAGES.items():
+            path.write_text(page(path.read_text(encoding="utf-8"), kinds), encoding="utf-8")
         return
     for board in boards():
         if given.verb == "commands":

@@ -208,7 +208,9 @@ def test_a_leaderboard_names_what_was_not_run_and_ranks_what_was(
     monkeypatch.setitem(boards.of_ranks.__globals__, "RESULTS", tmp_path)
     page = "".join(f"<!-- {board.name} -->\n<!-- end -->\n" for board in boards.boards())
     page += "<!-- ranks -->\n<!-- end -->\n"
-    assert boards.page(page).count("Not run to its end yet: `python benchmarks/leaderboard.py run DATA") == 13
+    kinds = [kind for own in boards.PAGES.values() for kind in own]
+    assert {board.kind for board in boards.boards()} == set(kinds)
+    assert boards.page(page, kinds).count("Not run to its end yet: `python benchmarks/leaderboard.py run DATA") == 13
     tuned = [board for board in boards.boards() if board.kind == "tuned"]
 
     def model(name: str, auc: float, tie: bool) -> dict[str, Any]:
