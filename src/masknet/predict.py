@@ -72,8 +72,8 @@ class Watch:
     def probabilities(self, chunk: Chunk) -> NDArray[np.float64]:
         """As `artifact.probabilities`; the rows are counted."""
         found = probabilities(self.artifact, chunk, self.counts.where())
-        self._sums += found.reshape(len(chunk.frame), -1).sum(axis=0)
-        self._rows += len(chunk.frame)
+        self._sums += found.reshape(len(chunk), -1).sum(axis=0)
+        self._rows += len(chunk)
         return found
 
     @property
@@ -384,7 +384,7 @@ class _Job:
                 bad = [row for row in bad if row.row <= numbers[-1]]
             probabilities = np.full((len(numbers), len(self._scores)), np.nan)
             if len(good):
-                some = replace(chunk, piece=chunk.frame[good], rows=chunk.numbers[good])
+                some = replace(chunk, piece=chunk.pick(good), rows=chunk.numbers[good])
                 at = np.searchsorted(numbers, chunk.numbers[good])
                 probabilities[at] = self._watch.probabilities(some).reshape(len(good), -1)
             places = pl.Series(np.searchsorted(chunk.numbers, numbers))
@@ -411,7 +411,7 @@ def tracked(
     progress.track(phase, 0, total)
     for chunk in table.chunks(columns, limit=limit):
         yield chunk
-        done += len(chunk.frame)
+        done += len(chunk)
         progress.track(phase, done, max(total, done))
 
 

@@ -71,7 +71,7 @@ def score_rows(
     parts, seconds = [np.empty((0, len(artifact.labels)))], 0.0
     for chunk in tracked(table, artifact.encoder.schema.field_names, "score the test rows", progress, limit=limit):
         started = time.perf_counter()
-        parts.append(probabilities(artifact, chunk).reshape(len(chunk.frame), -1))
+        parts.append(probabilities(artifact, chunk).reshape(len(chunk), -1))
         seconds += time.perf_counter() - started
     return np.concatenate(parts), seconds
 

@@ -194,7 +194,7 @@ def judge(table: Table, checks: Mapping[str, Check], columns: Sequence[str] | No
         chunk = Chunk(pl.DataFrame(schema=dict.fromkeys(names, pl.String)), whole.parts[0].name, 1)
         for chunk in whole.chunks(names, bad=unread.append):
             failed, numbers = _failed(chunk, checks), chunk.numbers
-            good = np.setdiff1d(np.arange(len(chunk.frame)), list(failed), assume_unique=True)
+            good = np.setdiff1d(np.arange(len(chunk)), list(failed), assume_unique=True)
             # Those of chunks to come are known already, where they lie in one block of the file.
             until = numbers[-1] if len(numbers) else np.inf
             bad = [row for row in unread if row.row < until]
@@ -212,7 +212,7 @@ def judge(table: Table, checks: Mapping[str, Check], columns: Sequence[str] | No
 def _failed(chunk: Chunk, checks: Mapping[str, Check]) -> dict[int, tuple[str, str]]:
     """The rows of a chunk that fail a check, with the column and the sentence."""
     found: dict[int, tuple[str, str]] = {}
-    rows = np.arange(len(chunk.frame))
+    rows = np.arange(len(chunk))
 
     def place(i: int) -> str:
         return chunk.place(int(rows[i]))

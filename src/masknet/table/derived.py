@@ -97,7 +97,7 @@ class _WithoutRows(_SomeRows):
             end = len(numbers) if last is None else int(np.searchsorted(numbers, last, "right"))
             near = left_out[slice(*np.searchsorted(left_out, [numbers[0], numbers[-1] + 1]))]
             stay = np.flatnonzero(~np.isin(numbers[:end], near))
-            yield chunk.frame[stay], numbers[stay]
+            yield chunk.pick(stay), numbers[stay]
             if last is not None and numbers[-1] >= last:
                 return
 
@@ -142,9 +142,9 @@ class _Chosen(_SomeRows):
         if not len(self.rows):
             return
         for chunk in self.whole.chunks(names, limit=len(self.rows)):
-            end = start + len(chunk.frame)
+            end = start + len(chunk)
             chosen = np.flatnonzero(self.rows[start:end])
-            yield chunk.frame[chosen], chunk.numbers[chosen]
+            yield chunk.pick(chosen), chunk.numbers[chosen]
             start = end
 
     def digest(self, *, verify: bool) -> bytes:
@@ -204,7 +204,7 @@ class _WithColumns:
         beside = self.beside.select(name for name in names if name in self.beside.columns)
         row = 0
         for chunk in self.table.chunks(own):
-            rows = len(chunk.frame)
+            rows = len(chunk)
             yield chunk.frame.with_columns(beside.slice(row, rows).get_columns()).select(names)
             row += rows
 

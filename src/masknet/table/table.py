@@ -137,6 +137,14 @@ class Chunk:
         first = self.first_row + start if rows is None else int(rows[0])
         return Chunk(self.piece.slice(start, most), self.source, first, rows)
 
+    def pick(self, some: NDArray[np.intp]) -> Piece:
+        """Some rows, by their places in the chunk.
+
+        >>> Chunk(pl.DataFrame({"a": [7, 8, 9]}), "ads.csv", first_row=1).pick(np.array([0, 2])).rows()
+        [(7,), (9,)]
+        """
+        return self.piece[some] if isinstance(self.piece, pl.DataFrame) else self.piece.take(pa.array(some))
+
     @classmethod
     def joined(cls, chunks: Sequence[Chunk]) -> Chunk:
         """The rows of several that have the same columns, behind each other."""

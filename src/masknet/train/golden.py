@@ -25,5 +25,5 @@ def golden_rows(table: Table, encoder: Encoder, scorer: Scorer, config: RunConfi
         table = sift(table, declared_checks(declared), but=declared.unread, limit=rows)
     chunk = next(table.chunks(encoder.schema.field_names, limit=rows))
     names = probability_columns(encoder.schema.labels)
-    found = probabilities_of(scorer.logits(encoder.encode(chunk))).reshape(len(chunk.frame), len(names))
+    found = probabilities_of(scorer.logits(encoder.encode(chunk))).reshape(len(chunk), len(names))
     return chunk.frame.with_columns(pl.Series(name, column) for name, column in zip(names, found.T, strict=True))
