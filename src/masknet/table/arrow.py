@@ -155,20 +155,21 @@ def different_cells(table: pa.Table, name: str, source: str) -> tuple[pl.Series,
         found = _as_they_come(column.unify_dictionaries())
     elif column.type.id in _TOLD_APART:
         encoded = column.dictionary_encode(null_encoding="encode")
-        found = encoded.chunk(encoded.num_chunks - 1).dictionary, _indices(encoded).astype(np.intp)
+        found = encoded.chunk(encoded.num_chunks - 1).dictionary, _indices(encoded)
     else:
         return None
     cells, codes = found
     if 2 * len(cells) > len(codes):
         return _series(name, column, source), None
-    return _series(name, pa.chunked_array([cells]), source), codes
+    with converting(name, source, cells.type):
+        return pl.Series(name, cells), codes
 
 
 def _as_they_come(column: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.intp]]:
     """The cells of a dictionary that are there, in the order in which they come, and which of them each row has."""
     dictionary = column.chunk(0).dictionary
     absent = len(dictionary)
-    codes = _indices(column, absent).astype(np.intp)
+    codes = _indices(column, absent)
     first = np.full(absent + 1, len(codes))
     first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # of several that one place is given, the last stays
     met = np.flatnonzero(first < len(codes))
@@ -178,10 +179,12 @@ def _as_they_come(column: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.intp]]:
     return dictionary.take(pa.array(met, mask=met == absent)), number.take(codes)
 
 
-def _indices(column: pa.ChunkedArray, absent: int | None = None) -> NDArray[np.integer]:
+def _indices(column: pa.ChunkedArray, absent: int = -1) -> NDArray[np.intp]:
     """Of each row its place in the one dictionary of all chunks; `absent` where it has none."""
-    parts = [part.indices if absent is None else part.indices.fill_null(absent) for part in column.chunks]
-    return np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts])
+    parts = [part.indices for part in column.chunks]
+    return np.concatenate([(part.fill_null(absent) if part.null_count else part).to_numpy() for part in parts]).astype(
+        np.intp
+    )
 
 
 def plain(frame: pl.DataFrame, source: str) -> pl.DataFrame:
