@@ -69,9 +69,10 @@ class ParquetFile:
                 return
             with pa.OSFile(os.fspath(self.path)) as raw:
                 # A buffer makes pyarrow read pages as it goes, not a row group's whole columns at once.
-                size = 1 << 20
-                coded = _coded_texts(pyarrow.parquet.ParquetFile(raw, buffer_size=size)).intersection(names)
-                file = pyarrow.parquet.ParquetFile(raw, buffer_size=size, read_dictionary=list(coded))
+                file = pyarrow.parquet.ParquetFile(raw, buffer_size=1 << 20)
+                if coded := _coded_texts(file).intersection(names):
+                    settings = {"metadata": file.metadata, "read_dictionary": list(coded)}
+                    file = pyarrow.parquet.ParquetFile(raw, buffer_size=1 << 20, **settings)
                 for batch in file.iter_batches(ROWS, columns=names):
                     yield plain_columns(pa.Table.from_batches([batch]).select(names), self.name, coded=coded)
 
