@@ -3,7 +3,7 @@
     python benchmarks/quality.py run DATA --seeds 0..4 --jobs 2
     python benchmarks/quality.py run DATA --ways bf16 --sets frappe
     python benchmarks/quality.py show     # prints the tables
-    python benchmarks/quality.py table    # puts that of sparse updates into docs/sparse-updates.md
+    python benchmarks/quality.py table    # puts them into docs/sparse-updates.md and docs/defaults.md
 
 DATA holds a folder a set, as for `benchmarks/defaults.py`. A line a run is appended to the results as it ends; what is
 there already is not run again. The reference is dense updates in fp32; another way may be a default only where its mean
@@ -24,7 +24,9 @@ from typing import Any
 from cells import with_table
 from defaults import ALONE, one_network, train_flags
 
-PAGE = Path(__file__).parent.parent / "docs" / "sparse-updates.md"
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = {"sparse": DOCS / "sparse-updates.md", "bf16": DOCS / "defaults.md"}
+"""Where the figures of each way stand beside those of the reference."""
 RESULTS = Path(__file__).parent / "results" / "quality.jsonl"
 SETS = ("frappe", "nycflights13")
 WAYS: dict[str, tuple[str, ...]] = {
@@ -89,11 +91,13 @@ def main() -> None:
     verbs.add_parser("table")
     given = parser.parse_args()
     if given.verb == "table":
-        PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), "quality", table("sparse")), encoding="utf-8")
+        for way, page in PAGES.items():
+            text = page.read_text(encoding="utf-8")
+            page.write_text(with_table(text, f"quality of {way}", table(way)), encoding="utf-8")
         return
     if given.verb == "run":
         run(given.data, given.ways, given.seeds, given.sets, given.jobs)
-    for way in list(WAYS)[1:]:
+    for way in PAGES:
         print(way, table(way), sep="\n")
 
 

@@ -170,6 +170,14 @@ def test_the_tables_of_defaults_are_the_measured_ones(monkeypatch: pytest.Monkey
     assert small["with_table"](page, "small sets", small["table"]()) == page
 
 
+def test_the_tables_of_quality_are_the_measured_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # as when the script is run
+    script = runpy.run_path(str(ROOT / "benchmarks" / "quality.py"))
+    for way, path in script["PAGES"].items():
+        page = path.read_text(encoding="utf-8")
+        assert script["with_table"](page, f"quality of {way}", script["table"](way)) == page
+
+
 def test_the_tables_of_real_files_are_the_measured_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # as when the script is run
     script = runpy.run_path(str(ROOT / "benchmarks" / "real_files.py"))
