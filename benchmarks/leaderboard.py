@@ -23,11 +23,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from cells import with_table
 from defaults import schema_of
 from frappe import PUBLISHED
 from frappe import RESULTS as AS_PUBLISHED
 from machine import commit, hardware
+from masknet.compare.folder import CompareFolder
+from masknet.compare.statistics import LEVEL, Comparison, holm
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "leaderboard"
@@ -39,6 +43,9 @@ PAGES = {
 
 SETS = {"frappe": 3, "movielens-100k": 3, "nycflights13": 1, "nycflights13 by time": 1, "census-income": 1}
 """By set, how many seeds of all models are trained."""
+
+FORMS = ("serial", "parallel")
+"""The networks whose parts are taken out; a row that names one in its name is a variant of it."""
 
 TUNED = ("parallel-masknet", "serial-masknet", "finalmlp", "dcnv2", "dnn", "gbdt")
 MINUTES = 4
@@ -99,8 +106,13 @@ def run(board: Board, data: Path, folder: Path) -> None:
     command = [sys.executable, "-c", "from masknet.cli import main; main()", *words]
     if code := subprocess.run(command, cwd=ROOT, check=False).returncode:
         raise SystemExit(f"{board.name} ended with exit code {code}; the same command goes on from where it was")
+    keep(board, data, folder)
+
+
+def keep(board: Board, data: Path, folder: Path) -> None:
+    """Keep what a board that has ended in a folder came to."""
     found = json.loads((folder / board.name / "results.json").read_text(encoding="utf-8"))
-    told = " ".join(["masknet", *words])
+    told = " ".join(["masknet", *board.words(data, folder)])
     for place in (data, folder):  # those of this machine
         told = told.replace(f"{place}/", "")
     kept = {
@@ -112,6 +124,7 @@ def run(board: Board, data: Path, folder: Path) -> None:
         "best": found["best"],
         "verdict": found["verdict"],
         "models": [_kept(model) for model in found["models"]],
+        **({"parts": _parts(board, data, folder)} if board.kind == "ablations" else {}),
     }
     RESULTS.mkdir(exist_ok=True)
     board.results.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
@@ -124,6 +137,28 @@ def _kept(model: dict[str, Any]) -> dict[str, Any]:
     if "metrics" in model:
         kept["metrics"] = {name: model["metrics"][name] for name in ("auc", "log_loss", "calibration_ratio")}
     return kept
+
+
+def _parts(board: Board, data: Path, folder: Path) -> list[dict[str, Any]]:
+    """Each variant of a network beside the network: by how much that ranks better, paired, over the seeds."""
+    place, schema = schema_of(data, board.set)
+    labels = pl.read_parquet(place / "valid.parquet", columns=[schema["label"]]).to_series().to_numpy()
+    found = CompareFolder(folder / board.name)
+    records = json.loads(found.path.joinpath("results.json").read_text(encoding="utf-8"))
+    ran = {model["model"]: len(model["aucs"]) for model in records["models"] if model["status"] == "ok"}
+    stems = {name: name.replace(" ", "-") for name in ran}
+    scores = {name: [found.scores(stems[name], seed)[:, 0] for seed in range(seeds)] for name, seeds in ran.items()}
+    pairs = [(name, base) for base in FORMS for name in ran if name != base and base in name.split()]
+    differences = {}
+    for name, base in pairs:
+        differences[name] = Comparison(labels, {base: scores[base], name: scores[name]}).difference(base, name)
+    corrected = holm({name: one.p for name, one in differences.items()})
+    parts = []
+    for name, base in pairs:
+        low, high = differences[name].interval() or (None, None)
+        own = {"of": base, "variant": name, "value": differences[name].value, "low": low, "high": high}
+        parts.append(own | {"p": differences[name].p, "p_corrected": corrected[name]})
+    return parts
 
 
 # The page
@@ -178,6 +213,21 @@ def of_board(board: Board) -> str:
     return _table(_HEADS, [_cells(model) for model in _ranked(found)]) + _told(found)
 
 
+def of_parts(board: Board) -> str:
+    """By how much each network ranks better than its variants, or nothing where the board has not ended."""
+    found = board.read()
+    if found is None:
+        return ""
+    rows = []
+    for part in found["parts"]:
+        told = part["p_corrected"] is not None and part["p_corrected"] < LEVEL
+        between = "" if part["low"] is None else f"{part['low']:+.4f} to {part['high']:+.4f}"
+        rows.append(
+            [f"`{part['of']}`", f"`{part['variant']}`", f"{part['value']:+.4f}", between, "yes" if told else "no"]
+        )
+    return _table(("network", "beside", "its AUC more", "95 % interval", "told apart"), rows)
+
+
 def of_frappe(board: Board) -> str:
     """Beside the public leaderboard, and beside its configurations trained here."""
     found = board.read()
@@ -220,6 +270,8 @@ def page(text: str, kinds: Sequence[str]) -> str:
     for board in found:
         made = of_frappe(board) if board.name == "frappe-all" else of_board(board)
         text = with_table(text, board.name, made)
+        if board.kind == "ablations":
+            text = with_table(text, f"parts of {board.name}", of_parts(board))
     tuned = [board for board in found if board.kind == "tuned"]
     return with_table(text, "ranks", of_ranks(tuned)) if tuned else text
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import nn
 
+from masknet.compare.folder import CompareFolder
 from masknet.models import FactorizationMachine, ParallelMaskNet, SerialMaskNet
 from masknet.space import FeatureSpace, FieldSpace
 
@@ -200,6 +201,36 @@ def test_a_checkout_is_changed_by_its_code_and_not_by_the_results_written_into_i
     assert commit() == f"{clean}-dirty"
 
 
+def test_a_network_is_told_apart_from_its_variants_by_the_same_rows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    boards = script("leaderboard", monkeypatch)
+    board = next(board for board in boards.boards() if board.name == "frappe-ablations")
+    (tmp_path / "frappe").mkdir()
+    (tmp_path / "frappe" / "schema.json").write_text('{"label": "click", "extra": []}')
+    draws = np.random.default_rng(0)
+    clicks = draws.integers(2, size=3_000)
+    pl.DataFrame({"click": clicks}).write_parquet(tmp_path / "frappe" / "valid.parquet")
+    folder = CompareFolder(tmp_path / board.name)
+    for within in ("runs", "scores"):
+        (folder.path / within).mkdir(parents=True)
+    told = {"serial": 0.4, "serial without mask": 0.1, "dnn as large as serial": 0.4, "parallel": 0.4}
+    for name, share in told.items():
+        for seed in range(2):
+            scores = share * clicks + (1 - share) * draws.random(3_000)
+            folder.keep(name.replace(" ", "-"), seed, {"seed": seed, "status": "ok"}, scores[:, None])
+    models = [{"model": name, "status": "ok", "aucs": [0.5, 0.5]} for name in told]
+    (folder.path / "results.json").write_text(json.dumps({"models": models}))
+    parts = boards._parts(board, tmp_path, tmp_path)
+    assert [(part["of"], part["variant"]) for part in parts] == [("serial", name) for name in list(told)[1:3]]
+    assert parts[0]["low"] > 0.1
+    assert parts[0]["p_corrected"] < 1e-6
+    assert parts[1]["low"] < 0 < parts[1]["high"]
+    monkeypatch.setitem(boards.of_parts.__globals__, "RESULTS", tmp_path)
+    board.results.write_text(json.dumps({"parts": parts}))
+    assert [line.split(" | ")[-1] for line in boards.of_parts(board).splitlines()[2:]] == ["yes |", "no |"]
+
+
 def test_a_leaderboard_names_what_was_not_run_and_ranks_what_was(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -207,6 +238,7 @@ def test_a_leaderboard_names_what_was_not_run_and_ranks_what_was(
     boards = script("leaderboard", monkeypatch)
     monkeypatch.setitem(boards.of_ranks.__globals__, "RESULTS", tmp_path)
     page = "".join(f"<!-- {board.name} -->\n<!-- end -->\n" for board in boards.boards())
+    page += "".join(f"<!-- parts of {name}-ablations -->\n<!-- end -->\n" for name in ("frappe", "nycflights13"))
     page += "<!-- ranks -->\n<!-- end -->\n"
     kinds = [kind for own in boards.PAGES.values() for kind in own]
     assert {board.kind for board in boards.boards()} == set(kinds)
