@@ -70,12 +70,18 @@ def test_a_column_of_arrow_is_told_apart_as_its_series_is(
     for chunk in (*chunks, Chunk.joined(chunks)):
         assert isinstance(chunk.piece, pa.Table)
         assert pa.types.is_dictionary(chunk.piece.column("x").type) == (column.dtype == pl.String)
-        ours, expected = Coded.of_chunk(chunk, "x"), Coded.of(chunk.frame["x"])
+        ours, expected = Coded(*chunk.different("x")), Coded.of(chunk.frame["x"])
         assert list(map(repr, ours.cells.to_list())) == list(map(repr, expected.cells.to_list()))
         assert ours.cells.dtype == expected.cells.dtype
         assert (ours.codes is None) == (expected.codes is None)
         if ours.codes is not None:
             np.testing.assert_array_equal(ours.codes, expected.codes)
+
+
+@pytest.mark.parametrize("cells", [pa.array(["a"]), pa.array(["a"]).dictionary_encode(), pa.array([1.5])], ids=str)
+def test_a_column_without_rows_has_no_cells(cells: pa.Array) -> None:
+    found, codes = Chunk(pa.table({"x": cells}).slice(1), "x.parquet", 1).different("x")
+    assert (len(found), codes) == (0, None)
 
 
 def test_codes_of_a_file_whose_texts_are_no_texts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

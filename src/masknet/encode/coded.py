@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import accumulate
 from typing import TypeVar
 
@@ -21,17 +21,11 @@ from masknet.encode.dictionary import Known, PerCell
 from masknet.encode.values import BadCellsError, Place
 from masknet.encode.workers import Workers, ahead
 from masknet.errors import Where
-from masknet.table import ROWS, Chunk, Codes
+from masknet.table import ROWS, Chunk, Codes, different_in_series
 
 __all__ = ["Coded", "CodedChunk", "coded_chunks", "renumbered", "sample_of_rows"]
 
 _Found = TypeVar("_Found")
-
-_CODED = (
-    *(pl.String, pl.Boolean, pl.Date, pl.Datetime, pl.Float32, pl.Float64),
-    *(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64),
-)
-"""The types of cells that are told apart at less cost than it saves."""
 
 _JOINED_BYTES = 3 << 24
 
@@ -60,19 +54,7 @@ class Coded:
     @classmethod
     def of(cls, column: pl.Series) -> Coded:
         """A column of at most 65,536 rows: its cells in the order in which they come; as it is where most come once."""
-        if column.dtype not in _CODED:
-            return cls(column)
-        found = column.to_arrow().dictionary_encode(null_encoding="encode")
-        if 2 * len(found.dictionary) > len(column):
-            return cls(column)
-        cells = pl.Series(column.name, found.dictionary, dtype=column.dtype)
-        return cls(cells, pl.Series(found.indices).to_numpy().astype(np.intp))
-
-    @classmethod
-    def of_chunk(cls, chunk: Chunk, name: str) -> Coded:
-        """A column of a chunk, by its name."""
-        found = chunk.different_cells(name)
-        return cls.of(chunk.column(name)) if found is None else cls(*found)
+        return cls(*different_in_series(column))
 
     @classmethod
     def joined(cls, columns: Sequence[Coded]) -> Coded:
@@ -200,8 +182,8 @@ def coded_chunks(chunks: Iterator[Chunk], workers: Workers) -> Generator[CodedCh
     """The rows of a table with their columns coded, read ahead; small chunks are joined, to 65,536 rows at most."""
     with closing(ahead(_joined(chunks))) as joined:
         for chunk in joined:
-            coded = workers.each(partial(Coded.of_chunk, chunk), chunk.columns)
-            columns = dict(zip(chunk.columns, coded, strict=True))
+            names, different = chunk.columns, workers.each(chunk.different, chunk.columns)
+            columns = {name: Coded(*found) for name, found in zip(names, different, strict=True)}
             yield CodedChunk(columns, chunk.source, chunk.first_row, chunk.rows)
 
 

@@ -5,10 +5,11 @@ no file open in between, and never changes what it was given.
 """
 
 from masknet.table.derived import Kept, split_rows, with_columns, without_rows
+from masknet.table.different import Codes, different_in_series
 from masknet.table.memory import is_matrix
 from masknet.table.part import ROWS, BadRow
 from masknet.table.style import PLAIN, Form
-from masknet.table.table import Chunk, Codes, Rows, Source, Table, open_table, spread
+from masknet.table.table import Chunk, Rows, Source, Table, open_table, spread
 
 __all__ = [
     "PLAIN",
@@ -21,6 +22,7 @@ __all__ = [
     "Rows",
     "Source",
     "Table",
+    "different_in_series",
     "is_matrix",
     "open_table",
     "split_rows",

@@ -23,7 +23,6 @@ __all__ = [
     "arrow_series",
     "column_of",
     "converting",
-    "different_cells",
     "frame_of",
     "from_arrow",
     "interval_text",
@@ -116,7 +115,7 @@ def _series(name: str, read: pa.ChunkedArray, source: str, kind: object = None) 
     coded = pa.types.is_dictionary(read.type)
     with converting(name, source, kind or (read.type.value_type if coded else read.type)):
         if coded:
-            return pl.concat([_from_dictionary(part) for part in read.chunks]).alias(name)
+            return pl.concat([_gathered(part.dictionary, part.indices) for part in read.chunks]).alias(name)
         # Not as a Series: Polars before 1.42 then keeps the texts of structs in lists as they are, and crashes on them.
         series = pl.DataFrame(pa.table({name: read})).to_series()
         return series.cast(pl.String) if isinstance(series.dtype, pl.Categorical | pl.Enum) else series
@@ -129,62 +128,6 @@ def column_of(table: pa.Table, name: str, source: str) -> pl.Series:
         DataError: it holds a value that cannot be read.
     """
     return _series(name, table.column(name), source)
-
-
-def different_cells(table: pa.Table, name: str, source: str) -> tuple[pl.Series, NDArray[np.intp] | None] | None:
-    """The cells of a column of such a table, each once and as they come, and which of them each row has.
-
-    A missing one is a cell too. Where most come once, they are the rows', one by one, and there are no codes.
-
-    NOTE[perf]: what a file keeps in a dictionary is neither written out nor looked up again, and of other cells only
-    the different ones leave Arrow: 39 columns of a million rows of Parquet take .9 s of a processor, 2.8 as frames.
-
-    >>> table = pa.table({"city": pa.chunked_array([["Ulm", None], [None, "Ulm"]])})
-    >>> cells, codes = different_cells(table, "city", "ads.parquet")
-    >>> cells.to_list(), codes.tolist()
-    (['Ulm', None], [0, 1, 1, 0])
-
-    Returns:
-        None of a type whose cells are not told apart at less cost than it saves.
-
-    Raises:
-        DataError: a cell cannot be read.
-    """
-    column = table.column(name)
-    if pa.types.is_dictionary(column.type):
-        found = _as_they_come(column.unify_dictionaries())
-    elif column.type.id in _TOLD_APART:
-        encoded = column.dictionary_encode(null_encoding="encode")
-        found = encoded.chunk(encoded.num_chunks - 1).dictionary, _indices(encoded)
-    else:
-        return None
-    cells, codes = found
-    if 2 * len(cells) > len(codes):
-        return _series(name, column, source), None
-    with converting(name, source, cells.type):
-        return pl.Series(name, cells), codes
-
-
-def _as_they_come(column: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.intp]]:
-    """The cells of a dictionary that are there, in the order in which they come, and which of them each row has."""
-    dictionary = column.chunk(0).dictionary
-    absent = len(dictionary)
-    codes = _indices(column, absent)
-    first = np.full(absent + 1, len(codes))
-    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # of several that one place is given, the last stays
-    met = np.flatnonzero(first < len(codes))
-    met = met[np.argsort(first[met])]
-    number = np.empty(absent + 1, dtype=np.intp)
-    number[met] = np.arange(len(met))
-    return dictionary.take(pa.array(met, mask=met == absent)), number.take(codes)
-
-
-def _indices(column: pa.ChunkedArray, absent: int = -1) -> NDArray[np.intp]:
-    """Of each row its place in the one dictionary of all chunks; `absent` where it has none."""
-    parts = [part.indices for part in column.chunks]
-    return np.concatenate([(part.fill_null(absent) if part.null_count else part).to_numpy() for part in parts]).astype(
-        np.intp
-    )
 
 
 def plain(frame: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -405,12 +348,13 @@ def _coded_texts(array: pa.Array) -> pa.Array:
 
 
 def _decoded(array: pa.Array) -> pa.Array:
-    """What the codes of a dictionary stand for; by Polars, since Arrow does not take from all that there is."""
-    return _from_dictionary(array).to_arrow(compat_level=_OLDEST)
+    """What the codes of a dictionary stand for."""
+    return _gathered(_read(array.dictionary), array.indices).to_arrow(compat_level=_OLDEST)
 
 
-def _from_dictionary(array: pa.Array) -> pl.Series:
-    return _to_polars(_read(array.dictionary)).gather(_to_polars(array.indices).cast(pl.Int64))
+def _gathered(values: pa.Array, indices: pa.Array) -> pl.Series:
+    """The values at some places; by Polars, since Arrow does not take from all that there is."""
+    return _to_polars(values).gather(_to_polars(indices).cast(pl.Int64))
 
 
 def _decimals(array: pa.Array) -> pa.Array:
@@ -499,7 +443,3 @@ _READERS: dict[int, Callable[[pa.Array], pa.Array]] = {
     if hasattr(pa.lib, f"Type_{name}")  # decimals of 32 and 64 bits came later than what we ask for
 }
 """How an array of a type is read, by the type's number; one that has no reader is not read."""
-
-_NAMES = "BOOL INT8 INT16 INT32 INT64 UINT8 UINT16 UINT32 UINT64 FLOAT DOUBLE DATE32 TIMESTAMP STRING LARGE_STRING"
-_TOLD_APART = {getattr(pa.lib, f"Type_{name}") for name in _NAMES.split()}
-"""The types of cells that are told apart at less cost than it saves, beside texts in a dictionary."""

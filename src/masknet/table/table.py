@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from masknet.errors import ConfigError, DataError, Where
 from masknet.progress import Progress
-from masknet.table.arrow import column_of, different_cells, frame_of
+from masknet.table.arrow import frame_of
+from masknet.table.different import Codes, Different, different_in_arrow, different_in_series
 from masknet.table.files import Found, find_files, format_of, require_known
 from masknet.table.hive import Partitioned, keys_of
 from masknet.table.json_lines import JSONL, JsonLines
@@ -38,16 +39,13 @@ if TYPE_CHECKING:
     import pandas as pd
     import scipy.sparse
 
-__all__ = ["BadRow", "Chunk", "Codes", "Form", "Rows", "Source", "Table", "open_table", "spread"]
+__all__ = ["BadRow", "Chunk", "Form", "Rows", "Source", "Table", "open_table", "spread"]
 
 Source: TypeAlias = (
     "str | os.PathLike[str] | pl.DataFrame | pd.DataFrame | pa.Table | pa.RecordBatch | np.ndarray[Any, Any]"
     " | scipy.sparse.spmatrix | scipy.sparse.sparray | Sequence[Mapping[str, Any]] | Sequence[str | os.PathLike[str]]"
 )
 
-
-Codes: TypeAlias = NDArray[np.intp]
-"""For each row of a chunk which of some cells it has."""
 
 _T = TypeVar("_T")
 _Kind = TypeVar("_Kind", bound=np.generic)
@@ -101,13 +99,11 @@ class Chunk:
         """The names of the columns."""
         return self.piece.columns if isinstance(self.piece, pl.DataFrame) else self.piece.column_names
 
-    def column(self, name: str) -> pl.Series:
-        """A column by its name."""
-        return self.piece[name] if isinstance(self.piece, pl.DataFrame) else column_of(self.piece, name, self.source)
-
-    def different_cells(self, name: str) -> tuple[pl.Series, Codes | None] | None:
-        """The cells of a column and which of them each row has, as `different_cells` of Arrow does; None of a frame."""
-        return None if isinstance(self.piece, pl.DataFrame) else different_cells(self.piece, name, self.source)
+    def different(self, name: str) -> Different:
+        """The different cells of a column, and which of them each row has."""
+        if isinstance(self.piece, pl.DataFrame):
+            return different_in_series(self.piece[name])
+        return different_in_arrow(self.piece, name, self.source)
 
     @property
     def num_bytes(self) -> int:

@@ -112,10 +112,8 @@ class TextFile:
                     seen += len(piece)
                     fresh = max(seen - done, 0)
                     if fresh or not len(piece):
-                        yield (
-                            piece.slice(len(piece) - fresh),
-                            None if numbers is None else numbers[len(numbers) - fresh :],
-                        )
+                        known = len(piece) - fresh
+                        yield piece.slice(known), None if numbers is None else numbers[known:]
                         done += fresh
                 return
             except TooLongError:
