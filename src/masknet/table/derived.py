@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from masknet.table.part import FRAME, NumberedPiece, Piece, Report, check_names
+from masknet.table.part import FRAME, NumberedPiece, Report, check_names
 from masknet.table.table import Table, open_table
 
 
@@ -71,11 +71,8 @@ class _SomeRows(ABC):
     def estimated_rows(self) -> int:
         return self.num_rows
 
-    def pieces(self, names: list[str]) -> Iterator[Piece]:
-        return (piece for piece, _ in self.numbered(names, None))
-
     @abstractmethod
-    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]: ...
+    def pieces(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]: ...
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ class _WithoutRows(_SomeRows):
     def num_rows(self) -> int:
         return self.kept.num_rows
 
-    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
+    def pieces(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
         left_out, last = self.kept.left_out, self.kept.last
         for chunk in self.whole.chunks(names, bad=lambda row: None):  # who left the rows out was told of these
             numbers = chunk.numbers
@@ -137,7 +134,7 @@ class _Chosen(_SomeRows):
     def num_rows(self) -> int:
         return int(np.count_nonzero(self.rows))
 
-    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
+    def pieces(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
         start = 0
         if not len(self.rows):
             return
@@ -196,16 +193,16 @@ class _WithColumns:
     def estimated_rows(self) -> int:
         return self.num_rows
 
-    def pieces(self, names: list[str]) -> Iterator[Piece]:
+    def pieces(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
         own = [name for name in names if name not in self.beside.columns]
         if not own:
-            yield self.beside.select(names)
+            yield self.beside.select(names), None
             return
         beside = self.beside.select(name for name in names if name in self.beside.columns)
         row = 0
         for chunk in self.table.chunks(own):
             rows = len(chunk)
-            yield chunk.frame.with_columns(beside.slice(row, rows).get_columns()).select(names)
+            yield chunk.frame.with_columns(beside.slice(row, rows).get_columns()).select(names), None
             row += rows
 
     def digest(self, *, verify: bool) -> bytes:

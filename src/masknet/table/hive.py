@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import polars as pl
 import pyarrow as pa
 
-from masknet.table.part import NumberedPiece, Part, Piece, Report, numbered
+from masknet.table.part import NumberedPiece, Part, Piece, Report
 
 _MISSING = "__HIVE_DEFAULT_PARTITION__"
 
@@ -83,15 +83,11 @@ class Partitioned:
         """How many rows the file holds, or about how many where `num_rows` is None."""
         return self.part.estimated_rows()
 
-    def pieces(self, names: list[str]) -> Iterator[Piece]:
-        """The file's rows, each with the same keys."""
-        return (piece for piece, _ in self.numbered(names, None))
-
-    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
+    def pieces(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
         """The rows of the file without the bad ones, of which `bad` is told, each with the same keys."""
         given = self.given
         own = [name for name in names if name not in given]
-        for piece, numbers in numbered(self.part, own or [self.part.columns[0]], bad):
+        for piece, numbers in self.part.pieces(own or [self.part.columns[0]], bad):
             yield self._with_keys(piece, names), numbers
 
     def _with_keys(self, piece: Piece, names: list[str]) -> Piece:

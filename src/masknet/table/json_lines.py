@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from masknet.errors import DataError
 from masknet.table.arrow import plain
 from masknet.table.packed import open_text_bytes
-from masknet.table.part import BadRow, NumberedPiece, Piece, Report, file_digest, reading, whole_lines
+from masknet.table.part import BadRow, NumberedPiece, Report, file_digest, reading, whole_lines
 
 __all__ = ["JSONL", "JsonLines"]
 
@@ -85,11 +85,7 @@ class JsonLines:
         """A hash of the bytes and of the encoding."""
         return file_digest(self.path, self.name, f"{JSONL}|{self.encoding}", verify=verify)
 
-    def pieces(self, names: list[str]) -> Iterator[Piece]:
-        """The rows, a block of the file at a time; the first bad row is an error."""
-        return (piece for piece, _ in self.numbered(names, None))
-
-    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
+    def pieces(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
         """The rows without those that are no objects, of which `bad` is told, a block of the file at a time."""
         wanted = set(names)
         types = {

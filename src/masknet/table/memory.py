@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from masknet.errors import DataError
 from masknet.table.arrow import arrow_series, converting, from_arrow, plain
 from masknet.table.objects import from_values, type_of, types_of_row
-from masknet.table.part import FRAME, ROWS, check_names
+from masknet.table.part import FRAME, ROWS, NumberedPiece, Report, check_names
 from masknet.table.sparse import FEATURES, lists_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,10 @@ class _Memory:
     def estimated_rows(self) -> int:
         return self.num_rows
 
-    def pieces(self, names: list[str]) -> Iterator[pl.DataFrame]:
+    def pieces(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
+        return ((frame, None) for frame in self._frames(names))
+
+    def _frames(self, names: list[str]) -> Iterator[pl.DataFrame]:
         for start in range(0, self.num_rows, ROWS):
             yield plain(self.read(names, start, ROWS), FRAME)
 
@@ -52,7 +55,7 @@ class _Memory:
         """The hash without some columns, which are not read."""
         names = [name for name in self.columns if name not in columns]
         digest = hashlib.sha256(repr(plain(self.read(names, 0, 0), FRAME).schema).encode())
-        for frame in self.pieces(names):
+        for frame in self._frames(names):
             for column in frame:
                 with converting(column.name, FRAME, column.dtype):
                     digest.update(column.hash().to_numpy().tobytes())

@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from masknet.errors import DataError
 from masknet.table.arrow import plain, plain_columns
-from masknet.table.part import ROWS, Piece, file_digest, reading
+from masknet.table.part import ROWS, NumberedPiece, Piece, Report, file_digest, reading
 
 PARQUET = "Parquet"
 
@@ -59,8 +59,11 @@ class ParquetFile:
         """Exactly `num_rows`."""
         return self.num_rows
 
-    def pieces(self, names: list[str]) -> Iterator[Piece]:
-        """The rows, at most 65,536 at a time; texts in the dictionaries that the file has of them."""
+    def pieces(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
+        """The rows, at most 65,536 at a time; texts in the dictionaries that the file has of them. None is bad."""
+        return ((piece, None) for piece in self._pieces(names))
+
+    def _pieces(self, names: list[str]) -> Iterator[Piece]:
         with _whole(self.name):
             if self.wide:
                 scan = pl.scan_parquet(self.path.absolute(), glob=False).select(names)

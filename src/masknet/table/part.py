@@ -53,6 +53,9 @@ Report: TypeAlias = Callable[[BadRow], None]
 Piece: TypeAlias = pl.DataFrame | pa.Table
 """Some rows, as a frame, or as the columns of Arrow that `plain_columns` gives, of which a frame is made on demand."""
 
+NumberedPiece: TypeAlias = tuple[Piece, NDArray[np.int64] | None]
+"""Some rows, and the number of each in its file; None where they follow on those before, none left out."""
+
 
 class Part(Protocol):
     """One file, or one frame: what a table is made of."""
@@ -76,8 +79,13 @@ class Part(Protocol):
     def estimated_rows(self) -> int:
         """`num_rows` where it is known, else an estimate."""
 
-    def pieces(self, names: list[str]) -> Iterator[Piece]:
-        """All rows in their order, with the columns `names`, in pieces of any size that fits in memory."""
+    def pieces(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
+        """All rows in their order, with the columns `names`, in pieces of any size that fits in memory.
+
+        Args:
+            names: of the columns.
+            bad: is told of the bad rows, which are left out; with None the first of them is an error.
+        """
 
     def digest(self, *, verify: bool) -> bytes:
         """A hash of the data and of how it is read; with `verify` of every byte of a file, else of samples."""
@@ -89,25 +97,6 @@ class Valued(Protocol):
 
     def digest_without(self, columns: Collection[str], *, verify: bool) -> bytes:
         """The digest, for which some columns are not read."""
-
-
-NumberedPiece: TypeAlias = tuple[Piece, NDArray[np.int64] | None]
-"""Some rows, and the number of each in its file; None where they follow on those before, none left out."""
-
-
-@runtime_checkable
-class Numbered(Protocol):
-    """A part that can leave bad rows out, so that the rest have numbers with gaps."""
-
-    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
-        """As `pieces`, without the bad rows, of which `bad` is told; with None the first bad row is an error."""
-
-
-def numbered(part: Part, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
-    """The pieces of any part, with the numbers of their rows where it can leave some out."""
-    if isinstance(part, Numbered):
-        return part.numbered(names, bad)
-    return ((piece, None) for piece in part.pieces(names))
 
 
 def check_names(columns: tuple[str, ...], name: str, way_out: str = "rename it") -> None:

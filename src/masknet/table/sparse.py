@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from masknet.errors import ConfigError, DataError
 from masknet.table.packed import open_bytes
-from masknet.table.part import BadRow, NumberedPiece, Piece, Report, estimated_lines, file_digest, reading, whole_lines
+from masknet.table.part import BadRow, NumberedPiece, Report, estimated_lines, file_digest, reading, whole_lines
 
 LIBSVM, LIBFFM = "libsvm", "libffm"
 FEATURES = "features"
@@ -178,11 +178,7 @@ class SparseFile:
         """A hash of the bytes and of the declared fields."""
         return file_digest(self.path, self.name, f"{self.kind}|{self.fields!r}", verify=verify)
 
-    def pieces(self, names: list[str]) -> Iterator[Piece]:
-        """The rows, a block of the file at a time; the first bad row is an error."""
-        return (piece for piece, _ in self.numbered(names, None))
-
-    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
+    def pieces(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
         """The rows without the bad ones, of which `bad` is told, a block of the file at a time, and their numbers."""
         for tokens in self.tokens(bad):
             order = np.argsort(tokens.code, kind="stable")

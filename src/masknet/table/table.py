@@ -30,7 +30,7 @@ from masknet.table.hive import Partitioned, keys_of
 from masknet.table.json_lines import JSONL, JsonLines
 from masknet.table.memory import in_memory, refuse_arrays
 from masknet.table.parquet import PARQUET, ParquetFile
-from masknet.table.part import FRAME, ROWS, BadRow, Part, Piece, Report, Valued, check_names, listed, numbered
+from masknet.table.part import FRAME, ROWS, BadRow, Part, Piece, Report, Valued, check_names, listed
 from masknet.table.sparse import LIBFFM, LIBSVM, is_own_field, open_sparse
 from masknet.table.style import DELIMITERS, PLAIN, Form
 from masknet.table.text import open_text
@@ -255,7 +255,7 @@ class Table:
             row = 1
             if left == 0:
                 return
-            for piece, numbers in numbered(part, names, bad):
+            for piece, numbers in part.pieces(names, bad):
                 for start in range(0, max(len(piece), 1), ROWS):
                     rows = piece.slice(start, ROWS if left is None else min(left, ROWS))
                     own = None if numbers is None else numbers[start : start + len(rows)]

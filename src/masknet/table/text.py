@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from masknet.errors import DataError
 from masknet.table.packed import open_text_bytes
-from masknet.table.part import BadRow, NumberedPiece, Piece, Report, estimated_lines, file_digest, reading
+from masknet.table.part import BadRow, NumberedPiece, Report, estimated_lines, file_digest, reading
 from masknet.table.style import PLAIN, Form, Style, find_style
 from masknet.table.text_pass import Pass, TooLongError
 
@@ -97,11 +97,7 @@ class TextFile:
         read_as = self.kind if self.header else f"{self.kind}|{self.columns}"
         return file_digest(self.path, self.name, read_as + self.style.key(self.kind), verify=verify)
 
-    def pieces(self, names: list[str]) -> Iterator[Piece]:
-        """The rows, a block of the file at a time; the first bad row is an error."""
-        return (piece for piece, _ in self.numbered(names, None))
-
-    def numbered(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
+    def pieces(self, names: list[str], bad: Report | None) -> Iterator[NumberedPiece]:
         """The rows that are not bad, a block of the file at a time, each with its number where `bad` is given."""
         once = None if bad is None else _Once(bad)
         done = 0
