@@ -30,6 +30,7 @@ from defaults import schema_of
 from frappe import PUBLISHED
 from frappe import RESULTS as AS_PUBLISHED
 from machine import commit, hardware
+from masknet.compare import Entry
 from masknet.compare.folder import CompareFolder
 from masknet.compare.statistics import LEVEL, Comparison, holm
 
@@ -46,6 +47,8 @@ SETS = {"frappe": 3, "movielens-100k": 3, "nycflights13": 1, "nycflights13 by ti
 
 FORMS = ("serial", "parallel")
 """The networks whose parts are taken out; a row that names one in its name is a variant of it."""
+
+SEEDS_OF_PARTS = 3
 
 TUNED = ("parallel-masknet", "serial-masknet", "finalmlp", "dcnv2", "dnn", "gbdt")
 MINUTES = 4
@@ -96,14 +99,13 @@ def boards() -> Iterator[Board]:
     for name in SETS:
         yield Board(name, "tuned", ("--models", ",".join(TUNED), "--tuned", str(MINUTES), "--seeds", "3"))
     for name in ("frappe", "nycflights13"):
-        yield Board(name, "ablations", ("--experiment", "benchmarks/ablations.yaml", "--seeds", "3"))
+        yield Board(name, "ablations", ("--experiment", "benchmarks/ablations.yaml", "--seeds", str(SEEDS_OF_PARTS)))
     yield Board("nycflights13", "blocks", ("--experiment", "benchmarks/blocks.yaml", "--seeds", "1"))
 
 
 def run(board: Board, data: Path, folder: Path) -> None:
     """Run it to its end, and keep what it came to."""
-    words = board.words(data, folder)
-    command = [sys.executable, "-c", "from masknet.cli import main; main()", *words]
+    command = [sys.executable, "-c", "from masknet.cli import main; main()", *board.words(data, folder)]
     if code := subprocess.run(command, cwd=ROOT, check=False).returncode:
         raise SystemExit(f"{board.name} ended with exit code {code}; the same command goes on from where it was")
     keep(board, data, folder)
@@ -124,7 +126,7 @@ def keep(board: Board, data: Path, folder: Path) -> None:
         "best": found["best"],
         "verdict": found["verdict"],
         "models": [_kept(model) for model in found["models"]],
-        **({"parts": _parts(board, data, folder)} if board.kind == "ablations" else {}),
+        **({"parts": _parts(board, found["models"], data, folder)} if board.kind == "ablations" else {}),
     }
     RESULTS.mkdir(exist_ok=True)
     board.results.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
@@ -139,16 +141,16 @@ def _kept(model: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _parts(board: Board, data: Path, folder: Path) -> list[dict[str, Any]]:
+def _parts(board: Board, models: Sequence[dict[str, Any]], data: Path, folder: Path) -> list[dict[str, Any]]:
     """Each variant of a network beside the network: by how much that ranks better, paired, over the seeds."""
     place, schema = schema_of(data, board.set)
     labels = pl.read_parquet(place / "valid.parquet", columns=[schema["label"]]).to_series().to_numpy()
     found = CompareFolder(folder / board.name)
-    records = json.loads(found.path.joinpath("results.json").read_text(encoding="utf-8"))
-    ran = {model["model"]: len(model["aucs"]) for model in records["models"] if model["status"] == "ok"}
-    stems = {name: name.replace(" ", "-") for name in ran}
-    scores = {name: [found.scores(stems[name], seed)[:, 0] for seed in range(seeds)] for name, seeds in ran.items()}
-    pairs = [(name, base) for base in FORMS for name in ran if name != base and base in name.split()]
+    scores = {}
+    for name in (model["model"] for model in models if model["status"] == "ok"):
+        stem = Entry(name, "").stem
+        scores[name] = [found.scores(stem, seed)[:, 0] for seed in range(SEEDS_OF_PARTS)]
+    pairs = [(name, base) for base in FORMS for name in scores if name != base and base in name.split()]
     differences = {}
     for name, base in pairs:
         differences[name] = Comparison(labels, {base: scores[base], name: scores[name]}).difference(base, name)

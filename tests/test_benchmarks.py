@@ -216,12 +216,11 @@ def test_a_network_is_told_apart_from_its_variants_by_the_same_rows(
         (folder.path / within).mkdir(parents=True)
     told = {"serial": 0.4, "serial without mask": 0.1, "dnn as large as serial": 0.4, "parallel": 0.4}
     for name, share in told.items():
-        for seed in range(2):
+        for seed in range(3):
             scores = share * clicks + (1 - share) * draws.random(3_000)
             folder.keep(name.replace(" ", "-"), seed, {"seed": seed, "status": "ok"}, scores[:, None])
-    models = [{"model": name, "status": "ok", "aucs": [0.5, 0.5]} for name in told]
-    (folder.path / "results.json").write_text(json.dumps({"models": models}))
-    parts = boards._parts(board, tmp_path, tmp_path)
+    models = [{"model": name, "status": "ok"} for name in told]
+    parts = boards._parts(board, models, tmp_path, tmp_path)
     assert [(part["of"], part["variant"]) for part in parts] == [("serial", name) for name in list(told)[1:3]]
     assert parts[0]["low"] > 0.1
     assert parts[0]["p"] < parts[0]["p_corrected"] < 1e-3
