@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 from masknet.figures import in_time
 from masknet.progress import Progress
 
@@ -35,15 +33,12 @@ class Once:
     def __init__(self, progress: Progress) -> None:
         self._progress, self._told = progress, set[str]()
         self.note, self.track = progress.note, progress.track
-        self.stopping = progress.stopping
+        self.holding_interrupts, self.stopping = progress.holding_interrupts, progress.stopping
 
     def warn(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
             self._progress.warn(text)
-
-    def holding_interrupts(self) -> AbstractContextManager[None]:
-        return self._progress.holding_interrupts()
 
 
 class OfOne:
@@ -52,12 +47,10 @@ class OfOne:
     def __init__(self, progress: Progress, turn: str) -> None:
         self._progress, self._turn = progress, turn
         self.warn, self.stopping = progress.warn, progress.stopping
+        self.holding_interrupts = progress.holding_interrupts
 
     def note(self, text: str) -> None:
         pass
 
     def track(self, phase: str, done: int, total: int | None, detail: str = "", unit: str = "rows") -> None:
         self._progress.track(f"{self._turn}: {phase}", done, total, detail, unit)
-
-    def holding_interrupts(self) -> AbstractContextManager[None]:
-        return self._progress.holding_interrupts()
