@@ -90,7 +90,7 @@ class Board:
         else:
             split = ["--test", str(place / "valid.parquet")]
             split += ["--ignore", ",".join(schema["extra"])] if schema["extra"] else []
-        return ["compare", *named, *split, *self.flags, "--threads", "1", "--out", str(folder / self.name)]
+        return ["compare", *named, *split, *self.flags, "--verify", "--threads", "1", "--out", str(folder / self.name)]
 
 
 def boards() -> Iterator[Board]:
