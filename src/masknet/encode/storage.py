@@ -254,7 +254,12 @@ def _spread(columns: NDArray[_Number], kept: NDArray[np.bool_], others: NDArray[
         return columns
     spread = np.repeat(others[None], len(columns), axis=0)
     for own, places in _runs(np.flatnonzero(kept)):
-        spread[:, places] = columns[:, own]
+        if places.step == 1:
+            # NOTE[perf]: neighbouring columns as one item a row are copied in half the time of their numbers.
+            item = f"V{columns.itemsize * (own.stop - own.start)}"
+            spread[:, places].view(item)[...] = columns[:, own].view(item)
+        else:
+            spread[:, places] = columns[:, own]
     return spread
 
 
