@@ -350,3 +350,40 @@ def test_without_the_extra_it_is_one_sentence_before_anything_is_read(masknet, m
     result = masknet("tune", "log.parquet", *QUICK, "--model", "lr", "--trials", 2)
     assert result.error == "a search needs the package optuna, which is not installed: pip install 'masknet[tune]'"
     assert not Path("log.tune").exists()
+
+
+def test_what_a_run_file_sets_stays(masknet, fits) -> None:
+    said = {"data": "log.parquet", "label": "click", "ignore": ["seconds"], "epochs": 2, "evaluations": 1, "threads": 1}
+    network = {"model": "fm", "set": {"embedding_dim": 3}, "members": 2, "out": "elsewhere.masknet"}
+    Path("run.yaml").write_text(yaml.safe_dump({**said, **network, "learning_rate": 0.01}))
+    result = masknet("tune", "--config", "run.yaml", "--learning-rate", 0.02, "--trials", 2)
+    assert result.code == 0, result.err
+    assert set(results("log.tune")["trials"][1]["settings"]) == {"batch_size", "embedding_l2"}
+    for trial in fits:
+        assert (trial.learning_rate, trial.set, trial.members) == (0.02, {"embedding_dim": 3}, 1)
+    best = read_run_file("log.tune/best.yaml")
+    assert {name: best[name] for name in ("learning_rate", "set", "members")} == {
+        "learning_rate": 0.02,
+        "set": {"embedding_dim": 3},
+        "members": 2,
+    }
+    assert not Path("elsewhere.masknet").exists()
+    Path("refit.yaml").write_text("refit: true\n")
+    refused = masknet("tune", "log.parquet", *QUICK, "--config", "refit.yaml", "--trials", 1)
+    assert "a search does without refit, which refit.yaml sets: leave it out of the file" in refused.error
+
+
+@pytest.mark.parametrize("verb", [("tune", "--trials", 1), ("compare", "--models", "lr", "--seeds", 1)])
+def test_a_table_that_is_read_whole_for_its_fields_is_read_so_once(verb, masknet, rows, monkeypatch) -> None:
+    from masknet.table.table import JsonLines
+
+    rows().write_ndjson("log.jsonl")
+    opened, read = [], JsonLines.open
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        opened.append(args)
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(JsonLines, "open", counted)
+    assert masknet(verb[0], "log.jsonl", *QUICK, *verb[1:]).code == 0
+    assert len(opened) == 1

@@ -22,8 +22,8 @@ from masknet.cli.console import (
     stop,
     use_threads,
 )
-from masknet.cli.settings import flags, over, takes_besides
-from masknet.config import RunConfig, Said, read_run_file
+from masknet.cli.settings import flags, over, shared_settings, takes_besides
+from masknet.config import RunConfig, Said
 from masknet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,12 +44,6 @@ _OWN = (
     *("refit", "tensorboard", "golden_rows", "checkpoint_minutes", "bad_rows"),  # matters of one run
 )
 """The settings of a run that a comparison does not take."""
-
-_OF_THE_ARTIFACT = ("out", "overwrite", "resume")
-"""What a run file says of where its own model goes."""
-
-_OF_ONE_RUN = ("refit", "tensorboard", "bad_rows")
-"""What a run file may not ask of a comparison."""
 
 _LEAST_NAME, _GAP = 12, 2
 """Letters of a row's name in a line where a terminal is narrow, and between two columns."""
@@ -153,7 +147,7 @@ def command(
     """Train several models on the same rows, and say which is better, by how much and at what cost."""
     from masknet.compare import NEEDS, Asked, Experiment, compare, entries_of, read_experiment
     from masknet.places import stem_of
-    from masknet.table import open_table
+    from masknet.table import table_name
     from masknet.train import Interrupted
 
     if bool(models) == (experiment is not None):
@@ -166,7 +160,7 @@ def command(
     if trust_code or experiment is not None or any(":" in name for name in names):
         import_from_here()
     planned = Experiment(()) if experiment is None else read_experiment(experiment, settings or ())
-    from_file = {} if config is None else _shared(read_run_file(config), config)
+    from_file = shared_settings(config, "a comparison")
     said = {**shared, "seed": seed, "members": members}
     run = RunConfig(**over({**planned.settings, **from_file}, said, data))
     if "-" in (run.data, run.valid, test):
@@ -181,15 +175,14 @@ def command(
     run.require_named(*NEEDS)
     assert run.data is not None
     use_threads(run.threads)
-    table = open_table(run.data, columns=run.columns, form=run.form)
-    place = Path(f"{stem_of(table.name)}.compare" if out is None else out)
+    place = Path(f"{stem_of(table_name(run.data, run.form))}.compare" if out is None else out)
     asked = Asked(
         config=run,
         entries=entries,
         out=place,
         seeds=seeds,
         test=test,
-        slices=Said(tuple(slices or ())).names(table.columns),
+        slices=tuple(slices or ()),
         resamples=bootstrap or 0,
         baseline_score=baseline_score,
         baseline_is=baseline_is,
@@ -214,14 +207,6 @@ def command(
 
 
 takes_besides(command, (name for name in RunConfig.model_fields if name not in _OWN))
-
-
-def _shared(settings: dict[str, Any], file: str) -> dict[str, Any]:
-    """Of the settings of a run file those that a comparison takes."""
-    for name in _OF_ONE_RUN:
-        if settings.get(name) not in (None, RunConfig.model_fields[name].default):
-            raise ConfigError(f"a comparison does without {name}, which {file} sets: leave it out of the file")
-    return {name: value for name, value in settings.items() if name not in (*_OF_THE_ARTIFACT, *_OF_ONE_RUN)}
 
 
 def tell_prepared(progress: ConsoleProgress, prepared: Prepared) -> None:

@@ -11,13 +11,20 @@ from typing import Annotated, Any, Literal
 import typer
 from pydantic.fields import FieldInfo
 
-from masknet.config import NAMES, PAIRS, RunConfig, Said
+from masknet.config import NAMES, PAIRS, RunConfig, Said, read_run_file
+from masknet.errors import ConfigError
 
-__all__ = ["flags", "given", "over", "takes", "takes_besides"]
+__all__ = ["flags", "given", "over", "shared_settings", "takes", "takes_besides"]
 
 
 _SPLITS = ("valid", "valid_fraction", "valid_after")
 """The settings that say which the validation rows are."""
+
+_OF_THE_ARTIFACT = ("out", "overwrite", "resume")
+"""What a run file says of where its own model goes."""
+
+_OF_ONE_RUN = ("refit", "tensorboard", "bad_rows")
+"""What a run file may not ask of a work of several runs."""
 
 _METAVARS = {"columns": "NAMES", "missing": "TEXT", "positive": "VALUE"}
 
@@ -114,3 +121,20 @@ def over(from_file: Mapping[str, Any], said: dict[str, Any], data: str | None) -
     dropped = _SPLITS if any(name in flagged for name in _SPLITS) else ()
     kept = {name: value for name, value in from_file.items() if name not in dropped}
     return {**kept, **flagged, **({} if data is None else {"data": data})}
+
+
+def shared_settings(file: str | None, work: str) -> dict[str, Any]:
+    """Of the settings of a run file those that a work of several runs takes; none without a file.
+
+    Args:
+        file: its path.
+        work: `a comparison`, for a message.
+
+    Raises:
+        ConfigError: there is no such file, it is no run file, or it sets what only one run does.
+    """
+    settings = {} if file is None else read_run_file(file)
+    for name in _OF_ONE_RUN:
+        if settings.get(name) not in (None, RunConfig.model_fields[name].default):
+            raise ConfigError(f"{work} does without {name}, which {file} sets: leave it out of the file")
+    return {name: value for name, value in settings.items() if name not in (*_OF_THE_ARTIFACT, *_OF_ONE_RUN)}

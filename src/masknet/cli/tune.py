@@ -21,7 +21,7 @@ from masknet.cli.console import (
     states_errors,
     stop,
 )
-from masknet.cli.settings import given, takes_besides
+from masknet.cli.settings import over, shared_settings, takes_besides
 from masknet.config import RunConfig
 from masknet.errors import ConfigError
 from masknet.figures import in_time, metric_name
@@ -44,7 +44,12 @@ EXAMPLES = (
 
 @states_errors
 def command(
-    data: Annotated[str, typer.Argument(help="The table: a file, a glob or a folder of shards.")],
+    data: Annotated[
+        str | None, typer.Argument(help="The table: a file, a glob or a folder of shards.", show_default=False)
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", help="A run file (YAML) whose settings stay; flags win over it.")
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(metavar="N", help="Train so often, the defaults first; a larger N goes on.")
     ] = None,
@@ -63,16 +68,18 @@ def command(
 ) -> None:
     """Search a model's settings: what is set here stays, what is left open is moved."""
     from masknet.places import stem_of
-    from masknet.table import open_table
+    from masknet.table import table_name
     from masknet.train import Interrupted
-    from masknet.tune import BEST, Budget, ToTune, tune
+    from masknet.tune import BEST, NEEDS, Budget, ToTune, tune
 
-    run = RunConfig(data=data, **given(shared))
-    if "-" in (data, run.valid):
+    run = RunConfig(**over(shared_settings(config, "a search"), shared, data))
+    if "-" in (run.data, run.valid):
         raise ConfigError("a search reads its rows several times, and standard input is read once: name a file")
     if ":" in run.model:
         import_from_here()
-    stem = stem_of(open_table(data, columns=run.columns, form=run.form).name)
+    run.require_named(*NEEDS)
+    assert run.data is not None
+    stem = stem_of(table_name(run.data, run.form))
     place = Path(f"{stem}.tune" if out is None else out)
     asked = ToTune(run, place, Budget(trials, minutes), overwrite)
     try:

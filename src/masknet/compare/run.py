@@ -24,7 +24,7 @@ from masknet.compare.results import Measured, results_of
 from masknet.compare.rows import MeasuredRows, held_out, overlap, read_test
 from masknet.compare.table import csv_text, markdown, next_steps
 from masknet.compare.telling import Left, OfOne, Once
-from masknet.config import RunConfig
+from masknet.config import RunConfig, Said
 from masknet.encode import Prepared, prepare
 from masknet.errors import ArtifactError, ConfigError, DataError, MasknetError
 from masknet.figures import in_time, metric_name
@@ -74,7 +74,7 @@ class Asked:
         out: the folder of the comparison.
         seeds: how many each model is trained from; None decides by the rows.
         test: the rows to measure on; None holds a tenth of the data out.
-        slices: columns by whose values to measure too.
+        slices: columns by whose values to measure too, as `Said` takes them.
         resamples: from which variances are, 0 for DeLong's; of groups there are 1,000 where nothing is said.
         baseline_score: a column of the scores of a model in production.
         baseline_is: what they are; of scores that are no probabilities only the order means something.
@@ -184,7 +184,7 @@ class _Run:
             self.test,
             prepared.encoder,
             config,
-            slices=asked.slices,
+            slices=Said(asked.slices).names(self.test.columns),
             baseline=asked.baseline_score,
             probabilities=asked.baseline_is == "probability",
         )

@@ -9,7 +9,7 @@ from masknet.table.different import Codes, different_in_series
 from masknet.table.memory import is_matrix
 from masknet.table.part import ROWS, BadRow
 from masknet.table.style import PLAIN, Form
-from masknet.table.table import Chunk, Rows, Source, Table, open_table, spread
+from masknet.table.table import Chunk, Rows, Source, Table, open_table, spread, table_name
 
 __all__ = [
     "PLAIN",
@@ -27,6 +27,7 @@ __all__ = [
     "open_table",
     "split_rows",
     "spread",
+    "table_name",
     "with_columns",
     "without_rows",
 ]

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import scipy.sparse
 
-__all__ = ["BadRow", "Chunk", "Form", "Rows", "Source", "Table", "open_table", "spread"]
+__all__ = ["BadRow", "Chunk", "Form", "Rows", "Source", "Table", "open_table", "spread", "table_name"]
 
 Source: TypeAlias = (
     "str | os.PathLike[str] | pl.DataFrame | pd.DataFrame | pa.Table | pa.RecordBatch | np.ndarray[Any, Any]"
@@ -336,6 +336,16 @@ def open_table(source: Source, *, columns: Sequence[str] = (), form: Form = PLAI
         f"a table is a path, a list of paths, a Polars, pandas or Arrow frame, a NumPy array, a sparse matrix of "
         f"SciPy, or a list of dicts; it was given {_described(source)}"
     )
+
+
+def table_name(source: str, form: Form = PLAIN) -> str:
+    """What the table of a path, a glob or a folder is called, found without reading it.
+
+    Raises:
+        DataError: nothing is there, or it is no table.
+        ConfigError: `form` names a format that there is not.
+    """
+    return find_files(source, form).name
 
 
 def _described(source: object) -> str:

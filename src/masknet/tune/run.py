@@ -21,7 +21,10 @@ from masknet.tune.study import require_optuna
 from masknet.tune.trials import TRIALS, Budget, Found, found_in, search
 from masknet.work_folder import WorkFolder
 
-__all__ = ["ToTune", "tune"]
+__all__ = ["NEEDS", "ToTune", "tune"]
+
+NEEDS = "a search", "masknet tune DATA --label COLUMN --model MODEL --trials N"
+"""What asks for rows and a label, and a command that names both."""
 
 _FREE = ("data", "valid", "cache_dir", "verify", "out", "json", "resume", "overwrite", "verbose", "members")
 """Of the settings of a run, what changes no figure, or is told apart by what it holds."""
@@ -65,7 +68,7 @@ def tune(
         ArtifactError: another search writes to the folder now, or its trials are damaged.
         Interrupted: the user stopped it; the trials that ended stay.
     """
-    asked.config.require_named("a search", "masknet tune DATA --label COLUMN --model MODEL --trials N")
+    asked.config.require_named(*NEEDS)
     require_optuna()
     folder = WorkFolder(asked.out, work="search", verb="tune", files=(TRIALS, *FILES))
     with folder.alone():
