@@ -391,3 +391,27 @@ def test_pandas_columns_that_are_nearly_something_else() -> None:
     assert chunk.frame["sparse"].to_list() == [0, 1, 1]
     with pytest.raises(DataError, match="holds a complex in row 1"):
         read(pd.DataFrame({"x": [1j]}))
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "libsvm"])
+def test_pandas_is_left_where_it_is(ending: str, tmp_path: Path) -> None:
+    """It is installed in many an environment, and takes a third of a second to import."""
+    days = [datetime.date(2026, 1, 1), None]
+    frame = pl.DataFrame({"city": ["a", "b", None, "a"] * 9, "n": [1, None, 3, 3] * 9, "day": days * 18})
+    if ending == "parquet":
+        tags = pl.Series("tags", [["x", "y"], None, [], ["y"]] * 9)
+        frame.with_columns(tags, code=pl.col("city").cast(pl.Categorical)).write_parquet(tmp_path / "x.parquet")
+    elif ending == "csv":
+        frame.write_csv(tmp_path / "x.csv")
+    else:
+        (tmp_path / "x.libsvm").write_text("1 3:1 7:.5\n0\n" * 18)
+    code = (
+        "import sys, numpy as np; from masknet.table import open_table; table = open_table(sys.argv[1])\n"
+        "for chunk in table.chunks():\n"
+        "    chunk.pick(np.array([0, 2]))\n"
+        "    [chunk.different(name) for name in chunk.columns]\n"
+        "    print('pandas' in sys.modules, len(chunk.frame))"
+    )
+    words = [sys.executable, "-c", code, f"x.{ending}"]
+    run = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert run.stdout == "False 36\n"

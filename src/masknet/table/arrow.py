@@ -381,21 +381,21 @@ def _moments(array: pa.Array) -> pa.Array:
 
 def _lists(array: pa.Array) -> pa.Array:
     """Lists of any make as lists of what their values are read as."""
-    lengths = _compute().fill_null(_compute().list_value_length(array), 0).to_numpy()
+    lengths = pl.Series(_compute().list_value_length(array)).fill_null(0).to_numpy()
     # Not by a cast: of views, whose lists may lie in any order, it makes lists that end before they begin.
     return _lists_of(array, _read(array.flatten(), array.type.value_field.metadata), lengths)
 
 
 def _maps(array: pa.Array) -> pa.Array:
     """Maps as lists of their pairs."""
-    offsets = array.offsets.to_numpy()
+    offsets = pl.Series(array.offsets).to_numpy()
     entries = array.values.slice(offsets[0], offsets[-1] - offsets[0])
     return _lists_of(array, _read(entries), np.diff(offsets))
 
 
 def _lists_of(array: pa.Array, values: pa.Array, lengths: NDArray[np.integer]) -> pa.Array:
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    return pa.LargeListArray.from_arrays(pa.array(offsets), _pairs(values), mask=array.is_null())
+    return pa.LargeListArray.from_arrays(pl.Series(offsets).to_arrow(), _pairs(values), mask=array.is_null())
 
 
 def _pairs(values: pa.Array) -> pa.Array:

@@ -296,4 +296,5 @@ def lists_of(row: NDArray[np.int64], values: pl.DataFrame, height: int) -> pl.Se
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     # Polars before 1.42 takes other texts than those of its own kind inside a list as they are, and crashes later.
     items = values.to_struct().to_arrow(compat_level=pl.CompatLevel.newest())
-    return pl.Series(pa.LargeListArray.from_arrays(pa.array(offsets), items, mask=pa.array(counts == 0)))
+    absent = pl.Series(counts == 0).to_arrow()
+    return pl.Series(pa.LargeListArray.from_arrays(pl.Series(offsets).to_arrow(), items, mask=absent))

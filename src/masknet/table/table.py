@@ -139,7 +139,7 @@ class Chunk:
         >>> Chunk(pl.DataFrame({"a": [7, 8, 9]}), "ads.csv", first_row=1).pick(np.array([0, 2])).rows()
         [(7,), (9,)]
         """
-        return self.piece[some] if isinstance(self.piece, pl.DataFrame) else self.piece.take(pa.array(some))
+        return self.piece[some] if isinstance(self.piece, pl.DataFrame) else self.piece.take(pl.Series(some).to_arrow())
 
     @classmethod
     def joined(cls, chunks: Sequence[Chunk]) -> Chunk:
