@@ -117,10 +117,13 @@ def test_scores_that_are_none_are_refused_before_anything_is_trained(made: pl.Ex
     assert not Path("c/models").exists()
 
 
-def test_a_constant_ranks_like_chance(masknet) -> None:
+def test_a_constant_ranks_nothing_and_that_is_said(masknet) -> None:
     pl.read_parquet("log.parquet").with_columns(prod=pl.lit(0.4)).write_parquet("flat.parquet")
-    assert masknet("compare", "flat.parquet", *QUICK, *LR, "--baseline-score", "prod").code == 0
+    result = masknet("compare", "flat.parquet", *QUICK, *LR, "--baseline-score", "prod")
+    assert result.code == 0
     assert row("prod")["metrics"]["auc"]["value"] == 0.5
+    assert "prod gives all test rows one score: it ranks nothing" in result.out
+    assert "lr gives" not in result.out
 
 
 def test_a_column_that_is_not_there_or_is_the_label_is_refused(masknet) -> None:

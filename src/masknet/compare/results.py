@@ -210,6 +210,8 @@ class _OfLabel:
             "aucs": self.comparison.aucs[one.name],
             "difference": {"to": self.comparison.best, **difference.to_json()},
         }
+        if flat := sum(np.ptp(scores) == 0 for scores in self._scores[one.name]):
+            found["flat"] = int(flat)  # of the runs, those that give every row one score
         if one.calibrated:
             found["reliability"] = _reliability(self._labels, self._scores[one.name][0], self._weights)
         if self._slices:
