@@ -142,6 +142,26 @@ def test_every_chart_is_vega_lite_and_told_in_words() -> None:
         vl_convert.vegalite_to_vega({**chart.spec, "width": 400})
 
 
+@pytest.mark.parametrize("count", [10, 12])
+def test_of_many_models_those_that_no_cheaper_one_equals_are_named(count: int) -> None:
+    found = results()
+    of_fm = next(model for model in found["models"] if model["model"] == "fm")
+    places = [(1, 0.6), (2, 0.55), (3, 0.7), (4, 0.65), (5, 0.69)] + [(6 + i, 0.5 + i / 100) for i in range(count - 5)]
+    found["models"] = [
+        {
+            **of_fm,
+            "model": f"m{cost}",
+            "scoring_seconds": cost / 1e3,
+            "metrics": {"auc": of_fm["metrics"]["auc"] | {"value": auc}},
+        }
+        for cost, auc in places
+    ]
+    (chart,) = (chart for chart in charts.charts_of(found, "click") if chart.title == "AUC against cost")
+    drawn = re.findall(r">(m[0-9]+)<", vl_convert.vegalite_to_svg({**chart.spec, "width": 400}))
+    assert sorted(drawn) == (sorted(f"m{cost}" for cost, _ in places) if count == 10 else ["m1", "m3"])
+    assert ("Named are those that no cheaper one equals" in chart.text) == (count > 10)
+
+
 def test_of_several_labels_each_has_its_charts() -> None:
     page = report_html(results(labels=("click", "like")), [])
     headings = [data for within, data in _Page(page).texts if within == "h2"]

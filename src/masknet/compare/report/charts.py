@@ -13,6 +13,19 @@ _COLOURS = ("#1b7f5a", "#3b6fb6", "#b0662a", "#8a4fa3")
 _SHAPES = ("circle", "triangle-up", "square", "diamond")
 _STEP = 22
 
+_ALL_NAMED = 10
+"""Points that have room for their names beside each other."""
+
+_UNEQUALLED = [
+    {
+        "window": [{"op": "max", "field": "auc", "as": "reached"}],
+        "sort": [{"field": "cost"}, {"field": "auc", "order": "descending"}],
+        "frame": [None, 0],
+    },
+    {"filter": "datum.auc >= datum.reached"},
+]
+"""The rows that rank at least as well as all that cost no more."""
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -147,7 +160,7 @@ def _costs(results: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> C
         | {name: max(cost(model), 1e-9) for name, cost in names.items()}
         for model in known
     ]
-    first = next(iter(names))
+    first, all_named = next(iter(names)), len(known) <= _ALL_NAMED
     bind = {"input": "select", "options": list(names), "name": "cost: "}
     shared = {
         "x": {"field": "cost", "type": "quantitative", "scale": {"type": "log", "nice": True}, "title": "cost"},
@@ -157,7 +170,8 @@ def _costs(results: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> C
     tooltip += [{"field": name, "type": "quantitative", "format": ",.4~g"} for name in names]
     return Chart(
         "AUC against cost",
-        "Up and to the left is better: more for less. The cost is on a logarithmic scale, and is that of this machine.",
+        f"Up and to the left is better: more for less. The cost is on a logarithmic scale, and is that of this machine."
+        f"{'' if all_named else ' Named are those that no cheaper one equals; point at another to see which it is.'}",
         {
             "description": "AUC of each model against its cost",
             "height": 300,
@@ -174,6 +188,7 @@ def _costs(results: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> C
                     },
                 },
                 {
+                    "transform": [] if all_named else _UNEQUALLED,
                     "mark": {"type": "text", "dy": -10, "fontSize": 10, "limit": 120},
                     "encoding": {**shared, "text": {"field": "model", "type": "nominal"}},
                 },
