@@ -10,11 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from masknet.nn.dense import _aligned
 from stages.child import Measure, threads
 from stages.training import settle
-
-_OF_A_LINE = 16
-"""Numbers of fp32 in a line of the processor's cache."""
 
 Shape = tuple[int, int, int]
 """Rows, columns and the inner width of a product."""
@@ -79,7 +77,7 @@ def _ways(a: Tensor, b: Tensor) -> Iterator[Callable[[], object]]:
     if a.dtype != torch.float32 or a.device.type != "cpu":
         return
     rows, columns = a.shape[0], b.shape[1]
-    lines = torch.empty_strided((rows, columns), (-(-columns // _OF_A_LINE) * _OF_A_LINE, 1))
+    lines = _aligned(a, columns)
     yield lambda: torch.mm(a, b, out=lines)
     if torch.backends.mkldnn.is_available():
         weights = b.t()

@@ -8,6 +8,7 @@ from stages import STARTED
 from stages.child import Measure, engine_of, require
 
 _IMPORTS = 11
+"""Of which the median is taken."""
 
 
 def torch() -> Measure:

@@ -42,8 +42,14 @@ CONVENTIONAL: dict[str, dict[str, Any]] = {
 PRODUCTS: dict[str, dict[str, Any]] = {
     kind: {"kind": kind, "width": FIELDS * DIM, "blocks": BLOCKS, "top": top, "reduction": 2.0}
     for kind, top in (("parallel", TOP), ("serial", []))
-}
+} | {"defaults": {"kind": "parallel", "width": FIELDS * DIM, "blocks": [64, 64, 64], "top": [128], "reduction": 1.0}}
 """What `stages.bounds` is told of a network."""
+
+
+def _products(bench: Bench, network: str, batch: int, *, dtype: str = "fp32", backward: bool = True) -> Side:
+    """The products of a step, or of a forward pass, alone."""
+    given = PRODUCTS[network] | {"batch": batch, "dtype": dtype, "backward": backward, "device": bench.device}
+    return bench.beside("stages.bounds:products", **given)
 
 
 def paper(kind: str, **settings: Any) -> dict[str, Any]:
@@ -73,7 +79,6 @@ def training(kind: str, bench: Bench) -> Plan:
     log = bench.log(bench.size(200_000, 1_000_000), VOCABULARY)
     common = {"data": log.csv, "count": bench.size(20, 100), "warmup": 3, "device": bench.device}
     settings = paper(kind)
-    products = PRODUCTS[kind] | {"batch": settings["batch_size"], "backward": True, "device": bench.device}
     steps = "stages.training:steps"
     unit = bf16_unit(bench.device)
     if unit is None:
@@ -101,8 +106,8 @@ def training(kind: str, bench: Bench) -> Plan:
             batch_size=settings["batch_size"],
             learning_rate=settings["learning_rate"],
         ),
-        "products in fp32": bench.beside("stages.bounds:products", **products, dtype="fp32"),
-        "products in bf16": bench.beside("stages.bounds:products", **products, dtype="bf16")
+        "products in fp32": _products(bench, kind, settings["batch_size"]),
+        "products in bf16": _products(bench, kind, settings["batch_size"], dtype="bf16")
         if unit
         else "no bf16 products here",
     }
@@ -137,16 +142,10 @@ def defaults(bench: Bench) -> Plan:
     sides = {
         "masknet": bench.of(bench.today, "stages.training:steps", **given),
         BASE: bench.of(bench.base, "stages.training:steps", **given),
-        "products in fp32": _products_of_the_defaults(bench),
+        "products in fp32": _products(bench, "defaults", 1024),
     }
     claim = Claim("training, the network of the defaults", "masknet", BASE, 2.0, aim="3x", bound="products in fp32")
     return Plan("3 x 64, top 128, r 1, batch 1,024, weight average on", sides, (claim,))
-
-
-def _products_of_the_defaults(bench: Bench) -> Side:
-    network = {"kind": "parallel", "width": FIELDS * DIM, "blocks": [64, 64, 64], "top": [128], "reduction": 1.0}
-    given = network | {"batch": 1024, "dtype": "fp32", "backward": True, "device": bench.device}
-    return bench.beside("stages.bounds:products", **given)
 
 
 def members(bench: Bench) -> Plan:
@@ -157,7 +156,7 @@ def members(bench: Bench) -> Plan:
     sides = {
         "one run": bench.of(bench.today, "stages.training:runs", **given, settings=[epoch | {"members": 4}]),
         "four runs": bench.of(bench.today, "stages.training:runs", **given, settings=alone),
-        "products in fp32": _products_of_the_defaults(bench),
+        "products in fp32": _products(bench, "defaults", 1024),
     }
     claim = Claim(
         "training, four members of the defaults in one run",
@@ -209,8 +208,7 @@ def vocabulary(bench: Bench) -> Plan:
         count=bench.size(3, 10),
         times=100,
     )
-    products = PRODUCTS["parallel"] | {"batch": 1024, "dtype": "fp32", "backward": True, "device": bench.device}
-    sides["products in fp32"] = bench.beside("stages.bounds:products", **products)
+    sides["products in fp32"] = _products(bench, "parallel", small["batch_size"])
     grown = Claim("", "", "100 thousand ids", must=None, figure="ms", unit="ms", at_most=True)
     claims = (
         replace(grown, stage="a step with 1 million ids, sparse", ours="1 million ids"),
@@ -289,13 +287,12 @@ def small(bench: Bench) -> Plan:
 def scoring(bench: Bench) -> Plan:
     log = bench.log(bench.size(200_000, 1_000_000), VOCABULARY)
     given = {"data": log.csv, "settings": paper("parallel"), "device": bench.device}
-    products = PRODUCTS["parallel"] | {"batch": 8192, "dtype": "fp32", "backward": False, "device": bench.device}
     sides = {
         "masknet": bench.of(bench.today, "stages.scoring:rows", **given),
         "conventional": bench.beside(
             "stages.by_convention:scores", **given, cache=str(bench.today.cache), network=CONVENTIONAL["parallel"]
         ),
-        "products in fp32": bench.beside("stages.bounds:products", **products),
+        "products in fp32": _products(bench, "parallel", 8192, backward=False),
     }
     claim = Claim(
         "evaluation and batch prediction, parallel 3 x 400, fp32",

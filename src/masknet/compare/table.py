@@ -149,16 +149,17 @@ def footnotes(results: Mapping[str, Any]) -> list[str]:
         if model.get("left_out"):
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in model["left_out"])
             found.append(f"{model['model']} did without {flags}, which it cannot have")
-        found += [_flat(model["model"], task, label, results) for label, task in _tasks(model, results["labels"])]
-    return list(filter(None, found))
+        for label, task in _tasks(model, results["labels"]):
+            if "flat" in task:
+                found.append(_ranks_nothing(model["model"], task, f" of {label}" if len(results["labels"]) > 1 else ""))
+    return found
 
 
-def _flat(name: str, task: Mapping[str, Any], label: str, results: Mapping[str, Any]) -> str:
-    """That a row of the table ranks nothing, with how many of its seeds; nothing of one that ranks."""
-    flat = task.get("flat", 0)
-    of_label = f" of {label}" if len(results["labels"]) > 1 else ""
-    of_seeds = f" with {flat} of {len(task['aucs'])} seeds" if flat and flat < len(task["aucs"]) else ""
-    return f"{name} gives all test rows one score{of_label}{of_seeds}: it ranks nothing" if flat else ""
+def _ranks_nothing(name: str, task: Mapping[str, Any], of_label: str) -> str:
+    """That a row of the table ranks nothing, and with how many of its seeds where some do rank."""
+    flat, seeds = task["flat"], len(task["aucs"])
+    of_seeds = f" with {flat} of {seeds} seeds" if flat < seeds else ""
+    return f"{name} gives all test rows one score{of_label}{of_seeds}: it ranks nothing"
 
 
 def _equal_parameters(model: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> str:

@@ -281,7 +281,7 @@ def _read_extension(array: pa.Array, metadata: Mapping[bytes, bytes]) -> pa.Arra
         left, right = (_to_polars(_read(side)).to_list() for side in array.flatten())
         closed = json.loads(said)["closed"]
         texts = [None if a is None else interval_text(a, b, closed) for a, b in zip(left, right, strict=True)]
-        return pa.array(texts, pa.large_string())
+        return pl.Series(texts, dtype=pl.String).to_arrow(compat_level=_OLDEST)
     if name == "pandas.period":
         raise _UnreadableError(f"periods of pandas, {json.loads(said)['freq']}")
     return _read(array)

@@ -170,7 +170,7 @@ def _costs(results: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> C
     tooltip += [{"field": name, "type": "quantitative", "format": ",.4~g"} for name in names]
     return Chart(
         "AUC against cost",
-        f"Up and to the left is better: more for less. The cost is on a logarithmic scale, and is that of this machine."
+        "Up and to the left is better: more for less. The cost is on a logarithmic scale, and is that of this machine."
         f"{'' if all_named else ' Named are those that no cheaper one equals; point at another to see which it is.'}",
         {
             "description": "AUC of each model against its cost",
