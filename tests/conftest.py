@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# How long an example takes is the machine's business: a busy one must not fail a test. Every run draws others.
-settings.register_profile("untimed", deadline=None, max_examples=30)
-settings.load_profile("untimed")
+# What a run draws and how long it takes to draw it must not fail a change that is sound: every run tries the same
+# examples, whatever the machine is busy with. `pytest --hypothesis-profile explore` tries others, and more of them.
+settings.register_profile("explore", deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("explore"), max_examples=30, derandomize=True)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session", autouse=True)

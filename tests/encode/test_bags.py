@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from masknet.encode.bags import bag_cells
@@ -109,7 +109,6 @@ def test_a_column_that_holds_no_bags_is_refused(cells: list[Any], options: dict[
 words = st.text(st.characters(blacklist_characters="|:", blacklist_categories=["Cs"]), max_size=5).map(str.strip)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(words, max_size=4) | st.none(), max_size=6))
 def test_lists_and_texts_are_the_same_bags(cells: list[list[str] | None]) -> None:
     lists = pl.Series("b", cells, dtype=pl.List(pl.String))

@@ -137,7 +137,7 @@ tables = st.integers(1, 6).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(tables)
 def test_every_table_is_the_same_to_five_readers(columns: Columns) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -200,7 +200,7 @@ def nested_readers(columns: Columns, folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(nested)
 def test_bags_vectors_and_moments_are_the_same_to_five_readers(columns: Columns) -> None:
     columns["tags"][0], columns["vector"][0], columns["ids"][0] = ["a", "7"], [0.5, 1.0], [7, 8]

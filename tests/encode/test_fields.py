@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils import murmurhash3_32
 
@@ -112,7 +112,6 @@ def test_only_kept_rows_teach_a_bag() -> None:
 bags = st.lists(st.lists(st.sampled_from(["a", "b", "c", "d", ""]), max_size=5) | st.none(), min_size=1, max_size=8)
 
 
-@settings(deadline=None)
 @given(bags, bags, st.integers(1, 6), st.integers(1, 3), st.sampled_from([None, 1, 2]))
 def test_bags_against_a_slow_copy(train: Any, later: Any, most: int, min_count: int, top: int | None) -> None:
     kind = {"schema": {"b": pl.List(pl.String)}}
@@ -208,7 +207,6 @@ moments_of = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(moments_of, moments_of)
 def test_moments_against_a_slow_copy(train: Any, later: Any) -> None:
     kind = {"schema": {"t": pl.Datetime("us")}}

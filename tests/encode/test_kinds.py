@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils import murmurhash3_32
 
@@ -235,7 +235,6 @@ def test_a_moment_is_hour_weekday_and_age() -> None:
     np.testing.assert_allclose((1 - weight) * knots[lower] + weight * knots[upper], ages, atol=1e-4)
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=20))
 def test_the_hash_is_the_one_of_scikit_learn(texts: list[str]) -> None:
     texts = [text.encode("utf-8", "ignore").decode() for text in texts]
@@ -246,7 +245,6 @@ def test_the_hash_is_the_one_of_scikit_learn(texts: list[str]) -> None:
 numbers = st.floats(-1e6, 1e6).map(lambda x: round(x, 3))
 
 
-@settings(deadline=None)
 @given(st.lists(numbers, min_size=1, max_size=90), st.lists(numbers | st.just(np.inf), max_size=20))
 def test_two_knots_give_the_number_back(seen: list[float], asked: list[float]) -> None:
     sample = KnotSample()

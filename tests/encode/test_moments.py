@@ -11,7 +11,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from masknet.encode.moment_forms import form_of
@@ -174,7 +174,6 @@ def test_summer_time_is_the_wall_clock_for_the_hour_and_the_instant_for_the_age(
     assert moment(texts) == expected * 2
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)) | st.none(), min_size=1, max_size=5),
     st.integers(-14 * 4, 14 * 4),

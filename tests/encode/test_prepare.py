@@ -234,20 +234,25 @@ def test_a_crash_leaves_nothing_under_the_final_name(tmp_path: Path, monkeypatch
 
 def test_of_several_at_once_one_encodes_and_the_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encode, calls = module._encode, []
+    notes = [Notes(), Notes(), Notes()]
 
-    def encode_slowly(*args: Any) -> None:
+    def waiting() -> int:
+        return sum(any("another process is encoding" in note for note in n.notes) for n in notes)
+
+    def encode_when_the_others_wait(*args: Any) -> None:
         calls.append(args)
-        time.sleep(0.3)
+        until = time.monotonic() + 60
+        while waiting() < 2 and time.monotonic() < until:
+            time.sleep(0.001)
         encode(*args)
 
-    monkeypatch.setattr(module, "_encode", encode_slowly)
-    notes = [Notes(), Notes(), Notes()]
+    monkeypatch.setattr(module, "_encode", encode_when_the_others_wait)
     tables = [open_table(log_of()) for _ in notes]
     with ThreadPoolExecutor(len(notes)) as pool:
         made = list(pool.map(lambda t, n: prepare(t, None, PLAN, n, cache=tmp_path), tables, notes))
     assert len(calls) == 1
     assert sorted(n.reused for n in notes) == [False, True, True]
-    assert sum(any("another process is encoding" in note for note in n.notes) for n in notes) == 2
+    assert waiting() == 2
     for prepared in made:
         np.testing.assert_array_equal(arrays_of(prepared.train)[0], arrays_of(made[0].train)[0])
 

@@ -170,7 +170,7 @@ GOOD = st.tuples(st.sampled_from("01"), st.text("aä,\n\"'", max_size=5)).map(
 BAD = st.sampled_from([(None, ["1"]), (None, ["1", "2", "3"]), ("click", ["7", "x"]), ("x", ["0", "\udce9\udcff"])])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(rows=st.lists(st.one_of(GOOD, GOOD, BAD), max_size=300))
 def test_the_good_rows_of_a_file_are_read_as_if_alone(
     rows: list[tuple[str | None, list[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from masknet.encode.values import BadCellsError
@@ -63,7 +63,6 @@ def test_a_column_without_vectors_is_refused(cells: list[Any]) -> None:
         vector(cells)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=3)))
 def test_texts_of_vectors_give_their_bits_back(cells: list[list[float]]) -> None:
     assert vector([str(cell) for cell in cells], 3, pl.String) == vector(cells, 3, pl.List(pl.Float32))
