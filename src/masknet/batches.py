@@ -106,7 +106,7 @@ class EpochOrder:
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
         last = int(np.searchsorted(self._starts, stop, side="left"))
         parts = [self._buffer(b)[max(0, start - self._starts[b]) : stop - self._starts[b]] for b in range(first, last)]
-        return np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def num_batches(rows: int, batch_size: int) -> int:
@@ -168,10 +168,12 @@ def ordered_batches(rows: EncodedSet, *, batch_size: int) -> Iterator[Batch]:
 
 def _batch(rows: EncodedSet, picked: NDArray[np.int64] | slice, taken: EncodedRows) -> Batch:
     weights = None if rows.weights is None else torch.from_numpy(rows.weights[picked].astype(np.float32))
+    stored = np.asarray(rows.labels)
+    labels = stored[picked] if isinstance(picked, slice) else stored.take(picked, axis=0)
     return Batch(
         ids=torch.from_numpy(taken.ids),
         values=torch.from_numpy(taken.values).expand(len(taken), -1),
         dense=None if taken.dense is None else torch.from_numpy(taken.dense),
-        labels=torch.from_numpy(_LABELS.take(np.asarray(rows.labels)[picked])),
+        labels=torch.from_numpy(_LABELS.take(labels)),
         weights=weights,
     )

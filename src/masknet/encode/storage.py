@@ -5,7 +5,6 @@ Ids that are kept as columns lie in one matrix, values in another; the values of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -18,6 +17,7 @@ __all__ = ["Column", "Knotted", "Layout", "Ragged", "Storage", "Vector"]
 
 _Kind = TypeVar("_Kind", bound="Storage")
 _Number = TypeVar("_Number", np.int32, np.float32)
+_Runs = tuple[tuple[slice, slice], ...]
 
 
 class Storage(Protocol):
@@ -218,10 +218,9 @@ class Layout:
             ids and values, `[rows, slots]`; the values are `[1, slots]` where all are 1. Where all slots are kept as
             columns they are these themselves, and nothing is copied.
         """
-        ids = _spread(columns, self.id_columns, self.fixed_ids)
-        ones = np.ones(len(self.unit_values), dtype=np.float32)
-        values = ones[None] if self.unit_values.all() else _spread(scaled, self.value_columns, ones)
-        for _, lower in _runs(self._lower):
+        ids = _spread(columns, self._id_runs, self.fixed_ids)
+        values = self._ones[None].copy() if self._all_unit else _spread(scaled, self._value_runs, self._ones)
+        for _, lower in self._lower_runs:
             upper = slice(lower.start + 1, lower.stop + 1, lower.step)
             weight = values[:, upper]
             values[:, lower] = 1 - weight
@@ -229,10 +228,27 @@ class Layout:
             ids[:, upper] = np.where(weight > 0, self._above.take(ids[:, lower], mode="clip"), 0)
         return ids, values
 
+    # Asked for with every chunk of rows, and the same in all: to find them anew took a tenth of a chunk's time.
     @cached_property
-    def _lower(self) -> NDArray[np.int64]:
+    def _id_runs(self) -> _Runs:
+        return _runs(np.flatnonzero(self.id_columns))
+
+    @cached_property
+    def _value_runs(self) -> _Runs:
+        return _runs(np.flatnonzero(self.value_columns))
+
+    @cached_property
+    def _lower_runs(self) -> _Runs:
         """The first slot of each number that enters by knots."""
-        return np.array([span.start for _, span in self._of(Knotted)], dtype=np.int64)
+        return _runs(np.array([span.start for _, span in self._of(Knotted)], dtype=np.int64))
+
+    @cached_property
+    def _ones(self) -> NDArray[np.float32]:
+        return np.ones(len(self.unit_values), dtype=np.float32)
+
+    @cached_property
+    def _all_unit(self) -> bool:
+        return bool(self.unit_values.all())
 
     @cached_property
     def _above(self) -> NDArray[np.int32]:
@@ -248,12 +264,12 @@ class Layout:
         return tuple((storage, span) for storage, span in pairs if isinstance(storage, kind))
 
 
-def _spread(columns: NDArray[_Number], kept: NDArray[np.bool_], others: NDArray[_Number]) -> NDArray[_Number]:
+def _spread(columns: NDArray[_Number], kept: _Runs, others: NDArray[_Number]) -> NDArray[_Number]:
     """Columns in the places where they are kept, and in each other place one number for all rows."""
-    if kept.all():
+    if columns.shape[1] == len(others):
         return columns
     spread = np.repeat(others[None], len(columns), axis=0)
-    for own, places in _runs(np.flatnonzero(kept)):
+    for own, places in kept:
         if places.step == 1:
             # NOTE[perf]: neighbouring columns as one item a row are copied in half the time of their numbers.
             item = f"V{columns.itemsize * (own.stop - own.start)}"
@@ -263,17 +279,18 @@ def _spread(columns: NDArray[_Number], kept: NDArray[np.bool_], others: NDArray[
     return spread
 
 
-def _runs(places: NDArray[np.int64]) -> Iterator[tuple[slice, slice]]:
+def _runs(places: NDArray[np.int64]) -> _Runs:
     """Ascending places as few slices of equal steps, each with its own among the places: slices are copied fast.
 
-    >>> list(_runs(np.array([0, 2, 4, 5])))
-    [(slice(0, 3, None), slice(0, 5, 2)), (slice(3, 4, None), slice(5, 6, 1))]
+    >>> _runs(np.array([0, 2, 4, 5]))
+    ((slice(0, 3, None), slice(0, 5, 2)), (slice(3, 4, None), slice(5, 6, 1)))
     """
-    first, steps = 0, np.diff(places)
+    runs, first, steps = [], 0, np.diff(places)
     while first < len(places):
         step = int(steps[first]) if first < len(steps) else 1
         last = first
         while last < len(steps) and steps[last] == step:
             last += 1
-        yield slice(first, last + 1), slice(int(places[first]), int(places[last]) + 1, step)
+        runs.append((slice(first, last + 1), slice(int(places[first]), int(places[last]) + 1, step)))
         first = last + 1
+    return tuple(runs)
