@@ -59,10 +59,10 @@ class Dictionary:
         Args:
             texts: each once.
         """
-        codes = texts.cast(self._type).to_physical()
-        numbers = (codes.fill_null(0) if texts.null_count() else codes).to_numpy() + np.uint32(1)
-        if texts.null_count():
-            numbers[texts.is_null().to_numpy()] = 0
+        codes = texts.cast(self._type).to_physical().to_numpy()
+        if texts.null_count():  # then they are floats, with NaN
+            codes = np.where(np.isnan(codes), -1, codes)
+        numbers = (codes + 1).astype(np.uint32, copy=False)
         fresh = np.flatnonzero(numbers >= self._size)
         if len(fresh):
             fresh = fresh[np.argsort(numbers[fresh])]

@@ -19,6 +19,7 @@ from masknet.encode.number_texts import ZERO_PADDED, NumberTexts, is_missing, of
 from masknet.encode.vectors import vector_parts
 from masknet.errors import DataError
 from masknet.schema import Bag, Decimal, TimeForm, ValueType
+from masknet.table import null_mask
 
 __all__ = ["NO_CHANCE", "ColumnFacts"]
 
@@ -240,13 +241,15 @@ class ColumnFacts:
             self.missing += column.cells.null_count()
             self.distinct.overflow = True
             return
-        known = column.where(column.cells.is_not_null()) if column.cells.null_count() else column
+        told_apart = column.codes is not None  # each cell stands there once
+        known = column.where(pl.Series(~null_mask(column.cells))) if column.cells.null_count() else column
         if dtype == pl.String:
             known = known.where(known.cells != "")
             self._add_text(known)
         elif dtype.is_float():
             known = known.where(pl.Series(~np.isnan(known.cells.to_numpy())))
             numbers = known.cells.to_numpy()
+            told_apart &= not (np.signbit(numbers) & (numbers == 0)).any()  # -0.0 and 0.0 are one
             finite = np.isfinite(numbers)
             self._infinite += known.count(pl.Series(~finite))
             self.types.add("float")
@@ -278,8 +281,7 @@ class ColumnFacts:
             self.all_integers = self.all_booleans = False
             self._other_types = True
         self.missing += len(column) - len(known)
-        # Of texts only: of numbers, -0.0 and 0.0 are one.
-        self.distinct.add(known.cells, told_apart=known.codes is not None and dtype == pl.String)
+        self.distinct.add(known.cells, told_apart=told_apart)
         if not self._within and (dtype == pl.String or dtype.is_integer()):
             self._all_different.add(known)
 

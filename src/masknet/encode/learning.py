@@ -34,6 +34,7 @@ from masknet.encode.shown import Counts
 from masknet.encode.storage import Column, Ragged, Storage
 from masknet.encode.vocabulary import ValueCounter, Vocabulary
 from masknet.schema import Bag, Categorical, Datetime, Dense, FieldSchema, Numeric
+from masknet.table import null_mask
 
 __all__ = ["CategoricalLearner", "FieldLearner", "Reserve", "learner_of"]
 
@@ -254,7 +255,7 @@ class _DatetimeLearner:
 
 def _missing(cells: pl.Series, times: NDArray[np.int64]) -> int:
     """How many rows have no value."""
-    return int(times[cells.is_null().to_numpy()].sum()) if cells.null_count() else 0
+    return int(times[null_mask(cells)].sum()) if cells.null_count() else 0
 
 
 def learner_of(field: FieldSchema) -> FieldLearner:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from masknet.encode.number_texts import is_missing, parse, without
 from masknet.errors import ConfigError
 from masknet.schema import TimeForm
+from masknet.table import null_mask
 
 __all__ = [
     "DAY",
@@ -105,7 +106,7 @@ def _read(column: pl.Series, form: TimeForm, missing: Sequence[str]) -> CellMome
     numbers = without(column.cast(pl.Float64, strict=False).fill_nan(None), missing)
     width = len(f"{_SOME:{_DIGITS.get(form, form)}}")
     wall = _by_format(_whole_texts(numbers).str.zfill(width), form)  # a number does not show the zeros before it
-    return _of(wall.alias(column.name), wrong=wall.is_null().to_numpy() & numbers.is_not_null().to_numpy())
+    return _of(wall.alias(column.name), wrong=null_mask(wall) & ~null_mask(numbers))
 
 
 def _none(column: pl.Series) -> CellMoments:
@@ -169,7 +170,7 @@ def _written(column: pl.Series, form: TimeForm, missing: Sequence[str] = ()) -> 
         wall = _by_format(bare, form)
     outside = is_outside(wall)
     wall = (wall.set(pl.Series(outside), None) if outside.any() else wall).alias(column.name)
-    wrong: NDArray[np.bool_] = wall.is_null().to_numpy() & text.is_not_null().to_numpy()
+    wrong: NDArray[np.bool_] = null_mask(wall) & ~null_mask(text)
     if wrong.any():
         odd = np.flatnonzero(wrong)
         wrong[odd] = ~is_missing(text.gather(odd), missing).to_numpy()

@@ -21,7 +21,7 @@ from masknet.encode.moment_texts import is_outside
 from masknet.encode.number_texts import parse, without
 from masknet.errors import DataError, Where, flag
 from masknet.schema import UNKNOWN, Decimal, Schema, ValueType
-from masknet.table import Rows, spread
+from masknet.table import Rows, null_mask, spread
 
 Place = Callable[[int], str]
 """Says where row `i` of a chunk stands: "row 17 of ads.csv"."""
@@ -384,7 +384,7 @@ def labels(
         )
     elif column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
         number = column.cast(pl.Float64).fill_nan(None)
-        absent = number.is_null().to_numpy()
+        absent = null_mask(number)
         known = number.set(~number.is_in([0.0, 1.0, -1.0]).fill_null(value=False), None).clip(lower_bound=0)
         known = known.cast(pl.UInt8)
     else:
@@ -410,7 +410,7 @@ def labels(
             f"{grades[3 * len(grades) // 5]:g} and else 0, or take one of them for it, as {flag('positive', one)}"
         )
 
-    refuse(known.is_null().to_numpy() & ~(absent & may_lack), column, place, sentence)
+    refuse(null_mask(known) & ~(absent & may_lack), column, place, sentence)
     found: NDArray[np.uint8] = known.fill_null(UNKNOWN).to_numpy()
     return found
 

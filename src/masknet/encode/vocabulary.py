@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from masknet.encode.murmur import murmur3
+from masknet.table import null_mask
 
 __all__ = ["Buckets", "ValueCounter", "Vocabulary"]
 
@@ -103,7 +104,7 @@ class Vocabulary:
             known = (same.fill_null(value=False) if same.null_count() else same).to_numpy()
             ids[known] = self.id_array[value[known]]
         if text.null_count():
-            ids[text.is_null().to_numpy()] = missing
+            ids[null_mask(text)] = missing
         return ids
 
     def extended(self, values: pl.Series, first_id: int) -> Vocabulary:
@@ -132,4 +133,4 @@ class Buckets:
     def ids(self, text: pl.Series, *, missing: int, unseen: int) -> NDArray[np.int32]:
         """The id of each text, `missing` where it is null; no value is unseen."""
         hashed = self.first_id + (murmur3(text) % np.uint32(self._buckets)).astype(np.int32)
-        return np.where(text.is_null().to_numpy(), np.int32(missing), hashed)
+        return np.where(null_mask(text), np.int32(missing), hashed)

@@ -4,6 +4,7 @@ CSV and TSV arrive as text, as written; Parquet and frames keep their types. A t
 no file open in between, and never changes what it was given.
 """
 
+from masknet.table.arrow import null_mask
 from masknet.table.derived import Kept, split_rows, with_columns, without_rows
 from masknet.table.different import Codes, different_in_series
 from masknet.table.memory import is_matrix
@@ -24,6 +25,7 @@ __all__ = [
     "Table",
     "different_in_series",
     "is_matrix",
+    "null_mask",
     "open_table",
     "split_rows",
     "spread",

@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from masknet.errors import DataError
 
 __all__ = [
+    "FLAT",
     "arrow_series",
     "column_of",
     "converting",
     "frame_of",
     "from_arrow",
     "interval_text",
+    "null_mask",
     "plain",
     "plain_columns",
     "text_of",
@@ -37,7 +39,13 @@ _NAME, _SAID = b"ARROW:extension:name", b"ARROW:extension:metadata"
 _PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _DIGITS = 38  # that a decimal of Polars has at most
 _BETWEEN_HOURS = re.compile(r"[+-]\d\d:?(?!00)\d\d")  # of these offsets Polars knows the whole hours
-_OLDEST = pl.CompatLevel.oldest()
+_OLDEST, _AS_IT_LIES = pl.CompatLevel.oldest(), pl.CompatLevel.newest()
+
+FLAT = (
+    *(pl.String, pl.Boolean, pl.Date, pl.Datetime, pl.Float32, pl.Float64),
+    *(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64),
+)
+"""The types of most columns, which Arrow has as Polars has them."""
 
 
 class _UnreadableError(Exception):
@@ -119,6 +127,29 @@ def _series(name: str, read: pa.ChunkedArray, source: str, kind: object = None) 
         # Not as a Series: Polars before 1.42 then keeps the texts of structs in lists as they are, and crashes on them.
         series = pl.DataFrame(pa.table({name: read})).to_series()
         return series.cast(pl.String) if isinstance(series.dtype, pl.Categorical | pl.Enum) else series
+
+
+def null_mask(column: pl.Series | pa.Array) -> NDArray[np.bool_]:
+    """Which cells are null.
+
+    NOTE[perf]: `is_null` is a query, for which threads are woken: .1 ms, and some ms on a busy machine. The bits take a
+    fifth of it, and a column without nulls needs none.
+
+    >>> null_mask(pl.Series(["Ulm", None])).tolist()
+    [False, True]
+
+    Args:
+        column: a series, or an array of Arrow that has nulls.
+    """
+    if isinstance(column, pl.Series):
+        if not column.null_count():
+            return np.zeros(len(column), dtype=np.bool_)
+        if column.dtype not in FLAT:
+            return column.is_null().to_numpy()
+        column = column.to_arrow(compat_level=_AS_IT_LIES)
+    first, bits = column.offset, np.frombuffer(column.buffers()[0], dtype=np.uint8)
+    nulls: NDArray[np.bool_] = np.unpackbits(bits, count=first + len(column), bitorder="little")[first:] == 0
+    return nulls
 
 
 def column_of(table: pa.Table, name: str, source: str) -> pl.Series:
