@@ -154,14 +154,20 @@ class KnotSample:
 
     def knots(self, low: float, high: float, most: int = MAX_KNOTS) -> Knots:
         """The knots that the numbers ask for, `low` and `high` among them; every distinct number where they are few."""
-        numbers = self.numbers()
+        numbers = np.sort(self.numbers())
         distinct = np.unique(np.append(numbers, [low, high]))
         if len(distinct) > most:
             shares = np.linspace(0, 1, most // 2)
-            parts = [np.quantile(x, shares, method="nearest") for x in (numbers, distinct)]
+            parts = [_quantiles(x, shares) for x in (numbers, distinct)]
             distinct = np.unique(np.concatenate([*parts, [low, high]]))
         distinct = distinct + 0.0  # -0.0 and 0.0 are one knot
         return Knots(at=tuple(np.unique(distinct).tolist()))
+
+
+def _quantiles(rising: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The number nearest to each share, as `np.quantile` has it, which takes four times as long."""
+    places = np.rint((len(rising) - 1) * shares).astype(np.intp)
+    return rising[places]
 
 
 @lru_cache(maxsize=2)

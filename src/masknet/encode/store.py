@@ -229,30 +229,20 @@ class SetWriter:
     def add(self, rows: EncodedRows, roles: dict[str, NDArray[Any]], keep: NDArray[np.bool_]) -> None:
         """Append the rows that `keep` marks."""
         index, layout = np.flatnonzero(keep), self._layout
+        ids, values = rows.ids.take(index, axis=0), rows.values.take(index, axis=0)
+        columns, scaled = layout.kept(ids, values)
         arrays: dict[str, Any] = {
-            "ids": _part(rows.ids, index, layout.id_columns),
-            "values": _part(rows.values, index, layout.value_columns),
+            "ids": columns,
+            "values": scaled,
             "dense": rows.dense if rows.dense is None else rows.dense.take(index, axis=0),
             "numbers": rows.numbers if rows.numbers is None else rows.numbers.take(index, axis=0),
         }
         arrays |= {name: array.take(index, axis=0) for name, array in roles.items()}
         for i, (_, slots) in enumerate(layout.bags):
-            ids = rows.ids[:, slots].take(index, axis=0)
-            present = ids != 0
+            present = ids[:, slots] != 0
             ends = self._ends[i] + np.cumsum(present.sum(axis=1))
-            arrays |= {f"bag{i}.ends": ends, f"bag{i}.ids": ids[present]}
-            arrays[f"bag{i}.values"] = rows.values[:, slots].take(index, axis=0)[present]
+            arrays |= {f"bag{i}.ends": ends, f"bag{i}.ids": ids[:, slots][present]}
+            arrays[f"bag{i}.values"] = values[:, slots][present]
             self._ends[i] = int(ends[-1]) if len(ends) else self._ends[i]
         for name, file in self._files.items():
             file.add(arrays[name])
-
-
-def _part(matrix: NDArray[Any], rows: NDArray[np.intp], columns: NDArray[np.bool_]) -> NDArray[Any]:
-    """Some rows of some columns."""
-    if columns.all():
-        return matrix.take(rows, axis=0)
-    kept = np.flatnonzero(columns)
-    # NOTE[perf]: first what leaves less to be copied.
-    if len(rows) * len(columns) < len(matrix) * len(kept):
-        return matrix.take(rows, axis=0).take(kept, axis=1)
-    return matrix.take(kept, axis=1).take(rows, axis=0)

@@ -345,6 +345,9 @@ def numbers(
     return column.cast(pl.Float64).to_numpy().astype(np.float64, copy=False)  # where a null is NaN
 
 
+_LABELS = (0.0, 1.0, -1.0)
+
+
 def labels(
     column: pl.Series, place: Place, *, positive: str | None = None, may_lack: bool = False
 ) -> NDArray[np.uint8]:
@@ -383,10 +386,9 @@ def labels(
             return_dtype=pl.UInt8,
         )
     elif column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
-        number = column.cast(pl.Float64).fill_nan(None)
-        absent = null_mask(number)
-        known = number.set(~number.is_in([0.0, 1.0, -1.0]).fill_null(value=False), None).clip(lower_bound=0)
-        known = known.cast(pl.UInt8)
+        number = column.cast(pl.Float64).to_numpy()  # where a null is NaN
+        absent = np.isnan(number)
+        known = pl.Series((number == 1).astype(np.uint8)).set(pl.Series(~np.isin(number, _LABELS)), None)
     else:
         raise DataError(
             f"a label is 0 or 1; column '{column.name}' holds {column.dtype}: name another label", column=column.name
