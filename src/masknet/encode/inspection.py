@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -140,10 +140,11 @@ def inspect_table(
                 if name == declared.time_column:
                     time_parts.append(spread(found.instants, codes))
                 absent[name] += coded.columns[name].count(found.wall.is_null())
-            tasks = [partial(column.add, coded.columns[name]) for name, column in facts.items()]
-            workers.each(lambda task: task(), tasks if keep is None else [partial(keep.add, coded), *tasks])
+            tasks: list[Callable[[], None]] = [] if keep is None else [partial(keep.add, coded)]
             if declared.labels:
-                search.add(coded.columns, label_parts[-1], each=workers.each)
+                tasks.append(partial(search.add, coded.columns, label_parts[-1]))
+            tasks += [partial(column.add, coded.columns[name]) for name, column in facts.items()]
+            workers.each(lambda task: task(), tasks)
             progress.track("inspect", rows, max(total, rows))
     if rows == 0:
         raise DataError(f"a table needs rows; {table.name} has a header and none", file=table.name)

@@ -70,20 +70,16 @@ class LeakSearch:
         self._draws: list[NDArray[np.float64]] = []
         self._labels: list[NDArray[np.uint8]] = []
 
-    def add(self, columns: Mapping[str, Coded], labels: NDArray[np.uint8], *, each: Each = in_turn) -> None:
-        """Take the next rows, and their labels, `[rows, tasks]`; `each` as in `Encoder.encode`."""
+    def add(self, columns: Mapping[str, Coded], labels: NDArray[np.uint8]) -> None:
+        """Take the next rows, and their labels, `[rows, tasks]`."""
         draws = keyed_uniform(_KEPT_KEY, np.arange(self._seen, self._seen + len(labels)))
         drawn = np.flatnonzero(draws < self._share)
         self._seen += len(labels)
         self._kept += len(drawn)
         self._draws.append(draws[drawn])
         self._labels.append(labels[drawn])
-        names = list(self._columns)
-
-        def take(i: int) -> None:
-            self._columns[names[i]].take(columns[names[i]].part(drawn))
-
-        each(take, range(len(names)))
+        for name, own in self._columns.items():
+            own.take(columns[name].part(drawn))
         if self._kept > 2 * self._most:  # there are more rows than was thought
             self._thin()
 
