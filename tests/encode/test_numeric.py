@@ -218,6 +218,12 @@ def test_the_sample_is_the_same_however_the_stream_is_cut(cuts: list[int]) -> No
         assert sampled(x).knots(0, 50, 16) != sampled(x[1:]).knots(0, 50, 16), "a number's place draws its key"
 
 
+@given(st.lists(finite, min_size=1, max_size=80).map(sorted), st.integers(1, 70))
+def test_quantiles_of_what_rises_are_those_that_numpy_finds(rising: list[float], parts: int) -> None:
+    numbers, shares = np.array(rising), np.linspace(0, 1, parts)
+    np.testing.assert_array_equal(numeric._quantiles(numbers, shares), np.quantile(numbers, shares, method="nearest"))
+
+
 def test_the_sample_is_a_fair_one() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numeric, "_SAMPLE", 2000)

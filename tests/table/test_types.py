@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from masknet.errors import DataError
-from masknet.table import open_table
+from masknet.table import null_mask, open_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "types.md"
 NOON = datetime.datetime(2026, 1, 31, 12)
@@ -415,3 +415,27 @@ def test_pandas_is_left_where_it_is(ending: str, tmp_path: Path) -> None:
     words = [sys.executable, "-c", code, f"x.{ending}"]
     run = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert run.stdout == "False 36\n"
+
+
+OF_A_TYPE = {
+    pl.String: "a text of more than twelve bytes",
+    pl.Boolean: False,
+    pl.Int8: -1,
+    pl.UInt64: 2**63,
+    pl.Int128: 2**100,
+    pl.Float32: float("nan"),
+    pl.Float64: 0.0,
+    pl.Date: NOON.date(),
+    pl.Datetime("us"): NOON,
+    pl.List(pl.Int64): [None],
+    pl.Null: None,
+}
+
+
+@pytest.mark.parametrize("dtype", OF_A_TYPE, ids=str)
+def test_the_null_cells_of_every_type_are_found_wherever_a_column_begins(dtype: pl.DataType) -> None:
+    draws = np.random.default_rng(0)
+    column = pl.Series([None if draws.random() < 0.3 else OF_A_TYPE[dtype] for _ in range(70)], dtype=dtype)
+    parts = [column[a:b] for a, b in ((0, 70), (0, 0), (1, 9), (8, 70), (13, 14), (64, 66))]
+    for part in (*parts, pl.concat(parts, rechunk=False), pl.Series([OF_A_TYPE[dtype]] * 3, dtype=dtype)):
+        assert null_mask(part).tolist() == [cell is None for cell in part.to_list()]
