@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -160,6 +161,8 @@ def test_of_many_models_those_that_no_cheaper_one_equals_are_named(count: int) -
     drawn = re.findall(r">(m[0-9]+)<", vl_convert.vegalite_to_svg({**chart.spec, "width": 400}))
     assert sorted(drawn) == (sorted(f"m{cost}" for cost, _ in places) if count == 10 else ["m1", "m3"])
     assert ("Named are those that no cheaper one equals" in chart.text) == (count > 10)
+    by_auc = sorted(chart.spec["data"]["values"], key=lambda row: -row["auc"])
+    assert all(one["below"] != other["below"] for one, other in itertools.pairwise(by_auc)), "names of neighbours part"
 
 
 def test_of_several_labels_each_has_its_charts() -> None:

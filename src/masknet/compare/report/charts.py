@@ -160,12 +160,22 @@ def _costs(results: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> C
         | {name: max(cost(model), 1e-9) for name, cost in names.items()}
         for model in known
     ]
+    for place, row in enumerate(sorted(rows, key=lambda row: -row["auc"])):
+        row["below"] = bool(place % 2)  # neighbours by AUC, which may lie upon each other, have names on two sides
     first, all_named = next(iter(names)), len(known) <= _ALL_NAMED
     bind = {"input": "select", "options": list(names), "name": "cost: "}
     shared = {
         "x": {"field": "cost", "type": "quantitative", "scale": {"type": "log", "nice": True}, "title": "cost"},
         "y": {**_auc("auc"), "title": "AUC"},
     }
+    named: list[dict[str, Any]] = [
+        {
+            "transform": [*([] if all_named else _UNEQUALLED), {"filter": f"{sign}datum.below"}],
+            "mark": {"type": "text", "dy": away, "fontSize": 10, "limit": 120},
+            "encoding": shared | {"text": {"field": "model", "type": "nominal"}},
+        }
+        for sign, away in (("!", -10), ("", 14))
+    ]
     tooltip = [{"field": "model"}, {"field": "auc", "type": "quantitative", "format": ".4f"}]
     tooltip += [{"field": name, "type": "quantitative", "format": ",.4~g"} for name in names]
     return Chart(
@@ -187,11 +197,7 @@ def _costs(results: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> C
                         "tooltip": tooltip,
                     },
                 },
-                {
-                    "transform": [] if all_named else _UNEQUALLED,
-                    "mark": {"type": "text", "dy": -10, "fontSize": 10, "limit": 120},
-                    "encoding": {**shared, "text": {"field": "model", "type": "nominal"}},
-                },
+                *named,
             ],
         },
     )
