@@ -49,9 +49,15 @@ class WorkFolder:
             raise ConfigError(
                 f"a {self._work} has a folder of its own; --out is '{self.path}': name one, such as ads.{self._verb}"
             )
+        made = [folder for folder in self.path.parents if not folder.exists()]  # the innermost first
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(self.path.with_name(f".{self.path.name}.lock"), self._refuse_second):
-            yield
+        try:
+            with locked(self.path.with_name(f".{self.path.name}.lock"), self._refuse_second):
+                yield
+        finally:
+            for folder in made:
+                with suppress(OSError):  # what has come to lie in it stays
+                    folder.rmdir()
 
     def _refuse_second(self) -> NoReturn:
         raise ArtifactError(

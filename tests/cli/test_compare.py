@@ -481,3 +481,12 @@ def test_a_model_of_a_comparison_with_its_own_test_rows_can_be_trained_again(mas
     assert masknet("train", "--config", "c/models/fm-0.masknet/run.json", "--out", "again.masknet").code == 0
     weights = [(Path(at) / "weights.safetensors").read_bytes() for at in ("c/models/fm-0.masknet", "again.masknet")]
     assert weights[0] == weights[1]
+
+
+def test_a_refused_comparison_leaves_no_folder_that_was_not_there(masknet) -> None:
+    Path("there").mkdir()
+    for out in ("new/deeper/ads.compare", "there/ads.compare"):
+        refused = masknet("compare", "none.csv", "--label", "click", "--models", "lr", "--out", out)
+        assert refused.code == 1
+    assert not Path("new").exists()
+    assert list(Path("there").iterdir()) == []
