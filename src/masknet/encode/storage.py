@@ -228,11 +228,13 @@ class Layout:
             ids[:, upper] = np.where(weight > 0, self._above.take(ids[:, lower], mode="clip"), 0)
         return ids, values
 
-    def kept(
-        self, ids: NDArray[np.int32], values: NDArray[np.float32]
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The columns that are kept, of all slots of some rows: `complete` makes these of them again, but for bags."""
-        return _gathered(ids, self._id_runs), _gathered(values, self._value_runs)
+    def kept_ids(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The columns that are kept, of the ids of all slots: what `complete` is given."""
+        return _gathered(ids, self._id_runs)
+
+    def kept_values(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same of values."""
+        return _gathered(values, self._value_runs)
 
     # Asked for with every chunk of rows, and the same in all: to find them anew took a tenth of a chunk's time.
     @cached_property

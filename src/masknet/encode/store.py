@@ -5,6 +5,7 @@ Ids and values that are the same in every row are not stored, nor is the padding
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -229,20 +230,25 @@ class SetWriter:
     def add(self, rows: EncodedRows, roles: dict[str, NDArray[Any]], keep: NDArray[np.bool_]) -> None:
         """Append the rows that `keep` marks."""
         index, layout = np.flatnonzero(keep), self._layout
-        ids, values = rows.ids.take(index, axis=0), rows.values.take(index, axis=0)
-        columns, scaled = layout.kept(ids, values)
         arrays: dict[str, Any] = {
-            "ids": columns,
-            "values": scaled,
+            "ids": _part(rows.ids, index, layout.kept_ids),
+            "values": _part(rows.values, index, layout.kept_values),
             "dense": rows.dense if rows.dense is None else rows.dense.take(index, axis=0),
             "numbers": rows.numbers if rows.numbers is None else rows.numbers.take(index, axis=0),
         }
         arrays |= {name: array.take(index, axis=0) for name, array in roles.items()}
         for i, (_, slots) in enumerate(layout.bags):
-            present = ids[:, slots] != 0
+            ids = rows.ids[:, slots].take(index, axis=0)
+            present = ids != 0
             ends = self._ends[i] + np.cumsum(present.sum(axis=1))
-            arrays |= {f"bag{i}.ends": ends, f"bag{i}.ids": ids[:, slots][present]}
-            arrays[f"bag{i}.values"] = values[:, slots][present]
+            arrays |= {f"bag{i}.ends": ends, f"bag{i}.ids": ids[present]}
+            arrays[f"bag{i}.values"] = rows.values[:, slots].take(index, axis=0)[present]
             self._ends[i] = int(ends[-1]) if len(ends) else self._ends[i]
         for name, file in self._files.items():
             file.add(arrays[name])
+
+
+def _part(slots: NDArray[_Kind], rows: NDArray[np.intp], kept: Callable[[NDArray[_Kind]], NDArray[_Kind]]) -> Any:
+    """Some rows of the columns that are kept; first what leaves less to be copied, and to be held in memory."""
+    few = 2 * len(rows) < len(slots)
+    return kept(slots.take(rows, axis=0)) if few else kept(slots).take(rows, axis=0)
