@@ -148,7 +148,9 @@ def inspect_table(
             progress.track("inspect", rows, max(total, rows))
     if rows == 0:
         raise DataError(f"a table needs rows; {table.name} has a header and none", file=table.name)
-    _check_positive(declared, facts, np.concatenate(label_parts), table)
+    labels = np.concatenate(label_parts)
+    label_parts.clear()  # of ten million rows as much again
+    _check_positive(declared, facts, labels, table)
     for name, read in readers.items():
         facts[name].blank_moments = absent[name] - facts[name].missing
         facts[name].zoned = set() if read.zoned is None else {read.zoned}
@@ -171,7 +173,7 @@ def inspect_table(
         reports=tuple(reports),
         rows=rows,
         warnings=(*_warnings(reports, facts), *leaks),
-        labels=np.concatenate(label_parts) if declared.labels else None,
+        labels=labels if declared.labels else None,
         times=np.concatenate(time_parts) if time_parts else None,
         time_form=None if declared.time_column is None else facts[declared.time_column].form,
         lengths={f.name: f.entries / f.rows for f in facts.values() if f.entries},
