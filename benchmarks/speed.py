@@ -32,6 +32,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cost_model
 from cells import with_table
 from machine import bf16_unit, commit, hardware
 from stages.bench import Bench, Child, Claim, Plan, Side, SideError
@@ -149,9 +150,15 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(new: dict[str, Any], path: Path) -> None:
-    """Put new records into a JSON, and its tables into the page."""
+    """Put new records into a JSON, and its tables into the pages."""
     path.write_text(json.dumps(merged(result(path), new), indent=1) + "\n", encoding="utf-8")
-    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    write_pages()
+
+
+def write_pages() -> None:
+    """What the results say of speed, and of the cost of many rows."""
+    for page, tables in ((PAGE, with_tables), (cost_model.PAGE, cost_model.with_tables)):
+        page.write_text(tables(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def stamp(bench: Bench) -> dict[str, Any]:
@@ -287,7 +294,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help=f"the JSON (default: {RESULTS.name}; on a GPU {ON_GPU.name})")
     given = parser.parse_args()
     if given.verb == "page":
-        PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        write_pages()
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was made for this run is removed
     bench = Bench(form=given.form, device=given.device)
