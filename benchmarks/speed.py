@@ -180,7 +180,7 @@ def run_stages(bench: Bench, names: Sequence[str], out: Path) -> bool:
         for record in records:
             print(f"  {record['stage']}: {told(record)}", flush=True)
         sound = sound and not any(why.startswith("it failed") for why in whys.values())
-    where = "nothing is written" if bench.form == "tiny" else f"written to {out} and {PAGE}"
+    where = "nothing is written" if bench.form == "tiny" else f"written to {out}, {PAGE} and {cost_model.PAGE}"
     print(f"{where}; {(time.perf_counter() - began) / 60:.1f} min")
     return sound
 

@@ -168,12 +168,10 @@ def ordered_batches(rows: EncodedSet, *, batch_size: int) -> Iterator[Batch]:
 
 def _batch(rows: EncodedSet, picked: NDArray[np.int64] | slice, taken: EncodedRows) -> Batch:
     weights = None if rows.weights is None else torch.from_numpy(rows.weights[picked].astype(np.float32))
-    stored = np.asarray(rows.labels)
-    labels = stored[picked] if isinstance(picked, slice) else stored.take(picked, axis=0)
     return Batch(
         ids=torch.from_numpy(taken.ids),
         values=torch.from_numpy(taken.values).expand(len(taken), -1),
         dense=None if taken.dense is None else torch.from_numpy(taken.dense),
-        labels=torch.from_numpy(_LABELS.take(labels)),
+        labels=torch.from_numpy(_LABELS.take(rows.labels_of(picked))),
         weights=weights,
     )

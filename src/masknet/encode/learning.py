@@ -255,7 +255,7 @@ class _DatetimeLearner:
 
 def _missing(cells: pl.Series, times: NDArray[np.int64]) -> int:
     """How many rows have no value."""
-    return int(times[null_mask(cells)].sum()) if cells.null_count() else 0
+    return int(times[null_mask(cells)].sum())
 
 
 def learner_of(field: FieldSchema) -> FieldLearner:

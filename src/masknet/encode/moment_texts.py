@@ -170,7 +170,7 @@ def _written(column: pl.Series, form: TimeForm, missing: Sequence[str] = ()) -> 
         wall = _by_format(bare, form)
     outside = is_outside(wall)
     wall = (wall.set(pl.Series(outside), None) if outside.any() else wall).alias(column.name)
-    wrong: NDArray[np.bool_] = null_mask(wall) & ~null_mask(text)
+    wrong = null_mask(wall) & ~null_mask(text)
     if wrong.any():
         odd = np.flatnonzero(wrong)
         wrong[odd] = ~is_missing(text.gather(odd), missing).to_numpy()

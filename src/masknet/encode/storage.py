@@ -219,7 +219,8 @@ class Layout:
             columns they are these themselves, and nothing is copied.
         """
         ids = _spread(columns, self._id_runs, self.fixed_ids)
-        values = self._ones[None].copy() if self._all_unit else _spread(scaled, self._value_runs, self._ones)
+        ones = np.ones(len(self.unit_values), dtype=np.float32)
+        values = ones[None] if self.unit_values.all() else _spread(scaled, self._value_runs, ones)
         for _, lower in self._lower_runs:
             upper = slice(lower.start + 1, lower.stop + 1, lower.step)
             weight = values[:, upper]
@@ -251,14 +252,6 @@ class Layout:
         return _runs(np.array([span.start for _, span in self._of(Knotted)], dtype=np.int64))
 
     @cached_property
-    def _ones(self) -> NDArray[np.float32]:
-        return np.ones(len(self.unit_values), dtype=np.float32)
-
-    @cached_property
-    def _all_unit(self) -> bool:
-        return bool(self.unit_values.all())
-
-    @cached_property
     def _above(self) -> NDArray[np.int32]:
         """For each id that of the knot above; 0 where there is none."""
         chains = [knotted.ids for knotted, _ in self._of(Knotted)]
@@ -284,9 +277,10 @@ def _spread(columns: NDArray[_Number], kept: _Runs, others: NDArray[_Number]) ->
 
 def _gathered(slots: NDArray[_Number], kept: _Runs) -> NDArray[_Number]:
     """The columns in the places where they are kept: the inverse of `_spread`."""
-    columns = np.empty((len(slots), sum(own.stop - own.start for own, _ in kept)), dtype=slots.dtype)
-    if columns.shape == slots.shape:
+    width = sum(own.stop - own.start for own, _ in kept)
+    if width == slots.shape[1]:
         return slots
+    columns = np.empty((len(slots), width), dtype=slots.dtype)
     for own, places in kept:
         _copy(slots[:, places], columns[:, own], places.step)
     return columns

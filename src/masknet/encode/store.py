@@ -119,6 +119,10 @@ class EncodedSet:
             numbers=None if self.numbers is None else _copied(self.numbers, index),
         )
 
+    def labels_of(self, index: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+        """The labels of some rows, as a copy."""
+        return _copied(self.labels, index)
+
     @classmethod
     def open(cls, folder: Path, encoder: Encoder) -> EncodedSet:
         """Map the arrays that a `SetWriter` left in `folder`."""
@@ -248,7 +252,9 @@ class SetWriter:
             file.add(arrays[name])
 
 
-def _part(slots: NDArray[_Kind], rows: NDArray[np.intp], kept: Callable[[NDArray[_Kind]], NDArray[_Kind]]) -> Any:
+def _part(
+    slots: NDArray[_Kind], rows: NDArray[np.intp], kept: Callable[[NDArray[_Kind]], NDArray[_Kind]]
+) -> NDArray[_Kind]:
     """Some rows of the columns that are kept; first what leaves less to be copied, and to be held in memory."""
     few = 2 * len(rows) < len(slots)
     return kept(slots.take(rows, axis=0)) if few else kept(slots).take(rows, axis=0)

@@ -103,8 +103,7 @@ class Vocabulary:
             same = self.values[value] == text  # null where the text is
             known = (same.fill_null(value=False) if same.null_count() else same).to_numpy()
             ids[known] = self.id_array[value[known]]
-        if text.null_count():
-            ids[null_mask(text)] = missing
+        ids[null_mask(text)] = missing
         return ids
 
     def extended(self, values: pl.Series, first_id: int) -> Vocabulary:
